@@ -1,0 +1,1 @@
+"""Analyses: found, planned, run, added up, stored."""

@@ -1,0 +1,94 @@
+"""The three kinds of analysis. A plugin is a class that has these members; no base class is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel
+
+from inspector.contract.blocks import Block, Finding
+from inspector.contract.measures import Ops, Value
+from inspector.contract.model import Array, ModelView, Tap
+from inspector.contract.summary import Summary
+
+R = TypeVar("R")
+S_co = TypeVar("S_co", bound=Summary, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """Which inputs a batch of rows belongs to.
+
+    Attributes:
+        ids: N names, one per row, unique in a run (a file's path in its folder, `array[3]`, …).
+        first: position of the first of them in the whole data set, from 0; the others follow.
+    """
+
+    ids: tuple[str, ...]
+    first: int
+
+
+@runtime_checkable
+class Analysis(Protocol[R]):
+    """One question that the weights alone answer.
+
+    `name` is the entry point's name. `version` changes when the numbers change. `Params` is a pydantic model whose
+    JSON Schema every face shows and checks; the analysis is made with one: `cls(params)`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    Params: ClassVar[type[BaseModel]]
+
+    def __init__(self, params: Any) -> None: ...
+
+    def finalize(self, model: ModelView, summaries: Mapping[Tap, Any]) -> R:
+        """What the summaries mean. Pure NumPy; `summaries` is empty for an analysis that measures nothing.
+
+        Raises:
+            Inapplicable: nothing can be said of this model; the report shows the reason.
+        """
+
+    def present(self, result: R) -> Sequence[Block | Finding]:
+        """The result as things to show and judgements. Pure."""
+
+
+@runtime_checkable
+class Measured(Analysis[R], Protocol[S_co, R]):
+    """One question that needs data: one pass, adding up."""
+
+    summary: ClassVar[type[Summary]]
+
+    def select(self, model: ModelView) -> Sequence[Tap]:
+        """Where to look.
+
+        Raises:
+            Inapplicable: this model has nothing to look at.
+        """
+
+    def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:
+        """What to keep of one tap, IN the graph: x is (N, C, *space), results are named rows, batch axis first."""
+
+    def summarize(self, tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> S_co:
+        """One batch's rows, as asked for in `observe`, to a summary. On the host, pure NumPy."""
+
+
+class Lab(Protocol):
+    """A way to run the model again, without knowing how it is run."""
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """The inputs that the caller is asking about, by name, batch axis first."""
+
+    def run(self, feeds: Mapping[str, Array], taps: Sequence[Tap]) -> Mapping[Tap, Array]:
+        """Whole maps (N, C, *space) at the taps for other inputs."""
+
+
+@runtime_checkable
+class Explored(Analysis[R], Protocol[R]):
+    """One question that needs to run the model again, with inputs of its own making."""
+
+    def explore(self, model: ModelView, lab: Lab) -> R:
+        """The result, in place of `finalize`."""

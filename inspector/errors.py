@@ -1,0 +1,114 @@
+"""What can go wrong, as one small tree. Every error holds its subject and a remedy; none knows a status code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class InspectorError(Exception):
+    """Base of all errors that are raised on purpose.
+
+    The text reads `<subject>: <problem>; expected <…>, found <…>. <remedy>`, on one line.
+
+    Attributes:
+        subject: what the error is about (a file, a layer, an input, a parameter).
+        problem: what is wrong with it.
+        expected: what would have been right, where that can be said.
+        found: what was there instead.
+        remedy: what the reader can do now.
+        reason: stable identifier of the kind of error, UPPER_SNAKE_CASE, for programs.
+    """
+
+    reason: ClassVar[str] = "INSPECTOR_ERROR"
+
+    def __init__(self, subject: str, problem: str, *, expected: str = "", found: str = "", remedy: str = "") -> None:
+        self.subject, self.problem = subject, problem
+        self.expected, self.found, self.remedy = expected, found, remedy
+        super().__init__(self._sentence())
+
+    def _sentence(self) -> str:
+        sides = [f"expected {self.expected}"] * bool(self.expected) + [f"found {self.found}"] * bool(self.found)
+        text = f"{self.subject}: {self.problem}" + ("; " + ", ".join(sides) if sides else "") + "."
+        return " ".join(f"{text} {self.remedy}".split())
+
+
+class ModelError(InspectorError):
+    """A file that is no usable ONNX CNN: not ONNX, cut short, without convolutions, breaking the standard."""
+
+    reason = "INVALID_MODEL"
+
+
+class InputError(InspectorError):
+    """An input (picture, array, folder) that does not fit the model or cannot be read."""
+
+    reason = "INVALID_INPUT"
+
+
+class ParameterError(InspectorError):
+    """A parameter of an analysis, or an option, that is unknown or out of range."""
+
+    reason = "INVALID_PARAMETER"
+
+
+class NotFoundError(InspectorError):
+    """A model, layer, tap, analysis or file of that name does not exist."""
+
+    reason = "NOT_FOUND"
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> NotFoundError:
+        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is."""
+        names = list(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
+        return cls(
+            f"{kind} {name!r}",
+            "there is none of that name",
+            expected=f"one of: {shown or '(none)'}",
+            remedy=f"{hint} {remedy}".strip(),
+        )
+
+
+class Inapplicable(InspectorError):  # noqa: N818 - a reason, not a fault
+    """An analysis has nothing to say about this model; says why. Not a fault of anybody."""
+
+    reason = "INAPPLICABLE"
+
+
+class ProviderError(InspectorError):
+    """An execution provider or device that was asked for cannot be used here."""
+
+    reason = "PROVIDER_UNAVAILABLE"
+
+
+class RunError(InspectorError):
+    """The runtime could not build a session for a model, or failed while running it."""
+
+    reason = "RUNTIME_FAILED"
+
+
+class PluginError(InspectorError):
+    """A plugin failed to import, breaks the contract, or raised while it ran."""
+
+    reason = "PLUGIN_FAILED"
+
+
+class LimitError(InspectorError):
+    """A request is larger than what this installation allows."""
+
+    reason = "LIMIT_EXCEEDED"
+
+
+class SummaryError(InspectorError):
+    """Stored summaries that cannot be read, or cannot be added to each other."""
+
+    reason = "INVALID_SUMMARY"
+
+
+class StoppedError(InspectorError):
+    """The caller stopped the run."""
+
+    reason = "STOPPED"

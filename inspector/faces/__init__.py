@@ -1,0 +1,1 @@
+"""How the world reaches the use cases: command line, gRPC. Arguments in, the same Report out."""

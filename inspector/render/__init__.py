@@ -1,0 +1,1 @@
+"""Blocks to pixels, and reports to HTML. Knows the contract, no model."""

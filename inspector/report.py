@@ -1,0 +1,112 @@
+"""The answer of every run: provenance, and per analysis its blocks and findings, or its failure.
+
+The same content travels on the wire, in JSON and in viewers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inspector.contract.blocks import Block, Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An input that was left out, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an analysis gave no result. `kind` is an error's stable reason, such as `INAPPLICABLE`."""
+
+    kind: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """What one analysis said.
+
+    `params` is the JSON of its parameters, defaults filled in. With a `failure` there are no blocks.
+    """
+
+    name: str
+    version: str
+    params: str
+    blocks: tuple[Block, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where every number of a report comes from.
+
+    Attributes:
+        model: name of the model.
+        sha256: of the model's bytes.
+        data: what was fed (a folder, a list of files, …); empty when nothing was.
+        data_sha256: identifies the inputs that counted: hash over their ids and contents, in order.
+        inputs: number of inputs that counted.
+        batch: batch size that ran; 0 when nothing ran.
+        preprocess: how pictures became tensors, as text; empty where arrays were fed.
+        fidelity: `fast` (graph optimisations on) or `exact` (off); empty when nothing ran.
+        device: `cpu` or `cuda:0`; empty when nothing ran.
+        providers: nodes that ran per execution provider.
+        versions: software versions by name.
+        notes: what a reader must know beside that, such as how a fixed batch was treated.
+        started: UTC time, ISO 8601.
+        seconds: wall time of the run.
+    """
+
+    model: str
+    sha256: str
+    data: str = ""
+    data_sha256: str = ""
+    inputs: int = 0
+    batch: int = 0
+    preprocess: str = ""
+    fidelity: str = ""
+    device: str = ""
+    providers: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    started: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Provenance, results in the order they were asked for, and the inputs that were skipped.
+
+    `skipped` lists the first of them; `skipped_count` counts all.
+    """
+
+    provenance: Provenance
+    results: tuple[AnalysisResult, ...]
+    skipped: tuple[Skipped, ...] = ()
+    skipped_count: int = 0
+
+    def result(self, name: str) -> AnalysisResult:
+        """The first result of the analysis of that name; KeyError where there is none."""
+        return next((r for r in self.results if r.name == name), None) or _missing(name, self.results)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, of all analyses."""
+        return tuple(f for r in self.results for f in r.findings)
+
+    @property
+    def ok(self) -> bool:
+        """False when an analysis failed (being inapplicable is no failure), or a finding is an error."""
+        failed = any(r.failure and r.failure.kind != "INAPPLICABLE" for r in self.results)
+        return not failed and all(f.severity is not Severity.ERROR for f in self.findings)
+
+
+def _missing(name: str, results: tuple[AnalysisResult, ...]) -> AnalysisResult:
+    raise KeyError(f"{name!r}; this report has: {', '.join(r.name for r in results)}")

@@ -1,0 +1,1 @@
+"""Everything that knows onnxruntime, and how data becomes tensors; nothing here knows an analysis."""
