@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from inspector.errors import StoppedError
@@ -38,13 +39,19 @@ class Stop:
         for hook in hooks:
             hook()
 
-    def on_set(self, hook: Callable[[], None]) -> None:
-        """Calls `hook` when the stop is asked for, or now if it already was."""
+    @contextlib.contextmanager
+    def during(self, hook: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, a stop also calls `hook` (at once, if it was asked for already)."""
         with self._lock:
             self._hooks.append(hook)
             late = self._event.is_set()
         if late:
             hook()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._hooks.remove(hook)
 
     def check(self) -> None:
         """Raises StoppedError once the stop was asked for."""

@@ -135,11 +135,13 @@ class Filters:
         weight: (M, C/groups, *kernel), float32 or float64. Row o reads the input channels of its own group.
         bias: (M,), zeros where the layer has none.
         folded: names of the nodes whose per-channel scale and shift are contained, in order; empty: none.
+        whole: True when nothing that scales or shifts the layer's own output comes after what is contained.
     """
 
     weight: Array
     bias: Array
     folded: tuple[str, ...] = ()
+    whole: bool = True
 
 
 class ModelView(Protocol):

@@ -1,0 +1,71 @@
+"""Per-channel scale and shift of the nodes between a convolution and its activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from inspector.contract import Array, Filters
+from inspector.graph.constants import Constants
+
+
+def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Filters:
+    """Folds steps into filters: W'[c] = scale[c] W[c], b'[c] = scale[c] b[c] + shift[c], in float64.
+
+    Ends at the first step that is no scale and shift per channel.
+
+    BatchNormalization in inference: scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale.
+    """
+    weight, bias = filters.weight.astype(np.float64), filters.bias.astype(np.float64)
+    folded: list[str] = []
+    for node in steps:
+        affine = _affine(node, len(bias), weight.ndim, constants)
+        if affine is None:
+            break
+        scale, shift = affine
+        weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+        bias = bias * scale + shift
+        folded.append(node.name or node.outputs[0].name or node.op_type)
+    return Filters(weight, bias, tuple(folded), whole=len(folded) == len(steps))
+
+
+def _affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> tuple[Array, Array] | None:
+    if node.op_type == "BatchNormalization":
+        return _batch_norm(node, constants)
+    if node.op_type not in ("Add", "Sub", "Mul", "Div"):
+        return None
+    arrays = [constants(i) for i in node.inputs]
+    first = arrays[0] is not None
+    number = _per_channel(arrays[0] if first else arrays[1], channels, rank)
+    if number is None:
+        return None
+    one, zero = np.ones(channels), np.zeros(channels)
+    return {
+        "Add": (one, number),
+        "Sub": (-one, number) if first else (one, -number),
+        "Mul": (number, zero),
+        "Div": (1 / number, zero),
+    }[node.op_type]
+
+
+def _batch_norm(node: ir.Node, constants: Constants) -> tuple[Array, Array] | None:
+    training = node.attributes.get("training_mode")
+    arrays = [constants(i) for i in node.inputs[1:5]]
+    if any(a is None for a in arrays) or (training is not None and training.as_int()):
+        return None
+    gamma, beta, mean, variance = (np.asarray(a, np.float64) for a in arrays)
+    epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
+    scale = gamma / np.sqrt(variance + epsilon)
+    return scale, beta - mean * scale
+
+
+def _per_channel(array: Array | None, channels: int, rank: int) -> Array | None:
+    """The constant as (C,) in float64, when broadcasting against (N, C, *space) makes it one number per channel."""
+    if array is None or array.ndim > rank:
+        return None
+    shape = (1,) * (rank - array.ndim) + array.shape
+    if any(d != 1 for axis, d in enumerate(shape) if axis != 1) or shape[1] not in (1, channels):
+        return None
+    return np.broadcast_to(array.reshape(shape[1]), channels).astype(np.float64)

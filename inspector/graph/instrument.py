@@ -1,0 +1,139 @@
+"""The one rewrite: a model and what to watch in it become a model that gives just that.
+
+The view's graph is never touched: a clone is changed, cut down to what the requested rows need (asking a runtime for
+fewer outputs does not skip any work), and given one output per distinct request. The slot table says what output i
+is; nothing is ever read back out of a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
+
+from inspector.contract import Value
+from inspector.contract.measures import keeps_maps
+from inspector.errors import LimitError, ModelError
+from inspector.graph.batching import fixed_batch, free_batch
+from inspector.graph.ops import PREFIX, Lowering, area_of
+from inspector.graph.view import OnnxView
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One row to bring out: a measure of a tensor. Equal requests are one request."""
+
+    tensor: str
+    measure: Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instrumented:
+    """A model that gives the requested rows.
+
+    Attributes:
+        model: serialized ONNX.
+        slots: what output i of the model is.
+        own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
+        freed: True where the batch dimension was made free.
+        map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
+    """
+
+    model: bytes
+    slots: tuple[Request, ...]
+    own: tuple[str, ...]
+    freed: bool
+    map_bytes: int | None
+
+
+def instrument(
+    view: OnnxView,
+    requests: Sequence[Request],
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    free: bool = False,
+    keep_outputs: bool = False,
+) -> Instrumented:
+    """Writes the requests into a clone of the model.
+
+    Args:
+        view: the model.
+        requests: what to bring out; duplicates are made once.
+        shapes: shapes of the inputs that will be fed, without the batch axis; known areas allow cheaper measures.
+        free: make a fixed batch dimension free.
+        keep_outputs: keep the model's own outputs beside the slots.
+
+    Raises:
+        ModelError: the model uses names that belong to the rewrite.
+        LimitError: the result would not fit one protobuf message.
+    """
+    model = view.model.clone()
+    _refuse_our_names(view, model)
+    batch = fixed_batch(view.inputs) if free else None
+    if batch is not None:
+        free_batch(model, batch)
+    _set_shapes(model, shapes or {})
+    slots = tuple(dict.fromkeys(requests))
+    outputs, maps = _write(model, view, slots)
+    own = list(model.graph.outputs) if keep_outputs else []
+    for value in own:
+        value.shape = None
+    model.graph.outputs.clear()
+    model.graph.outputs.extend([*outputs, *own])
+    RemoveUnusedNodesPass()(model)
+    data = _serialize(model, view.name)
+    return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, maps)
+
+
+def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:
+    names = [v.name for node in model.graph for v in node.outputs] + [v.name for v in model.graph.inputs]
+    taken = next((n for n in names if n and n.startswith(PREFIX)), None)
+    if taken:
+        raise ModelError(
+            f"model {view.name!r}",
+            "a value has a name that the inspector needs for itself",
+            expected=f"no name that begins with {PREFIX!r}",
+            found=repr(taken),
+            remedy="Give the original model, not one that was instrumented before.",
+        )
+
+
+def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Fixes the inputs' shapes but for the batch, and infers the rest again."""
+    for value in model.graph.inputs:
+        shape = shapes.get(str(value.name))
+        if shape is not None and value.shape is not None:
+            value.shape = ir.Shape([value.shape[0], *shape])
+    if shapes:
+        for node in model.graph.all_nodes():
+            for output in node.outputs:
+                output.shape = None
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+
+
+def _write(model: ir.Model, view: OnnxView, slots: Sequence[Request]) -> tuple[list[ir.Value], int | None]:
+    lower = Lowering(model.graph, model.graph.opset_imports.get("", 1))
+    values = {v.name: v for node in model.graph for v in node.outputs}
+    known = {tap.tensor: layer for layer in view.layers for tap in layer.taps.values()}
+    outputs: list[ir.Value] = []
+    maps: list[int | None] = []
+    for slot in slots:
+        tensor, layer = values[slot.tensor], known[slot.tensor]
+        dtype = tensor.dtype or ir.DataType.FLOAT
+        area = area_of(tensor.shape)
+        outputs.append(lower(tensor, slot.measure, dtype=dtype, rank=len(layer.kernel) + 2, area=area))
+        if keeps_maps(slot.measure):
+            maps.append(None if area is None else int(area * layer.out_channels * dtype.itemsize))
+    sizes = [m for m in maps if m is not None]
+    return outputs, sum(sizes) if len(sizes) == len(maps) else None
+
+
+def _serialize(model: ir.Model, name: str) -> bytes:
+    try:
+        return ir.to_proto(model).SerializeToString()
+    except ValueError as error:
+        raise LimitError(
+            f"model {name!r}", "it does not fit one message once rewritten", expected="under 2 GiB"
+        ) from error

@@ -1,0 +1,136 @@
+"""From convolution nodes to layers: geometry, names, taps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import onnx_ir as ir
+
+from inspector.contract import Layer, Tap, TapKind
+from inspector.errors import ModelError
+from inspector.graph.constants import Constants
+from inspector.graph.walk import Path, follow
+
+SUPPORTED: Final = ("Conv", "ConvTranspose")
+CONVOLUTIONS: Final = (*SUPPORTED, "ConvInteger", "QLinearConv", "DeformConv", "FusedConv", "NhwcConv", "NhwcFusedConv")
+"""Every operator that is a convolution; those not supported are left out by name, never silently."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """A layer and where it sits in the graph."""
+
+    layer: Layer
+    node: ir.Node
+    path: Path
+
+
+def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...], tuple[str, ...]]:
+    """All layers in execution order, and what was left out and why, one sentence each."""
+    sites: list[Site] = []
+    left_out: list[str] = []
+    taken: set[str] = set()
+    for node in model.graph.all_nodes():
+        if node.op_type not in CONVOLUTIONS:
+            continue
+        label = node.name or node.outputs[0].name or node.op_type
+        if node.graph is not model.graph:
+            left_out.append(f"{node.op_type} {label!r} is inside the body of an If, Loop or Scan")
+        elif node.op_type not in SUPPORTED:
+            left_out.append(f"{node.op_type} {label!r} is of an operator that is not watched yet")
+        else:
+            sites.append(_site(node, len(sites), _unique(node, taken), constants))
+    return tuple(sites), tuple(left_out)
+
+
+def _unique(node: ir.Node, taken: set[str]) -> str:
+    """The node's name; its output's where that is missing or taken (output names are unique in ONNX)."""
+    name = node.name if node.name and node.name not in taken else str(node.outputs[0].name)
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
+
+
+def _site(node: ir.Node, index: int, name: str, constants: Constants) -> Site:
+    shape = _weight_shape(node, name, constants)
+    groups = _int(node, "group", 1)
+    rank = len(shape) - 2
+    if rank < 1 or groups < 1 or min(shape) < 1 or shape[0] % groups:
+        raise ModelError(
+            f"{node.op_type} {name!r}",
+            "its weight and groups do not fit each other",
+            expected="(M, C/groups, *kernel) with M a multiple of groups",
+            found=f"weight {shape}, groups {groups}",
+        )
+    transposed = node.op_type == "ConvTranspose"
+    channels_in, channels_out = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
+    path = follow(node.outputs[0], constants)
+    bias = channels_out if len(node.inputs) > 2 and node.inputs[2] is not None else 0
+    auto_pad = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    layer = Layer(
+        name=name,
+        index=index,
+        op=node.op_type,
+        weight_shape=shape,
+        groups=groups,
+        kernel=shape[2:],
+        strides=_ints(node, "strides", (1,) * rank),
+        dilations=_ints(node, "dilations", (1,) * rank),
+        pads=_ints(node, "pads", (0,) * (2 * rank)) if auto_pad == "NOTSET" else (),
+        auto_pad=auto_pad,
+        in_channels=channels_in,
+        out_channels=channels_out,
+        parameters=math.prod(shape) + bias,
+        taps=_taps(name, node, path, channels_out),
+        activation=path.activation,
+        linear=path.linear,
+    )
+    return Site(layer, node, path)
+
+
+def _weight_shape(node: ir.Node, name: str, constants: Constants) -> tuple[int, ...]:
+    weight = node.inputs[1] if len(node.inputs) > 1 else None
+    if weight is None:
+        raise ModelError(f"{node.op_type} {name!r}", "it has no weight", expected="two or three inputs")
+    if weight.const_value is not None:
+        return tuple(weight.const_value.shape.numpy())
+    array = constants(weight)
+    if array is not None:
+        return tuple(array.shape)
+    if weight.shape is not None and all(isinstance(d, int) for d in weight.shape):
+        return tuple(weight.shape.numpy())
+    raise ModelError(
+        f"{node.op_type} {name!r}",
+        "its weight is computed at run time and its shape cannot be inferred",
+        remedy="Export the model with shape inference.",
+    )
+
+
+def _taps(layer: str, node: ir.Node, path: Path, channels: int) -> dict[TapKind, Tap]:
+    taps = {TapKind.CONV: Tap(layer, TapKind.CONV, str(node.outputs[0].name), channels)}
+    if path.norm is not None:
+        taps[TapKind.NORM] = Tap(layer, TapKind.NORM, str(path.norm.name), channels)
+    if path.act is not None:
+        taps[TapKind.ACT] = Tap(
+            layer, TapKind.ACT, str(path.act.name), channels, path.activation, path.zeros, path.shared
+        )
+    return taps
+
+
+def _int(node: ir.Node, name: str, default: int) -> int:
+    return int(node.attributes[name].as_int()) if name in node.attributes else default
+
+
+def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    value = tuple(int(i) for i in node.attributes[name].as_ints()) if name in node.attributes else default
+    if len(value) != len(default):
+        raise ModelError(
+            f"{node.op_type} {node.name!r}",
+            f"attribute {name!r} does not fit the weight's rank",
+            expected=f"{len(default)} numbers",
+            found=str(value),
+        )
+    return value

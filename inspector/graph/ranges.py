@@ -1,0 +1,120 @@
+"""Bounds that every element of a value keeps, whatever the model is fed: what makes a filter structurally dead.
+
+Interval arithmetic over the operators that bound or preserve; anything else gives (-inf, inf), which is always true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from inspector.contract.model import UNBOUNDED
+from inspector.graph.constants import Constants
+from inspector.graph.walk import clip_bounds
+
+Range = tuple[float, float]
+
+_BOUNDED: Final[dict[str, Range]] = {
+    "Sigmoid": (0.0, 1.0),
+    "HardSigmoid": (0.0, 1.0),
+    "Softmax": (0.0, 1.0),
+    "Tanh": (-1.0, 1.0),
+    "Softsign": (-1.0, 1.0),
+    "Softplus": (0.0, np.inf),
+    "Abs": (0.0, np.inf),
+    "Sqrt": (0.0, np.inf),
+    "Exp": (0.0, np.inf),
+}
+_SAME: Final = frozenset(
+    {
+        "Identity",
+        "Dropout",
+        "MaxPool",
+        "GlobalMaxPool",
+        "GlobalAveragePool",
+        "Reshape",
+        "Flatten",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Slice",
+        "Split",
+        "Expand",
+        "Tile",
+        "Gather",
+        "DepthToSpace",
+        "SpaceToDepth",
+    }
+)
+_UNION: Final = frozenset({"Concat", "Max", "Min"})
+
+
+class Ranges:
+    """Bounds of one model's values, each worked out once."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._constants = constants
+        self._known: dict[ir.Value, Range] = {}
+
+    def __call__(self, value: ir.Value | None) -> Range:
+        """(low, high), -inf and inf where nothing is known."""
+        if value is None:
+            return UNBOUNDED
+        stack = [value]
+        while stack:
+            current = stack[-1]
+            missing = [i for i in self._needed(current) if i not in self._known]
+            if current in self._known or not missing:
+                self._known.setdefault(current, self._of(current))
+                stack.pop()
+            else:
+                stack.extend(missing)
+        return self._known[value]
+
+    def _needed(self, value: ir.Value) -> list[ir.Value]:
+        node = value.producer()
+        wanted = node is not None and (node.op_type in _RULES or node.op_type in ("Relu", "Clip"))
+        return [i for i in node.inputs if i is not None] if wanted and node is not None else []
+
+    def _of(self, value: ir.Value) -> Range:
+        node = value.producer()
+        if node is None:
+            array = self._constants(value)
+            return UNBOUNDED if array is None or not array.size else (float(array.min()), float(array.max()))
+        inputs = [self._known.get(i, UNBOUNDED) if i is not None else UNBOUNDED for i in node.inputs]
+        if node.op_type == "Relu":
+            return max(0.0, inputs[0][0]), max(0.0, inputs[0][1])
+        if node.op_type == "Clip":
+            low, high = clip_bounds(node, self._constants)
+            return float(np.clip(inputs[0][0], low, high)), float(np.clip(inputs[0][1], low, high))
+        if node.op_type in _RULES:
+            return _RULES[node.op_type](inputs)
+        return _BOUNDED.get(node.op_type, UNBOUNDED)
+
+
+def _union(inputs: list[Range]) -> Range:
+    return min(low for low, _ in inputs), max(high for _, high in inputs)
+
+
+def _sum(inputs: list[Range]) -> Range:
+    return sum(low for low, _ in inputs), sum(high for _, high in inputs)
+
+
+def _product(inputs: list[Range]) -> Range:
+    (a, b), (c, d) = inputs
+    corners = [0.0 if 0 in (x, y) else x * y for x in (a, b) for y in (c, d)]
+    return min(corners), max(corners)
+
+
+_RULES: Final[dict[str, Callable[[list[Range]], Range]]] = {
+    **dict.fromkeys(_SAME, lambda inputs: inputs[0]),
+    "AveragePool": lambda inputs: _union([inputs[0], (0.0, 0.0)]),  # padding may be counted in
+    "LRN": lambda inputs: (0.0 if inputs[0][0] >= 0 else -np.inf, np.inf),  # keeps the sign; the divisor may be < 1
+    **dict.fromkeys(_UNION, _union),
+    "Add": _sum,
+    "Sum": _sum,
+    "Mul": _product,
+}

@@ -1,0 +1,58 @@
+"""Patterns to taps, and why a tap cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from inspector.contract import Layer, Tap, TapKind
+from inspector.errors import Inapplicable, NotFoundError
+
+
+def find_taps(layers: Sequence[Layer], patterns: Sequence[str], kind: TapKind) -> tuple[Tap, ...]:
+    """See `ModelView.taps`."""
+    found: dict[Tap, None] = {}
+    for pattern in patterns:
+        found |= dict.fromkeys(_matching(layers, pattern, kind))
+    order = {layer.name: layer.index for layer in layers}
+    return tuple(sorted(found, key=lambda tap: order[tap.layer]))
+
+
+def _matching(layers: Sequence[Layer], pattern: str, default: TapKind) -> list[Tap]:
+    layer_pattern, kind = _parse(layers, pattern)
+    matching = [x for x in layers if x.name == layer_pattern] or [
+        x for x in layers if fnmatchcase(x.name, layer_pattern)
+    ]
+    if not matching:
+        raise NotFoundError.among(
+            "layer",
+            layer_pattern,
+            [x.name for x in layers],
+            "Patterns may use * and ?, and end in :conv, :norm or :act.",
+        )
+    if kind is None:
+        return [layer.tap(default) for layer in matching]
+    taps = [layer.taps[kind] for layer in matching if kind in layer.taps]
+    if not taps:
+        raise Inapplicable(
+            f"tap {pattern!r}", _why_not(matching[0], kind), expected="one of: " + _existing(matching[0])
+        )
+    return taps
+
+
+def _parse(layers: Sequence[Layer], pattern: str) -> tuple[str, TapKind | None]:
+    """Splits `layer:kind`, unless a layer is really called that."""
+    head, _, tail = pattern.rpartition(":")
+    if head and tail in set(TapKind) and all(pattern != layer.name for layer in layers):
+        return head, TapKind(tail)
+    return pattern, None
+
+
+def _why_not(layer: Layer, kind: TapKind) -> str:
+    if kind is TapKind.NORM:
+        return f"layer {layer.name!r} has no separate bias or normalisation"
+    return f"layer {layer.name!r} has no activation: it {layer.linear}"
+
+
+def _existing(layer: Layer) -> str:
+    return ", ".join(tap.name for tap in layer.taps.values())

@@ -1,0 +1,110 @@
+"""Frozen facts about one ONNX model, read from its graph. Nothing here changes the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
+from inspector.contract.model import UNBOUNDED
+from inspector.errors import Inapplicable, ModelError, NotFoundError
+from inspector.graph.constants import Constants
+from inspector.graph.folding import fold
+from inspector.graph.layers import Site, find_layers
+from inspector.graph.ranges import Ranges
+from inspector.graph.taps import find_taps
+
+
+class OnnxView:
+    """The facts of one loaded model; see `inspector.ModelView` for what each member means.
+
+    `model` is the graph they were read from: for rewriting, which clones it.
+    `left_out` says which convolutions are not watched, and why.
+    """
+
+    def __init__(self, model: ir.Model, *, name: str, sha256: str, facts: Mapping[str, str]) -> None:
+        self.model: Final = model
+        self.name: Final = name
+        self.sha256: Final = sha256
+        self.facts: Final = facts
+        self._constants: Final = Constants()
+        self._ranges: Final = Ranges(self._constants)
+        sites, self.left_out = find_layers(model, self._constants)
+        if not sites:
+            raise ModelError(
+                f"model {name!r}",
+                "it holds no convolution that can be watched",
+                expected="at least one Conv or ConvTranspose node",
+                found=_operators(model),
+                remedy="; ".join(self.left_out[:3]),
+            )
+        self._sites: Final[dict[str, Site]] = {site.layer.name: site for site in sites}
+        self.layers: Final[tuple[Layer, ...]] = tuple(site.layer for site in sites)
+        self.inputs: Final = tuple(_info(v) for v in model.graph.inputs if not v.is_initializer())
+        self.outputs: Final = tuple(_info(v) for v in model.graph.outputs)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        return self._site(name).layer
+
+    def taps(self, patterns: tuple[str, ...] = ("*",), kind: TapKind = TapKind.ACT) -> tuple[Tap, ...]:
+        """Taps by pattern, in layer order, each once."""
+        return find_taps(self.layers, patterns, kind)
+
+    def filters(self, layer: str, *, fold_norm: bool = False) -> Filters:
+        """Weights and bias of a layer, output channel first."""
+        site = self._site(layer)
+        weight = self._constants(site.node.inputs[1])
+        bias_value = site.node.inputs[2] if len(site.node.inputs) > 2 else None
+        bias = self._constants(bias_value)
+        if weight is None or (bias_value is not None and bias is None):
+            raise Inapplicable(
+                f"layer {layer!r}", "its weights are computed while the model runs, so they have no value of their own"
+            )
+        filters = Filters(
+            _output_first(_as_float(weight), site.layer),
+            np.zeros(site.layer.out_channels, np.float32) if bias is None else _as_float(bias),
+            whole=not site.path.steps,
+        )
+        return fold(filters, site.path.steps, self._constants) if fold_norm else filters
+
+    def input_range(self, layer: str) -> tuple[float, float]:
+        """Bounds of every element the layer can read."""
+        node = self._site(layer).node
+        return self._ranges(node.inputs[0]) if node.inputs else UNBOUNDED
+
+    def _site(self, name: str) -> Site:
+        if name not in self._sites:
+            raise NotFoundError.among("layer", name, self._sites)
+        return self._sites[name]
+
+
+def _output_first(weight: Array, layer: Layer) -> Array:
+    """(C, M/g, *k) of a ConvTranspose -> (M, C/g, *k); a Conv's weight is that already."""
+    if layer.op != "ConvTranspose":
+        return weight
+    g, kernel = layer.groups, layer.kernel
+    grouped = weight.reshape(g, layer.in_channels // g, layer.out_channels // g, *kernel)
+    return np.swapaxes(grouped, 1, 2).reshape(layer.out_channels, layer.in_channels // g, *kernel)
+
+
+def _as_float(array: Array) -> Array:
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _info(value: ir.Value) -> TensorInfo:
+    shape = None if value.shape is None else tuple(_dim(d) for d in value.shape)
+    dtype = "unknown" if value.dtype is None else value.dtype.numpy().name
+    return TensorInfo(str(value.name), dtype, shape)
+
+
+def _dim(dim: int | ir.SymbolicDim) -> int | str | None:
+    return dim if isinstance(dim, int) else dim.value
+
+
+def _operators(model: ir.Model) -> str:
+    kinds = sorted({node.op_type for node in model.graph})
+    return f"{len(model.graph)} nodes: " + (", ".join(kinds[:6]) + (", …" if len(kinds) > 6 else "") or "none")

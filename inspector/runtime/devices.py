@@ -1,0 +1,84 @@
+"""Devices by name, and what they mean to onnxruntime. `cuda` is CUDA or an error: never a silent fallback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from inspector.errors import ParameterError, ProviderError
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """`name` as reported (`cpu`, `cuda:0`), and the execution provider with its options."""
+
+    name: str
+    provider: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def runtime() -> ModuleType:
+    """The onnxruntime module, imported on first use.
+
+    Raises:
+        ProviderError: neither of its two distributions is installed.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415 - facts about a model need no runtime; only a run does
+    except ImportError as error:
+        raise ProviderError(
+            "onnxruntime",
+            "it is not installed",
+            found=str(error),
+            remedy="pip install 'onnx-inspector[cpu]', or 'onnx-inspector[gpu]' for CUDA (never both).",
+        ) from error
+    module: ModuleType = onnxruntime
+    return module
+
+
+def find_device(text: str) -> Device:
+    """`cpu`, `cuda`, `cuda:1`, or `auto`: CUDA where its provider is installed and finds a device, else the CPU.
+
+    Raises:
+        ParameterError: not a device.
+        ProviderError: CUDA was asked for and is not there.
+    """
+    match = re.fullmatch(r"(auto|cpu|cuda)(?::(\d{1,3}))?", text)
+    if match is None or (match[2] and match[1] != "cuda"):
+        raise ParameterError(
+            "device", "there is no such device", expected="auto, cpu, cuda or cuda:<index>", found=repr(text)
+        )
+    if match[1] == "cpu" or (match[1] == "auto" and not _cuda_works()):
+        return Device("cpu", CPU)
+    if CUDA not in runtime().get_available_providers():
+        raise ProviderError(
+            f"device {text!r}",
+            "this onnxruntime has no CUDA provider",
+            expected=CUDA,
+            found=", ".join(runtime().get_available_providers()),
+            remedy="Install 'onnx-inspector[gpu]' in an environment without plain onnxruntime, or use --device cpu.",
+        )
+    index = match[2] or "0"
+    # TF32 rounds the inputs of convolutions to 10 bits; exhaustive search makes runs differ in the last bits.
+    options = {"device_id": index, "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    return Device(f"cuda:{index}", CUDA, options)
+
+
+def _cuda_works() -> bool:
+    ort = runtime()
+    if CUDA not in ort.get_available_providers():
+        return False
+    load_libraries()
+    return any(d.ep_name == CUDA for d in ort.get_ep_devices()) if hasattr(ort, "get_ep_devices") else True
+
+
+def load_libraries() -> None:
+    """Loads CUDA and cuDNN from the installed NVIDIA packages, where this onnxruntime can."""
+    preload = getattr(runtime(), "preload_dlls", None)
+    if preload is not None:
+        preload()

@@ -1,0 +1,123 @@
+"""One onnxruntime session as a context manager: which device, what really ran where, and how to stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from inspector.contract import Array
+from inspector.control import Stop
+from inspector.errors import LimitError, ProviderError, RunError
+from inspector.runtime.devices import CPU, Device, find_device, load_libraries, runtime
+
+Fidelity = Literal["fast", "exact"]
+"""`fast`: all graph optimisations; `exact`: none, so that every value is computed as the model says."""
+
+
+class Session:
+    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got."""
+
+    def __init__(self, session: Any, device: Device, stop: Stop) -> None:
+        self._session, self._stop = session, stop
+        self.device = device.name
+        self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
+        self.providers: Mapping[str, int] = _assigned(session)
+
+    def run(self, feeds: Mapping[str, Array]) -> Sequence[Array]:
+        """All outputs, in order.
+
+        Raises:
+            StoppedError: the stop was asked for, before or while it ran.
+            RunError: the runtime refused or failed.
+        """
+        self._stop.check()
+        options = runtime().RunOptions()
+        with self._stop.during(lambda: setattr(options, "terminate", True)):
+            try:
+                results: list[Any] = self._session.run(None, dict(feeds), options)
+            except Exception as error:
+                self._stop.check()
+                raise _run_error(error) from error
+        return [np.asarray(r) for r in results]
+
+
+@contextlib.contextmanager
+def open_session(
+    model: bytes, *, device: str = "auto", fidelity: Fidelity = "fast", stop: Stop | None = None
+) -> Iterator[Session]:
+    """Builds a session, and lets go of it at the end.
+
+    Raises:
+        ProviderError: the device is not there, or the runtime fell back from it.
+        RunError: the runtime cannot load the model.
+    """
+    target = find_device(device)
+    yield Session(_build(model, target, fidelity), target, stop or Stop())
+
+
+def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
+    ort = runtime()
+    if device.provider != CPU:
+        load_libraries()
+    options = ort.SessionOptions()
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if fidelity == "fast" else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if device.provider == CPU else 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    for key, value in _CONFIG.items():
+        options.add_session_config_entry(key, value)
+    try:
+        providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
+        session = ort.InferenceSession(model, options, providers=providers)
+    except Exception as error:
+        raise _load_error(error, device) from error
+    if device.provider not in session.get_providers():
+        raise ProviderError(
+            f"device {device.name!r}",
+            "the runtime fell back to another provider",
+            expected=device.provider,
+            found=", ".join(session.get_providers()),
+            remedy="Check the driver and that CUDA and cuDNN match this onnxruntime.",
+        )
+    return session
+
+
+_CONFIG = {
+    "session.record_ep_graph_assignment_info": "1",  # so that a report can say what really ran where
+    "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
+    "session.inter_op.allow_spinning": "0",
+}
+
+
+def _assigned(session: Any) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    return dict(counts)
+
+
+def _load_error(error: Exception, device: Device) -> Exception:
+    text = _first_line(error)
+    if device.provider != CPU and "CUDA" in text.upper():
+        return ProviderError(f"device {device.name!r}", "it cannot be used", found=text)
+    return RunError("model", "onnxruntime cannot load it", found=text)
+
+
+def _run_error(error: Exception) -> Exception:
+    text = _first_line(error)
+    if "allocate" in text or "bad_alloc" in text:
+        return LimitError(
+            "run", "there is not enough memory", found=text, remedy="Use a smaller batch or watch fewer taps."
+        )
+    return RunError("run", "onnxruntime failed", found=text)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
