@@ -1,5 +1,6 @@
 """Looks inside any ONNX CNN. These are the public names; plugins import nothing else."""
 
+from inspector.analysis.summaries import First
 from inspector.contract import (
     Analysis,
     Any_,
@@ -55,6 +56,7 @@ __all__ = [
     "Explored",
     "Filters",
     "Finding",
+    "First",
     "Graph",
     "Heatmap",
     "Images",

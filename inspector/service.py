@@ -2,63 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Final
 
-from inspector.contract import Array, ModelView
-from inspector.control import Stop, Watcher
+from inspector.analysis.plan import make_plan
+from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
+from inspector.analysis.runner import Setting, gather, report
+from inspector.contract import Array
+from inspector.control import Progress, Stop, Watcher
+from inspector.errors import ParameterError
+from inspector.graph.load import DEFAULT_LIMITS, Limits
+from inspector.graph.load import load as _load
+from inspector.graph.view import OnnxView
 from inspector.report import Report
+from inspector.runtime.session import Fidelity
 
-Fidelity = Literal["fast", "exact"]
-Device = str
+__all__ = ["AnalysisRequest", "Fidelity", "PluginInfo", "activations", "audit", "inspect", "load", "plugins"]
+
+Model = OnnxView | str | PathLike[str] | bytes
+"""A loaded model, or what to load it from: a path, or the file's bytes."""
+
+STATIC_DEFAULT: Final = ("filters", "connectivity")
+INSPECT_DEFAULT: Final = ("filters", "activations", "sparsity", "connectivity")
+AUDIT_DEFAULT: Final = ("sparsity",)
+BATCH_DEFAULT: Final = 16
+MAX_INSPECTED: Final = 64
+"""Inputs that `inspect` takes: it may keep whole maps of each."""
 
 
-def load(source: str | PathLike[str] | bytes, *, name: str = "") -> ModelView:
-    """An ONNX file, or its bytes, as facts."""
-    raise NotImplementedError
+def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
+    """An ONNX file, or its bytes, as facts: see `inspector.graph.load.load` for the errors."""
+    return _load(source, name=name, limits=limits)
 
 
 def inspect(
-    model: ModelView,
+    model: Model,
     inputs: Any = None,
-    analyses: Sequence[str] = (),
+    analyses: Sequence[str | AnalysisRequest] = (),
     *,
     preprocess: str = "",
-    device: Device = "auto",
+    device: str = "auto",
     fidelity: Fidelity = "exact",
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
-    """A few inputs, looked at closely."""
-    raise NotImplementedError
+    """Looks closely at a model, and at a few inputs on their way through it.
+
+    Args:
+        model: a loaded model, a path or the file's bytes.
+        inputs: pictures, arrays or a folder (see `inspector.runtime.data.open_source`), at most 64; None: weights only.
+        analyses: `name`, `name:key=value,…` or requests; by default all built-in ones that need no more than is given.
+        preprocess: how pictures become tensors, such as `imagenet` (see `Preprocess.parse`).
+        device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
+        fidelity: `exact` runs without graph optimisations, `fast` with all of them.
+        watch: told about progress.
+        stop: ends the run early, with StoppedError.
+
+    Raises:
+        InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
+    """
+    view = _view(model)
+    plan = make_plan(view, analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT), allow_maps=True)
+    return report(view, inputs, plan, _setting(preprocess, device, fidelity, 1, watch, stop, MAX_INSPECTED))
 
 
 def audit(
-    model: ModelView,
+    model: Model,
     data: Any,
-    analyses: Sequence[str] = ("sparsity",),
+    analyses: Sequence[str | AnalysisRequest] = AUDIT_DEFAULT,
     *,
     preprocess: str = "",
-    device: Device = "auto",
+    device: str = "auto",
     fidelity: Fidelity = "fast",
-    batch_size: int = 0,
+    batch_size: int = BATCH_DEFAULT,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
-    """A data set, added up in one pass."""
-    raise NotImplementedError
+    """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
+
+    `batch_size`, from 1: how many inputs share a run.
+    """
+    if batch_size < 1:
+        raise ParameterError("batch size", "it is too small", expected="at least 1", found=str(batch_size))
+    view = _view(model)
+    plan = make_plan(view, analyses or AUDIT_DEFAULT, allow_maps=False)
+    return report(view, data, plan, _setting(preprocess, device, fidelity, batch_size, watch, stop, None))
 
 
 def activations(
-    model: ModelView,
+    model: Model,
     inputs: Any,
     taps: Sequence[str] = ("*",),
     *,
     preprocess: str = "",
-    device: Device = "auto",
+    device: str = "auto",
     fidelity: Fidelity = "exact",
+    watch: Watcher | None = None,
     stop: Stop | None = None,
-) -> Mapping[str, Array]:
-    """Raw maps by tap name, batch axis first."""
-    raise NotImplementedError
+) -> dict[str, Array]:
+    """Raw maps by tap name (`layer:kind`), each (N, C, *space) in the model's own element type.
+
+    `taps` are patterns (see `ModelView.taps`). Other arguments and errors as for `inspect`.
+    """
+    view = _view(model)
+    setting = _setting(preprocess, device, fidelity, 1, watch, stop, None)
+    return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
+
+
+def _view(model: Model) -> OnnxView:
+    return model if isinstance(model, OnnxView) else load(model)
+
+
+def _setting(  # noqa: PLR0917 - positional here, so that the three use cases above stay readable
+    preprocess: str, device: str, fidelity: Fidelity, batch_size: int, watch: Watcher | None, stop: Stop | None,
+    most: int | None,
+) -> Setting:  # fmt: skip
+    if fidelity not in ("fast", "exact"):
+        raise ParameterError("fidelity", "there is no such one", expected="fast or exact", found=repr(fidelity))
+    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), most)
+
+
+def _ignore(_: Progress) -> None:
+    """Nobody watches."""

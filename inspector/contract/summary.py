@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache
 from typing import Annotated, Any, Self
 
@@ -58,17 +58,21 @@ class Summary:
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
             return NotImplemented
-        merges = merges_of(type(self))  # type: ignore[arg-type]  # mypy doubts that a class is hashable
+        merges = merges_of(type(self))
         return type(self)(**{n: m(getattr(self, n), getattr(other, n)) for n, m in merges.items()})
 
 
-@cache
-def merges_of(kind: type) -> Mapping[str, Merge]:
+def merges_of(kind: type[Summary]) -> Mapping[str, Merge]:
     """Field name -> function of two values, read from the annotations of a summary class.
 
     Raises:
         PluginError: a field does not say how it merges.
     """
+    return _merges(typing.cast("Hashable", kind))
+
+
+@cache
+def _merges(kind: Any) -> Mapping[str, Merge]:
     hints = typing.get_type_hints(kind, include_extras=True)
     return {f.name: _merge_of(kind, f.name, hints[f.name]) for f in dataclasses.fields(kind)}
 

@@ -1,0 +1,81 @@
+"""The inputs of one run on their way in: counted, identified, limited, and what was skipped remembered."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from inspector.contract import Array, TensorInfo
+from inspector.control import Progress, Stop, Watcher
+from inspector.errors import InputError
+from inspector.report import Skipped
+from inspector.runtime.data import Batch, Digest, Source, batches, open_source
+from inspector.runtime.preprocess import Preprocess
+
+MAX_LISTED_SKIPS: Final = 100
+"""Skipped inputs that a report names; all are counted."""
+
+
+class Feed:
+    """Opens a data source and passes its batches on.
+
+    After the run: `count` inputs were used, `digest` identifies them, `skipped` names those that could not be used,
+    `first` holds the feeds of the first batch.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        inputs: tuple[TensorInfo, ...],
+        preprocess: str,
+        *,
+        watch: Watcher,
+        stop: Stop,
+        most: int | None,
+    ) -> None:
+        """`most`: how many inputs are allowed, None for any number."""
+        self.preprocess = Preprocess.parse(preprocess) if preprocess else None
+        self.source: Source = open_source(data, inputs, self.preprocess)
+        self._watch, self._stop, self._most = watch, stop, most
+        self.count = 0
+        self.first: Mapping[str, Array] = {}
+        self.skipped: list[Skipped] = []
+        self.skipped_count = 0
+        self.digest = Digest()
+        self._limit(self.source.total or 0)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Batches of up to `size` inputs.
+
+        Raises:
+            InputError: there were too many inputs, or none that could be used.
+        """
+        with contextlib.closing(batches(self.source, size, stop=self._stop, on_skip=self._skip)) as inner:
+            for batch in inner:
+                self.first = self.first or batch.feeds
+                self.count += len(batch.info.ids)
+                self._limit(self.count)
+                self.digest.update(batch)
+                yield batch
+                self._watch(Progress("run", self.count + self.skipped_count, self.source.total))
+        if not self.count:
+            reason = self.skipped[0].reason if self.skipped else "there was none"
+            raise InputError(
+                self.source.description, f"none of {self.skipped_count} inputs could be used", found=reason.rstrip(".")
+            )
+
+    def _skip(self, skipped: Skipped) -> None:
+        self.skipped_count += 1
+        if len(self.skipped) < MAX_LISTED_SKIPS:
+            self.skipped.append(skipped)
+
+    def _limit(self, count: int) -> None:
+        if self._most is not None and count > self._most:
+            raise InputError(
+                "inputs",
+                "there are too many to look at closely",
+                expected=f"at most {self._most}",
+                found=str(count),
+                remedy="Give fewer, or use audit, which adds up any number.",
+            )

@@ -1,0 +1,139 @@
+"""Batches through the instrumented model: rows by request. One model and one session for all analyses of a run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from inspector.analysis.run import Rows
+from inspector.contract import Array, BatchInfo
+from inspector.control import Stop
+from inspector.errors import InspectorError, LimitError, StoppedError
+from inspector.graph.batching import fixed_batch
+from inspector.graph.instrument import Instrumented, Request, instrument
+from inspector.graph.view import OnnxView
+from inspector.runtime.data import Batch
+from inspector.runtime.session import Fidelity, Session, open_session
+
+MAX_MAP_BYTES: Final = 1 << 30
+"""Whole maps that one input may bring out of the graph."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Observer:
+    """Runs batches of one model and hands out rows.
+
+    A new session is only made when the inputs' size changes (usually never). `device`, `providers` and `notes` say,
+    after the run, what really happened.
+    """
+
+    def __init__(
+        self, view: OnnxView, requests: Sequence[Request], *, device: str, fidelity: Fidelity, stop: Stop, share: bool
+    ) -> None:
+        """`share`: let several inputs share a run, even where the model fixed its batch size."""
+        self._view, self._requests, self._stop = view, tuple(requests), stop
+        self._device, self._fidelity, self._share = device, fidelity, share
+        self._fixed = fixed_batch(view.inputs)
+        self._free: bool | None = None if share and self._fixed is not None else False
+        self.device = ""
+        self.providers: Mapping[str, int] = {}
+        self.notes: list[str] = list(_left_out(view))
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Rows, BatchInfo]]:
+        """Rows of every batch that holds inputs, in order."""
+        shapes: Shapes | None = None
+        with contextlib.ExitStack() as open_now:
+            for batch in batches:
+                if self._free is None:
+                    self._free = self._can_share(batch.feeds)
+                if shapes != (found := _shapes(batch.feeds)):
+                    open_now.close()
+                    shapes = found
+                    model = self._instrument(shapes)
+                    session = open_now.enter_context(self._open(model.model))
+                    self._remember(session)
+                rows = self._run(session, batch.feeds)
+                yield dict(zip(model.slots, rows, strict=True)), batch.info
+
+    def _instrument(self, shapes: Shapes) -> Instrumented:
+        model = instrument(self._view, self._requests, shapes=shapes, free=bool(self._free))
+        if model.map_bytes is not None and model.map_bytes > MAX_MAP_BYTES:
+            raise LimitError(
+                "whole maps",
+                "one input would bring out too many bytes",
+                expected=f"at most {MAX_MAP_BYTES}",
+                found=str(model.map_bytes),
+                remedy="Choose fewer taps, or smaller inputs.",
+            )
+        return model
+
+    def _open(self, model: bytes) -> contextlib.AbstractContextManager[Session]:
+        return open_session(model, device=self._device, fidelity=self._fidelity, stop=self._stop)
+
+    def _remember(self, session: Session) -> None:
+        self.device, self.providers = session.device, session.providers
+        wide = {tap.tensor for tap in self._view.taps()} and self._view.inputs[0].dtype == "float16"
+        note = "float16 on the CPU: onnxruntime computes in float32 and rounds only what it gives out"
+        if wide and session.device == "cpu" and note not in self.notes:
+            self.notes.append(note)
+
+    def _run(self, session: Session, feeds: Mapping[str, Array]) -> list[Array]:
+        if self._fixed is None or self._free:
+            return list(session.run(feeds))
+        return _run_fixed(session, feeds, self._fixed)
+
+    def _can_share(self, feeds: Mapping[str, Array]) -> bool:
+        """Whether the model with its batch freed gives two inputs the outputs that the original gives them."""
+        assert self._fixed is not None
+        two = {name: np.concatenate([array[:1], array[-1:]]) for name, array in feeds.items()}
+        try:
+            with self._open(instrument(self._view, (), keep_outputs=True).model) as plain:
+                expected = _run_fixed(plain, two, self._fixed)
+            with self._open(instrument(self._view, (), keep_outputs=True, free=True).model) as freed:
+                same = all(_close(a, b) for a, b in zip(expected, freed.run(two), strict=True))
+        except StoppedError:
+            raise
+        except (InspectorError, ValueError):
+            same = False
+        self.notes.append(
+            f"the model fixes its batch to {self._fixed}; made free, it gives two inputs the original's outputs"
+            if same
+            else f"the model fixes its batch to {self._fixed} and gives other outputs without that; it ran as it is"
+        )
+        return same
+
+
+def _left_out(view: OnnxView) -> Iterator[str]:
+    if view.left_out:
+        yield f"{len(view.left_out)} convolutions are not watched: " + "; ".join(view.left_out[:5])
+
+
+def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape[1:] for name, array in feeds.items()}
+
+
+def _run_fixed(session: Session, feeds: Mapping[str, Array], size: int) -> list[Array]:
+    """Any number of inputs through a model that takes `size` at a time; what fills the last run up is cut off again."""
+    count = len(next(iter(feeds.values())))
+    parts = [
+        session.run({name: _filled(array[start : start + size], size) for name, array in feeds.items()})
+        for start in range(0, count, size)
+    ]
+    return [np.concatenate([part[i] for part in parts])[:count] for i in range(len(parts[0]))]
+
+
+def _filled(array: Array, size: int) -> Array:
+    return array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
+
+
+def _close(a: Array, b: Array) -> bool:
+    """Equal up to rounding: batched kernels may add in another order."""
+    wide = np.promote_types(a.dtype, np.float32) if a.dtype.kind == "f" else a.dtype
+    x, y = a.astype(wide), b.astype(wide)
+    scale = float(np.max(np.abs(x), initial=0)) if a.dtype.kind == "f" else 0.0
+    tolerance = 1e-2 if a.dtype == np.float16 else 1e-4
+    return x.shape == y.shape and bool(np.allclose(x, y, rtol=tolerance, atol=tolerance * scale, equal_nan=True))

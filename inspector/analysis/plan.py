@@ -1,0 +1,106 @@
+"""What a run has to bring out of the graph: pure, decided before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from inspector.analysis.attempt import Outcome, attempt
+from inspector.analysis.registry import AnalysisRequest, kind_of, make
+from inspector.contract import Analysis, Measured, ModelView, Ops, Summary, Tap
+from inspector.contract.measures import TAPPED, keeps_maps
+from inspector.errors import LimitError, PluginError
+from inspector.graph.instrument import Request
+from inspector.report import Failure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """What one analysis wants of one tap: its rows by name."""
+
+    tap: Tap
+    rows: Mapping[str, Request]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One analysis of a plan. With a `failure` it takes no part in the run."""
+
+    analysis: Analysis[Any]
+    params: str
+    watches: tuple[Watch, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Every analysis of a run, and the distinct requests of all of them together.
+
+    `digest` identifies model, analyses, versions, parameters and taps: summaries of equal digests can be added.
+    """
+
+    entries: tuple[Entry, ...]
+    requests: tuple[Request, ...]
+    digest: str
+
+    @property
+    def needs_inputs(self) -> tuple[str, ...]:
+        """Names of the analyses that cannot say anything without inputs."""
+        return tuple(e.analysis.name for e in self.entries if kind_of(e.analysis) != "static" and e.failure is None)
+
+
+def make_plan(view: ModelView, analyses: Sequence[str | AnalysisRequest], *, allow_maps: bool) -> Plan:
+    """Finds the analyses and asks each what it wants.
+
+    Args:
+        view: the model.
+        analyses: what to run; duplicates (same name and parameters) are an error.
+        allow_maps: whether whole maps may leave the graph; where not, an analysis that keeps them fails.
+
+    Raises:
+        NotFoundError, ParameterError, PluginError: an analysis that cannot be made; nothing has run yet.
+    """
+    requests = [AnalysisRequest.parse(a) if isinstance(a, str) else a for a in analyses]
+    entries = tuple(_entry(view, request, allow_maps=allow_maps) for request in requests)
+    distinct = dict.fromkeys(r for e in entries for w in e.watches for r in w.rows.values())
+    return Plan(entries, tuple(distinct), _digest(view, entries))
+
+
+def _entry(view: ModelView, request: AnalysisRequest, *, allow_maps: bool) -> Entry:
+    params, analysis = make(request)
+    if kind_of(analysis) != "measured":
+        return Entry(analysis, params)
+    outcome: Outcome[tuple[Watch, ...]] = attempt(
+        analysis.name, lambda: _watches(view, cast("Measured[Summary, Any]", analysis), allow_maps=allow_maps)
+    )
+    return Entry(analysis, params, outcome.value or (), outcome.failure)
+
+
+def _watches(view: ModelView, analysis: Measured[Summary, Any], *, allow_maps: bool) -> tuple[Watch, ...]:
+    return tuple(_watch(analysis, tap, allow_maps=allow_maps) for tap in analysis.select(view))
+
+
+def _watch(analysis: Measured[Summary, Any], tap: Tap, *, allow_maps: bool) -> Watch:
+    rows = analysis.observe(Ops(), TAPPED, tap)
+    for name, value in rows.items():
+        if value.form != "rows":
+            raise PluginError(
+                f"row {name!r}", "it is not small enough to leave the graph", expected="rows", found=value.form
+            )
+        if keeps_maps(value) and not allow_maps:
+            raise LimitError(
+                f"analysis {analysis.name!r}",
+                "it keeps whole maps, which an audit of many inputs refuses",
+                remedy="Use inspect with a few inputs.",
+            )
+    return Watch(tap, {name: Request(tap.tensor, value) for name, value in rows.items()})
+
+
+def _digest(view: ModelView, entries: Sequence[Entry]) -> str:
+    content = [view.sha256] + [
+        [e.analysis.name, e.analysis.version, e.params, [w.tap.name for w in e.watches]] for e in entries
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

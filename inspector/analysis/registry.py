@@ -1,0 +1,228 @@
+"""Entry points to analyses. A broken plugin is listed with its reason and hurts nobody else."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from inspector.contract import Analysis, Summary
+from inspector.contract.summary import merges_of
+from inspector.errors import InspectorError, NotFoundError, ParameterError, PluginError
+
+GROUP: Final = "inspector.plugins"
+Kind = Literal["static", "measured", "explored"]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """One analysis that is installed, or one that should be and fails.
+
+    Attributes:
+        name: what to ask for.
+        version: of its numbers.
+        kind: `static` (weights), `measured` (data) or `explored` (runs of its own); empty when it failed.
+        about: first sentence of its docstring.
+        distribution: the installed distribution it came with.
+        params_schema: JSON Schema of its parameters.
+        failure: why it cannot be used; empty when it can.
+    """
+
+    name: str
+    version: str = ""
+    kind: str = ""
+    about: str = ""
+    distribution: str = ""
+    params_schema: str = "{}"
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRequest:
+    """An analysis by name, with its parameters."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> AnalysisRequest:
+        """`name`, `name:key=value,key=value` (a value is JSON, or else text), or `name:{"key": value}`.
+
+        Raises:
+            ParameterError: not of that form.
+        """
+        name, _, rest = text.strip().partition(":")
+        if rest.startswith("{"):
+            return cls(name, _json_object(name, rest))
+        pairs = [part.partition("=") for part in _split(rest)] if rest else []
+        if any(not equals for _, equals, _ in pairs):
+            raise ParameterError(
+                f"analysis {text!r}", "its parameters cannot be read", expected="name:key=value,key=value"
+            )
+        return cls(name, {key.strip(): _value(value) for key, _, value in pairs})
+
+
+def plugins() -> tuple[PluginInfo, ...]:
+    """All installed plugins, by name, the broken ones too."""
+    return tuple(_info(point) for point in sorted(_points(), key=lambda p: p.name))
+
+
+def make(request: AnalysisRequest) -> tuple[str, Analysis[Any]]:
+    """The parameters as JSON, defaults filled in, and the analysis of that name made with them.
+
+    Raises:
+        NotFoundError: none is called so.
+        PluginError: it is installed and cannot be used.
+        ParameterError: a parameter is unknown or out of range.
+    """
+    found = [p for p in _points() if p.name == request.name]
+    if not found:
+        raise NotFoundError.among("analysis", request.name, sorted(p.name for p in _points()))
+    if len(found) > 1:
+        sources = ", ".join(_distribution(p) for p in found)
+        raise PluginError(
+            f"analysis {request.name!r}", "two plugins claim the name", found=sources, remedy="Uninstall one."
+        )
+    kind = _load(found[0])
+    params = _params(kind, request)
+    return params.model_dump_json(), kind(params)
+
+
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else ""
+
+
+def _info(point: EntryPoint) -> PluginInfo:
+    try:
+        kind = _load(point)
+    except PluginError as error:
+        return PluginInfo(point.name, distribution=_distribution(point), failure=str(error))
+    about = (inspect.getdoc(kind) or "").partition("\n")[0]
+    schema = json.dumps(kind.Params.model_json_schema(), sort_keys=True)
+    return PluginInfo(point.name, kind.version, kind_of(kind), about, _distribution(point), schema)
+
+
+def kind_of(analysis: Any) -> Kind:
+    """Which of the three kinds an analysis (or its class) is."""
+    if hasattr(analysis, "explore"):
+        return "explored"
+    return "measured" if hasattr(analysis, "observe") else "static"
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        kind = point.load()
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise PluginError(
+            f"plugin {point.name!r}",
+            "it cannot be imported",
+            found=f"{type(error).__name__}: {error}",
+            remedy=f"Repair or uninstall {_distribution(point) or point.value}.",
+        ) from error
+    fault = _fault(kind, point.name)
+    if fault:
+        raise PluginError(
+            f"plugin {point.name!r}", f"it breaks the contract: {fault}", remedy="See docs/writing-plugins.md."
+        )
+    return kind
+
+
+_MEMBERS: Final[dict[Kind, tuple[str, ...]]] = {
+    "static": ("finalize", "present"),
+    "measured": ("select", "observe", "summarize", "finalize", "present"),
+    "explored": ("explore", "present"),
+}
+
+
+def _fault(kind: Any, name: str) -> str:
+    """What a plugin lacks, or nothing."""
+    if getattr(kind, "name", None) != name:
+        return f"its name is {getattr(kind, 'name', None)!r}, its entry point {name!r}"
+    if not isinstance(getattr(kind, "version", None), str):
+        return "it has no version"
+    if not (isinstance(getattr(kind, "Params", None), type) and issubclass(kind.Params, BaseModel)):
+        return "Params is no pydantic model"
+    missing = [m for m in _MEMBERS[kind_of(kind)] if not callable(getattr(kind, m, None))]
+    if missing:
+        return f"it has no {', '.join(missing)}"
+    return _summary_fault(kind) if kind_of(kind) == "measured" else ""
+
+
+def _summary_fault(kind: Any) -> str:
+    summary = getattr(kind, "summary", None)
+    if not (isinstance(summary, type) and issubclass(summary, Summary)):
+        return "summary is no Summary"
+    try:
+        if summary.__add__ is Summary.__add__:
+            merges_of(summary)
+    except InspectorError as error:
+        return str(error)
+    return ""
+
+
+def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
+    fields = kind.Params.model_fields
+    unknown = next((key for key in request.params if key not in fields), None)
+    if unknown is not None:
+        near = NotFoundError.among("parameter", unknown, fields)
+        raise ParameterError(
+            f"parameter {unknown!r} of {request.name!r}", near.problem, expected=near.expected, remedy=near.remedy
+        )
+    listed = kind.Params.model_json_schema().get("properties", {})
+    values = {
+        k: [v] if listed[k].get("type") == "array" and not isinstance(v, list) else v for k, v in request.params.items()
+    }
+    try:
+        params: BaseModel = kind.Params.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(p) for p in first["loc"]) or "parameters"
+        raise ParameterError(
+            f"parameter {where!r} of {request.name!r}",
+            "it is not valid",
+            expected=first["msg"],
+            found=repr(first["input"]),
+        ) from error
+    return params
+
+
+def _json_object(name: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"analysis {name!r}", "its parameters are not JSON", found=str(error)) from error
+    if not isinstance(value, dict):
+        raise ParameterError(f"analysis {name!r}", "its parameters are no JSON object", found=type(value).__name__)
+    return value
+
+
+def _split(text: str) -> list[str]:
+    """At commas that stand outside of brackets and quotes."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for index, char in enumerate(text):
+        quoted ^= char == '"'
+        depth += 0 if quoted else (char in "[{") - (char in "]}")
+        if char == "," and not depth and not quoted:
+            parts.append(text[start:index])
+            start = index + 1
+    return [*parts, text[start:]]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

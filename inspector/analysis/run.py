@@ -1,0 +1,90 @@
+"""The fold: batches in, one summary per analysis and tap; then what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+from inspector.analysis.attempt import attempt
+from inspector.analysis.plan import Entry, Plan
+from inspector.contract import Array, BatchInfo, Explored, Finding, Lab, Measured, ModelView, Summary, Tap
+from inspector.graph.instrument import Request
+from inspector.report import AnalysisResult, Failure
+
+Rows = Mapping[Request, Array]
+
+
+class Totals:
+    """What has been added up so far, per analysis of a plan. An analysis that fails stays out from then on."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.summaries: list[dict[Tap, Summary]] = [{} for _ in plan.entries]
+        self.failures: list[Failure | None] = [entry.failure for entry in plan.entries]
+
+    def add(self, rows: Rows, batch: BatchInfo) -> None:
+        """One batch's rows, by request; each (N, ...)."""
+        for index, entry in enumerate(self._plan.entries):
+            if self.failures[index] is None and entry.watches:
+                outcome = attempt(entry.analysis.name, lambda i=index, e=entry: self._add(i, e, rows, batch))  # type: ignore[misc]
+                self.failures[index] = outcome.failure
+
+    def _add(self, index: int, entry: Entry, rows: Rows, batch: BatchInfo) -> None:
+        analysis = cast("Measured[Summary, Any]", entry.analysis)
+        totals = self.summaries[index]
+        for watch in entry.watches:
+            part = analysis.summarize(watch.tap, {name: rows[r] for name, r in watch.rows.items()}, batch)
+            totals[watch.tap] = totals[watch.tap] + part if watch.tap in totals else part
+
+
+def fold(plan: Plan, observed: Iterable[tuple[Rows, BatchInfo]]) -> Totals:
+    """Adds up everything that comes out."""
+    totals = Totals(plan)
+    for rows, batch in observed:
+        totals.add(rows, batch)
+    return totals
+
+
+def conclude(view: ModelView, plan: Plan, totals: Totals, lab: Lab | None) -> tuple[AnalysisResult, ...]:
+    """Summaries to results, in the order of the plan. `lab` is for analyses that explore."""
+    return tuple(
+        _result(view, entry, totals.summaries[i], totals.failures[i], lab) for i, entry in enumerate(plan.entries)
+    )
+
+
+def _result(
+    view: ModelView, entry: Entry, summaries: Mapping[Tap, Summary], failure: Failure | None, lab: Lab | None
+) -> AnalysisResult:
+    analysis = entry.analysis
+
+    def shown() -> list[Any]:
+        if lab is not None and hasattr(analysis, "explore"):
+            result = cast("Explored[Any]", analysis).explore(view, lab)
+        else:
+            result = analysis.finalize(view, summaries)
+        return list(analysis.present(result))
+
+    outcome = attempt(analysis.name, shown) if failure is None else None
+    items = (outcome.value if outcome else None) or []
+    return AnalysisResult(
+        name=analysis.name,
+        version=analysis.version,
+        params=entry.params,
+        blocks=tuple(i for i in items if not isinstance(i, Finding)),
+        findings=tuple(i for i in items if isinstance(i, Finding)),
+        failure=failure or (outcome.failure if outcome else None),
+    )
+
+
+class ModelLab:
+    """A lab over one model: runs it as often as an analysis asks, with whole maps as the answer."""
+
+    def __init__(
+        self, inputs: Mapping[str, Array], run: Callable[[Mapping[str, Array], tuple[Tap, ...]], Mapping[Tap, Array]]
+    ) -> None:
+        self.inputs = inputs
+        self._run = run
+
+    def run(self, feeds: Mapping[str, Array], taps: Iterable[Tap]) -> Mapping[Tap, Array]:
+        """Whole maps (N, C, *space) at the taps."""
+        return self._run(feeds, tuple(taps))

@@ -1,0 +1,134 @@
+"""One run, from a plan and data to a report."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from inspector.analysis.feed import Feed
+from inspector.analysis.observe import Observer
+from inspector.analysis.plan import Plan
+from inspector.analysis.run import ModelLab, Totals, conclude, fold
+from inspector.contract import Array, Tap
+from inspector.contract.measures import TAPPED, Ops
+from inspector.control import Stop, Watcher
+from inspector.errors import InputError, LimitError
+from inspector.graph.instrument import Request
+from inspector.graph.view import OnnxView
+from inspector.report import Provenance, Report
+from inspector.runtime.session import Fidelity
+
+MAX_KEPT_BYTES = 4 << 30
+"""Whole maps that one call may gather in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a run is carried out: see `inspector.service.inspect` for the first five; `most` limits the inputs."""
+
+    preprocess: str
+    device: str
+    fidelity: Fidelity
+    batch_size: int
+    watch: Watcher
+    stop: Stop
+    most: int | None = None
+
+    def observer(self, view: OnnxView, requests: Sequence[Request]) -> Observer:
+        """An observer of these requests; inputs share a run when the batch size allows it."""
+        return Observer(
+            view, requests, device=self.device, fidelity=self.fidelity, stop=self.stop, share=self.batch_size > 1
+        )
+
+    def feed(self, view: OnnxView, data: Any) -> Feed:
+        """The data on its way in."""
+        return Feed(data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most)
+
+
+def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
+    """Runs a plan. `data` None: only what the weights say."""
+    began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    provenance = Provenance(view.name, view.sha256, versions=_versions(), started=started)
+    if data is None:
+        if plan.needs_inputs:
+            raise InputError(
+                f"analysis {plan.needs_inputs[0]!r}",
+                "it needs inputs and none were given",
+                remedy="Give pictures or arrays.",
+            )
+        results = conclude(view, plan, Totals(plan), None)
+        return Report(replace(provenance, seconds=time.monotonic() - began), results)
+    feed = setting.feed(view, data)
+    observer = setting.observer(view, plan.requests)
+    totals = fold(plan, observer(feed.batches(setting.batch_size)))
+    results = conclude(view, plan, totals, ModelLab(feed.first, _lab(view, setting)))
+    provenance = replace(
+        provenance,
+        data=feed.source.description,
+        data_sha256=feed.digest.hex,
+        inputs=feed.count,
+        batch=setting.batch_size,
+        preprocess=feed.preprocess.text if feed.preprocess else "",
+        fidelity=setting.fidelity,
+        device=observer.device,
+        providers=observer.providers,
+        notes=tuple(observer.notes),
+        seconds=time.monotonic() - began,
+    )
+    return Report(provenance, results, tuple(feed.skipped), feed.skipped_count)
+
+
+def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> dict[Tap, Array]:
+    """Whole maps (N, C, *space) at the taps, for all inputs.
+
+    Raises:
+        LimitError: they would be larger than `MAX_KEPT_BYTES`.
+        InputError: the maps of different inputs have different sizes.
+    """
+    kept = {tap: Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps}
+    parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
+    size = 0
+    for rows, _ in setting.observer(view, list(kept.values()))(setting.feed(view, data).batches(setting.batch_size)):
+        size += sum(rows[request].nbytes for request in kept.values())
+        if size > MAX_KEPT_BYTES:
+            raise LimitError(
+                "activations",
+                "they are too large to hold",
+                expected=f"at most {MAX_KEPT_BYTES} bytes",
+                remedy="Choose fewer taps or inputs.",
+            )
+        for tap, request in kept.items():
+            parts[tap].append(rows[request])
+    return {tap: _joined(tap, parts[tap]) for tap in taps}
+
+
+def _joined(tap: Tap, parts: list[Array]) -> Array:
+    if len({p.shape[1:] for p in parts}) > 1:
+        raise InputError(
+            f"tap {tap.name!r}",
+            "inputs of different sizes give maps of different sizes",
+            remedy="Bring all inputs to one size, for example with resize= in the preprocessing.",
+        )
+    return np.concatenate(parts)
+
+
+def _lab(view: OnnxView, setting: Setting) -> Callable[[Mapping[str, Array], tuple[Tap, ...]], Mapping[Tap, Array]]:
+    quiet = replace(setting, preprocess="", watch=lambda _: None, most=None)
+    return lambda feeds, taps: gather(view, feeds, taps, quiet)
+
+
+def _versions() -> dict[str, str]:
+    names = ("onnx-inspector", "onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "numpy", "pillow")
+    found = {"python": platform.python_version()}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

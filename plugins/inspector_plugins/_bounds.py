@@ -1,0 +1,44 @@
+"""Filters that no input can make fire, from the weights and what is known of the layer's input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector import Array, Filters, Inapplicable, ModelView, Tap
+
+ROUNDING = 1e-5
+"""How far below zero a bound must lie, relative to the terms that make it up, before rounding cannot undo it."""
+
+
+def never_fires(model: ModelView, tap: Tap) -> Array:
+    """(C,) True where the value before a rectifier is at most zero for every input: structurally dead.
+
+    With x in [low, high] everywhere (and 0 in it, where the layer pads), the value before the activation is at most
+
+        b[c] + sum over the filter of max(W low, W high).
+
+    False wherever that cannot be said: weights computed at run time, a residual sum in between, a normalisation that
+    depends on the input, or an activation whose off side does not begin at zero.
+    """
+    nothing = np.zeros(tap.channels, bool)
+    if tap.shared or not (tap.activation == "Relu" or (tap.activation or "").startswith("Clip(0,")):
+        return nothing
+    try:
+        filters = model.filters(tap.layer, fold_norm=True)
+    except Inapplicable:
+        return nothing
+    if not filters.whole:
+        return nothing
+    low, high = model.input_range(tap.layer)
+    return _at_most_zero(filters, min(low, 0.0), max(high, 0.0))
+
+
+def _at_most_zero(filters: Filters, low: float, high: float) -> Array:
+    weight = filters.weight.reshape(len(filters.weight), -1).astype(np.float64)
+    bias = filters.bias.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        best = np.where(weight == 0, 0.0, np.maximum(weight * low, weight * high)).sum(1)
+        # Where no input helps, every term is <= 0 in any order of adding; else rounding needs room.
+        room = np.where(best == 0, 0.0, ROUNDING * (np.abs(bias) + np.abs(best)))
+        dead: Array = best + bias <= -room
+    return dead & np.isfinite(weight).all(1) & np.isfinite(bias)

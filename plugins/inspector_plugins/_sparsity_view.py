@@ -1,0 +1,214 @@
+"""How the sparsity analysis is shown: tables, an overview picture, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from inspector import (
+    Array,
+    Block,
+    Cell,
+    Column,
+    Finding,
+    Heatmap,
+    Note,
+    Scale,
+    ScaleKind,
+    Severity,
+    Table,
+)
+from inspector_plugins._sparsity_result import LayerSparsity
+
+_CONFIDENCE: Final = 0.05
+_SURE: Final = 0.05
+"""Upper bound of the firing rate below which a dead channel is worth a warning: from 59 inputs on."""
+_MAX_LISTED: Final = 24
+
+
+def show(result: Sequence[LayerSparsity], params: Any) -> list[Block | Finding]:
+    """Everything, most important first."""
+    blocks: list[Block | Finding] = [_layers(result, params), _overview(result), _channels(result)]
+    if any(len(x.ids) for x in result):
+        blocks.append(_inputs(result))
+    blocks.append(_definitions(params))
+    return blocks + list(_findings(result))
+
+
+def firing_bound(inputs: int) -> float:
+    """95 % upper bound of the rate at which something fires that did not in `inputs` independent inputs."""
+    return float(1 - _CONFIDENCE ** (1 / inputs)) if inputs else 1.0
+
+
+def _layers(result: Sequence[LayerSparsity], params: Any) -> Table:
+    columns = (
+        Column("tap", "layer:kind"),
+        Column("tensor", "name of the watched ONNX value"),
+        Column("after", "activation just before it"),
+        Column("channels"),
+        Column("zero fraction", "zeros / elements, exact zeros; none where zeros mean nothing"),
+        Column("near-zero", f"share of elements with |a| < {params.near:g}, where exact zeros mean nothing"),
+        Column("dead", "channels silent for every input", "channels"),
+        Column("structurally dead", "channels that no input can make fire", "channels"),
+        Column("rare", f"channels active in under {params.rare:.3g} of the inputs, but in some", "channels"),
+        Column("never zero", "channels without a single zero", "channels"),
+        Column("constant", "channels with one and the same value everywhere, not dead", "channels"),
+        Column("not finite", "channels with NaN or Inf for some input", "channels"),
+        Column("max", "largest element"),
+        Column("mean", "mean of the maps' means over channels"),
+        Column("shared", "yes: behind a residual sum, so zeros belong to the sum"),
+    )
+    rows = tuple(_layer_row(x) for x in result)
+    inputs = result[0].inputs if result else 0
+    return Table(
+        "Sparsity by layer",
+        columns,
+        rows,
+        f"Over {inputs} inputs. A dead channel fires for under {firing_bound(inputs):.3g} of such inputs (95 % bound).",
+    )
+
+
+def _layer_row(x: LayerSparsity) -> tuple[Cell, ...]:
+    zero = _mean(x.zero_fraction)
+    return (
+        x.tap.name, x.tap.tensor, x.tap.activation or "(linear)", x.tap.channels,
+        zero if x.exact else None, None if x.exact else zero,
+        _count(x.dead) if x.exact else None, _count(x.structurally_dead) if x.exact else None,
+        _count(x.rare) if x.exact else None, _count(x.never_zero) if x.exact else None,
+        _count(x.constant), _count(x.not_finite), _extreme(x.peak, np.fmax), _mean(x.mean), x.tap.shared,
+    )  # fmt: skip
+
+
+def _overview(result: Sequence[LayerSparsity]) -> Heatmap:
+    widest = max((x.tap.channels for x in result), default=1)
+    values = np.full((len(result), widest), np.nan)
+    for row, x in enumerate(result):
+        values[row, : x.tap.channels] = np.sort(x.zero_fraction)
+    return Heatmap(
+        "Zero fraction of every channel",
+        values,
+        Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0, "share of elements that are (near) zero"),
+        row_axis="tap",
+        column_axis="channels, from the densest to the sparsest",
+        row_labels=tuple(x.tap.name for x in result),
+        caption="1 at the right end of a row: channels that were zero everywhere, for every input.",
+    )
+
+
+def _channels(result: Sequence[LayerSparsity]) -> Table:
+    columns = (
+        Column("tap", "layer:kind"),
+        Column("channel"),
+        Column("zero fraction", "APoZ, or near-zero share where zeros mean nothing"),
+        Column("active in", "inputs for which an element was not (near) zero", "inputs"),
+        Column("max"),
+        Column("min"),
+        Column("mean"),
+        Column("verdict", "dead, structurally dead, rare, never zero, constant, not finite; empty: nothing special"),
+    )
+    rows = tuple(row for x in result for row in _channel_rows(x))
+    return Table("Sparsity by channel", columns, rows)
+
+
+def _channel_rows(x: LayerSparsity) -> Iterator[tuple[Cell, ...]]:
+    flags = {
+        "structurally dead": x.structurally_dead, "dead": x.dead, "rare": x.rare, "never zero": x.never_zero,
+        "constant": x.constant, "not finite": x.not_finite,
+    }  # fmt: skip
+    for c in range(x.tap.channels):
+        verdict = ", ".join(name for name, flag in flags.items() if flag[c])
+        yield (
+            x.tap.name, c, _number(x.zero_fraction[c]), int(x.active[c]), _number(x.peak[c]), _number(x.low[c]),
+            _number(x.mean[c]), verdict,
+        )  # fmt: skip
+
+
+def _inputs(result: Sequence[LayerSparsity]) -> Table:
+    columns = (
+        Column("input"),
+        Column("tap", "layer:kind"),
+        Column("silent", "channels zero everywhere for this input", "channels"),
+        Column("which"),
+    )
+    rows = tuple(
+        (name, x.tap.name, _count(x.silent[k]), _listed(np.flatnonzero(x.silent[k])))
+        for k, name in enumerate(result[0].ids)
+        for x in result
+        if x.exact
+    )
+    return Table("Silent channels by input", columns, rows, "The first inputs. Silent for one input is not dead.")
+
+
+def _definitions(params: Any) -> Note:
+    return Note(
+        "Zero means exactly 0 at the named tensor (-0.0 counts, NaN does not). Silent: zero everywhere for one input. "
+        "Dead: silent for every input of this data set, which says as much about the data as about the filter. "
+        "Structurally dead: no input can make it fire, by its weights, its bias and the range of its input. "
+        f"Where the activation gives no exact zeros, |a| < {params.near:g} is counted instead, and nothing is called "
+        "dead. Maps with NaN or Inf are counted as not finite and left out of everything else. The mean is the mean "
+        "over inputs of each map's mean.",
+        "What the numbers mean",
+    )
+
+
+def _findings(result: Sequence[LayerSparsity]) -> Iterator[Finding]:
+    for x in result:
+        bound = firing_bound(x.inputs)
+        dead = f"fired for none of {x.inputs} inputs (so for under {bound:.3g} of such inputs, 95 % bound)"
+        sure = Severity.WARNING if bound <= _SURE else Severity.INFO  # a handful of inputs proves little
+        judged = (
+            ("not-finite", x.not_finite, Severity.ERROR, "gave NaN or Inf for some input"),
+            ("dead", x.dead & ~x.structurally_dead, sure, dead),
+            ("structurally-dead", x.structurally_dead, Severity.WARNING, "cannot fire for any input"),
+            ("constant", x.constant, Severity.WARNING, "gave one and the same value everywhere"),
+        )
+        for rule, flag, severity, message in judged:
+            if flag.any():
+                yield _finding(x, rule, np.flatnonzero(flag), severity, message)
+
+
+_REMEDIES: Final = {
+    "not-finite": "Look for an overflow upstream, or for NaN among the weights.",
+    "dead": "Check with more data; look at the learning rate; prune what stays dead.",
+    "structurally-dead": "Prune: nothing changes.",
+    "constant": "It carries no information; fold it into the next layer's bias.",
+}
+
+
+def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, message: str) -> Finding:
+    noun = "channel" if x.tap.channels == 1 else "channels"
+    whose = " (of the residual sum)" if x.tap.shared else ""
+    evidence: dict[str, Cell] = {"tensor": x.tap.tensor, "tap": x.tap.kind.value, "inputs": x.inputs}
+    return Finding(
+        rule=f"sparsity/{rule}",
+        severity=severity,
+        message=f"{x.tap.name}: {channels.size} of {x.tap.channels} {noun}{whose} {message}",
+        layer=x.tap.layer,
+        channels=tuple(int(c) for c in channels),
+        evidence=evidence | ({"firing rate below": firing_bound(x.inputs)} if rule == "dead" else {}),
+        remedy=_REMEDIES[rule],
+    )
+
+
+def _listed(channels: Array) -> str:
+    more = f" … ({len(channels)})" if len(channels) > _MAX_LISTED else ""
+    return " ".join(str(c) for c in channels[:_MAX_LISTED]) + more
+
+
+def _count(flag: Array) -> int:
+    return int(np.count_nonzero(flag))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _mean(values: Array) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
+
+
+def _extreme(values: Array, reduce: np.ufunc) -> float | None:
+    return _number(reduce.reduce(values)) if values.size else None

@@ -1,0 +1,152 @@
+"""What a network sees: the feature maps of a few inputs, as labelled grids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from inspector import (
+    Array,
+    BatchInfo,
+    Block,
+    Column,
+    Finding,
+    First,
+    Images,
+    ModelView,
+    Ops,
+    Picture,
+    Scale,
+    ScaleKind,
+    Summary,
+    Table,
+    Tap,
+    TapKind,
+    Value,
+    Zeros,
+)
+
+COLUMNS: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Maps(Summary):
+    """The whole maps of the first inputs: `first.values` is (K, C, *space), in the model's own element type."""
+
+    first: First
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Maps by tap: `maps[tap]` is (K, C, *space) for the inputs `ids`."""
+
+    ids: tuple[str, ...]
+    maps: Mapping[Tap, Array]
+
+
+class Activations:
+    """Shows the feature maps of every chosen tap for the given inputs; a map that is zero everywhere is marked."""
+
+    name: ClassVar[str] = "activations"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[type[Summary]] = Maps
+
+    class Params(BaseModel):
+        """Which taps, and how much of them is drawn."""
+
+        model_config = ConfigDict(extra="forbid")
+        taps: list[str] = Field(["*"], description="patterns of taps: layer, or layer:conv, layer:norm, layer:act")
+        kind: TapKind = Field(TapKind.ACT, description="which tap of a layer a pattern without one means")
+        inputs: int = Field(4, ge=1, le=64, description="how many inputs are drawn, the first ones")
+        maps: int = Field(32, ge=1, le=4096, description="how many maps of a tap are drawn, the first channels")
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def select(self, model: ModelView) -> Sequence[Tap]:
+        """The taps of the patterns."""
+        return model.taps(tuple(self.params.taps), self.params.kind)
+
+    def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:  # noqa: ARG002 - the contract's signature
+        """Whole maps."""
+        return {"maps": op.keep(x)}
+
+    def summarize(self, tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> Maps:  # noqa: ARG002 - as above
+        """The first inputs' maps of one batch."""
+        return Maps(First.of(self.params.inputs, batch.first, batch.ids, rows["maps"]))
+
+    def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:  # noqa: ARG002 - as above
+        """The maps as they came."""
+        ids = next(iter(summaries.values())).first.ids if summaries else ()
+        return Shown(tuple(str(i) for i in ids), {tap: s.first.values for tap, s in summaries.items()})
+
+    def present(self, result: Shown) -> Sequence[Block | Finding]:
+        """One table over all, then one grid per input and tap."""
+        grids = [
+            self._grid(tap, name, maps[k]) for k, name in enumerate(result.ids) for tap, maps in result.maps.items()
+        ]
+        return [_table(result), *grids]
+
+    def _grid(self, tap: Tap, name: str, maps: Array) -> Images:
+        shown = min(len(maps), self.params.maps)
+        cut = f", the first {shown} of {len(maps)} channels" if shown < len(maps) else ""
+        meaning = (
+            "framed: silent, zero everywhere for this input"
+            if tap.zeros is Zeros.EXACT
+            else "linear or smooth: zeros mean nothing here"
+        )
+        return Images(
+            title=f"{tap.name} for {name}",
+            pictures=tuple(_picture(tap, c, maps[c]) for c in range(shown)),
+            columns=COLUMNS,
+            caption=f"Tensor {tap.tensor}{cut}. Every map has its own scale, written under it; {meaning}.",
+        )
+
+
+def _picture(tap: Tap, channel: int, values: Array) -> Picture:
+    plane = _plane(values.astype(np.float32))
+    finite = plane[np.isfinite(plane)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    silent = tap.zeros is Zeros.EXACT and not np.any(values)
+    mark = "silent" if silent else ("" if finite.size == plane.size else "not finite")
+    return Picture(plane, str(channel), mark, _scale(low, high))
+
+
+def _scale(low: float, high: float) -> Scale:
+    if low < 0:
+        most = max(-low, high)
+        return Scale(ScaleKind.SIGNED, -most, most)
+    return Scale(ScaleKind.SEQUENTIAL, 0.0, high)
+
+
+def _plane(values: Array) -> Array:
+    """A map of any number of axes as a picture: a line as one row, a volume as its slices side by side."""
+    if values.ndim == 1:
+        return values[None, :]
+    while values.ndim > 2:
+        values = np.concatenate(list(values), axis=-1)
+    return values
+
+
+def _table(result: Shown) -> Table:
+    rows = []
+    for k, name in enumerate(result.ids):
+        for tap, maps in result.maps.items():
+            values = maps[k].astype(np.float64)
+            silent = int(sum(not np.any(m) for m in values)) if tap.zeros is Zeros.EXACT else None
+            shape = "x".join(str(d) for d in values.shape)
+            rows.append((name, tap.name, tap.tensor, shape, silent, float(values.min()), float(values.max())))
+    columns = (
+        Column("input"),
+        Column("tap", "layer:kind"),
+        Column("tensor", "name of the watched ONNX value"),
+        Column("shape", "channels x space"),
+        Column("silent", "maps that are zero everywhere for this input; none where zeros mean nothing", "maps"),
+        Column("min", "smallest element"),
+        Column("max", "largest element"),
+    )
+    return Table("Feature maps", columns, tuple(rows), "Silent for one input is not dead: see the sparsity analysis.")

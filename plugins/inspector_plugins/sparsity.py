@@ -1,0 +1,167 @@
+"""Which filters are off: for one input, over a data set, or for ever.
+
+Definitions, for the maps a[n, c, ...] at a named tensor (peers differ here, so every table repeats them):
+
+- zero fraction of channel c (APoZ; Hu et al. 2016, arXiv 1607.03250): zeros over elements, exact zeros only;
+- silent for input n: every element of a[n, c] is zero;
+- dead over the data set: silent for every input. After n inputs without a firing, the 95 % upper bound of the rate
+  at which it fires is 1 - 0.05^(1/n);
+- structurally dead: no input can make it fire, by the weights alone (see `_bounds`);
+- a map with NaN or Inf counts as not finite and in nothing else.
+
+Where the activation gives no exact zeros (SiLU, GELU, LeakyRelu, a linear output, …) `|a| < near` stands in for zero,
+and no channel is called silent or dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from inspector import (
+    Array,
+    BatchInfo,
+    Block,
+    Finding,
+    First,
+    Inapplicable,
+    Max,
+    Min,
+    ModelView,
+    Ops,
+    Sum,
+    Summary,
+    Tap,
+    TapKind,
+    Value,
+    Zeros,
+)
+from inspector_plugins._bounds import never_fires
+from inspector_plugins._sparsity_result import LayerSparsity
+from inspector_plugins._sparsity_view import show
+
+_NOT_BELOW_ZERO: Final = ("Relu", "Clip(0", "HardSigmoid")
+
+
+@dataclass(frozen=True, eq=False)
+class Activity(Summary):
+    """What is remembered of one tap.
+
+    Attributes:
+        inputs: () inputs seen.
+        finite: (C,) maps without NaN and Inf; only these count below.
+        elements: (C,) elements of those maps.
+        zeros: (C,) of them exactly zero, or nearer to zero than `near` where zeros mean nothing.
+        active: (C,) of those maps with at least one element that is not (near) zero.
+        peak: (C,) largest element. low: (C,) smallest.
+        total: (C,) sum of the maps' means.
+        first: (K, C) True where the map of one of the first K inputs was silent.
+    """
+
+    inputs: Sum
+    finite: Sum
+    elements: Sum
+    zeros: Sum
+    active: Sum
+    peak: Max
+    low: Min
+    total: Sum
+    first: First
+
+
+class Sparsity:
+    """Measures how often every channel is zero, and which filters are silent, dead, constant or not finite."""
+
+    name: ClassVar[str] = "sparsity"
+    version: ClassVar[str] = "1"
+    summary: ClassVar[type[Summary]] = Activity
+
+    class Params(BaseModel):
+        """Where to look, and what counts as zero and as rare."""
+
+        model_config = ConfigDict(extra="forbid")
+        taps: list[str] = Field(["*"], description="patterns of taps: layer, or layer:conv, layer:norm, layer:act")
+        kind: TapKind = Field(TapKind.ACT, description="which tap of a layer a pattern without one means")
+        near: float = Field(1e-3, gt=0, le=1e30, description="what counts as near zero where exact zeros mean nothing")
+        rare: float = Field(0.01, ge=0, le=1, description="a channel active in a smaller share of inputs is rare")
+        per_input: int = Field(
+            8, ge=0, le=1024, description="for how many inputs silent channels are listed one by one"
+        )
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def select(self, model: ModelView) -> Sequence[Tap]:
+        """The taps of the patterns."""
+        taps = model.taps(tuple(self.params.taps), self.params.kind)
+        if not taps:
+            raise Inapplicable(f"model {model.name!r}", "there is no tap to watch")
+        return taps
+
+    def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:
+        """Counts, extremes and mean of every map."""
+        rows = {"elements": op.positions(x), "peak": op.max(x), "low": op.min(x), "mean": op.mean(x)}
+        if tap.zeros is not Zeros.EXACT:
+            return rows | {"near": op.count(op.less(op.abs(x), self.params.near))}
+        rows["above"] = op.count(op.greater(x, 0.0))
+        if not (tap.activation or "").startswith(_NOT_BELOW_ZERO):
+            rows["below"] = op.count(op.less(x, 0.0))
+        return rows
+
+    def summarize(self, tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> Activity:  # noqa: ARG002 - contract
+        """One batch's rows, each (N, C), added up."""
+        finite = np.isfinite(rows["mean"]) & np.isfinite(rows["peak"]) & np.isfinite(rows["low"])
+        elements = np.broadcast_to(rows["elements"], finite.shape)
+        zeros = rows["near"] if "near" in rows else elements - rows["above"] - rows.get("below", np.int64(0))
+        silent = finite & (zeros == elements)
+        return Activity(
+            inputs=np.array(len(batch.ids), np.int64),
+            finite=finite.sum(0, dtype=np.int64),
+            elements=np.where(finite, elements, 0).sum(0),
+            zeros=np.where(finite, zeros, 0).sum(0),
+            active=(finite & ~silent).sum(0, dtype=np.int64),
+            peak=np.where(finite, rows["peak"], -np.inf).max(0),
+            low=np.where(finite, rows["low"], np.inf).min(0),
+            total=np.where(finite, rows["mean"], 0).sum(0, dtype=np.float64),
+            first=First.of(self.params.per_input, batch.first, batch.ids, silent),
+        )
+
+    def finalize(self, model: ModelView, summaries: Mapping[Tap, Activity]) -> tuple[LayerSparsity, ...]:
+        """What the counts mean, per tap, in layer order."""
+        return tuple(self._layer(model, tap, s) for tap, s in summaries.items())
+
+    def present(self, result: tuple[LayerSparsity, ...]) -> Sequence[Block | Finding]:
+        """Tables, an overview picture and findings."""
+        return show(result, self.params)
+
+    def _layer(self, model: ModelView, tap: Tap, s: Activity) -> LayerSparsity:
+        exact, seen = tap.zeros is Zeros.EXACT, s.finite > 0
+        none = np.zeros(tap.channels, bool)
+        dead = seen & (s.active == 0) & exact
+        share = s.active / np.maximum(s.finite, 1)
+        return LayerSparsity(
+            tap=tap,
+            inputs=int(s.inputs),
+            zero_fraction=_ratio(s.zeros, s.elements),
+            active=s.active,
+            peak=np.where(seen, s.peak, np.nan),
+            low=np.where(seen, s.low, np.nan),
+            mean=_ratio(s.total, s.finite),
+            dead=dead,
+            structurally_dead=never_fires(model, tap) if exact else none,
+            rare=seen & ~dead & (share < self.params.rare) & exact,
+            never_zero=seen & (s.zeros == 0) & exact,
+            constant=seen & (s.peak == s.low) & ~dead,
+            not_finite=s.finite < int(s.inputs),
+            ids=tuple(str(i) for i in s.first.ids),
+            silent=s.first.values if exact else np.zeros_like(s.first.values),
+        )
+
+
+def _ratio(count: Array, of: Array) -> Array:
+    ratio: Array = np.divide(count, of, out=np.full(count.shape, np.nan), where=of > 0)
+    return ratio
