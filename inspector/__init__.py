@@ -41,7 +41,7 @@ from inspector.contract import (
     Value,
     Zeros,
 )
-from inspector.errors import Inapplicable, InspectorError
+from inspector.errors import Inapplicable, InspectorError, ParameterError
 
 __all__ = [
     "Analysis",
@@ -71,6 +71,7 @@ __all__ = [
     "Node",
     "Note",
     "Ops",
+    "ParameterError",
     "Picture",
     "Same",
     "Scale",

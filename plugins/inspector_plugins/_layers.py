@@ -36,15 +36,16 @@ class Survey(Generic[T]):
 
 
 def layers_like(model: ModelView, patterns: Sequence[str]) -> tuple[Layer, ...]:
-    """The layers whose name is, or matches, one of the patterns; in layer order, each once.
+    """The layers that the patterns match, in layer order, each once. A pattern that is a layer's name means that layer.
 
     Raises:
         NotFoundError: a pattern matches no layer.
     """
     wanted: set[str] = set()
     for pattern in patterns:
-        names = {layer.name for layer in model.layers if layer.name == pattern or fnmatchcase(layer.name, pattern)}
-        wanted |= names or {model.layer(pattern).name}  # no layer is called that: raises, naming the nearest
+        exact = {layer.name for layer in model.layers if layer.name == pattern}
+        alike = {layer.name for layer in model.layers if fnmatchcase(layer.name, pattern)}
+        wanted |= exact or alike or {model.layer(pattern).name}  # the last raises, naming the nearest layer
     return tuple(layer for layer in model.layers if layer.name in wanted)
 
 

@@ -164,7 +164,8 @@ class Connectivity:
                 "without a link to any input map",
                 rule="connectivity/idle-filter",
                 severity=severity,
-                remedy="Their maps are constant: remove them, adding that constant to the next layer's bias.",
+                remedy="Remove them; their constant output goes into the next layer's bias (exact unless that layer "
+                "pads).",
             ),
         )
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from inspector import Block, Cell, Column, Finding, InspectorError, Layer, ModelView, Note, Severity, Table, Tap
+from inspector import Block, Cell, Column, Finding, Layer, ModelView, Note, ParameterError, Severity, Table, Tap
 from inspector import Filters as Weights
 from inspector_plugins._filter_facts import FilterFacts, facts_of
 from inspector_plugins._filter_pictures import PATCHES, PIXELS, SIDE, Drawing, Form, Wish, block_of, drawing_of, form_of
@@ -88,7 +88,7 @@ class Filters:
         Raises:
             NotFoundError: a layer pattern matches nothing.
             Inapplicable: no layer that was asked for has fixed weights.
-            InspectorError: a filter was asked for that none of the layers has.
+            ParameterError: a filter was asked for that none of the layers has.
         """
         p = self._params
         wish = Wish(p.filters, p.max_filters, p.max_inputs)
@@ -167,7 +167,7 @@ def _order(order: Order, producer: str) -> tuple[bool, str]:
 def _check_filters(filters: tuple[int, ...], layers: tuple[LayerFilters, ...]) -> None:
     most = max(item.drawing.layer.out_channels for item in layers)
     if missing := tuple(o for o in filters if o >= most):
-        raise InspectorError(
+        raise ParameterError(
             f"filters {listed(missing)}",
             "no layer that was asked for has them",
             expected=f"0 to {most - 1}",
@@ -232,7 +232,7 @@ def _findings(item: LayerFilters) -> tuple[Finding, ...]:
             "with no weight but 0, hence a constant output map",
             rule="filters/zero",
             severity=Severity.WARNING,
-            remedy="Remove them, adding their constant output to the next layer's bias.",
+            remedy="Remove them; their constant output goes into the next layer's bias (exact unless that layer pads).",
         ),
         *about_channels(
             layer,

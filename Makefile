@@ -1,0 +1,48 @@
+# Everything a newcomer types. Each target first makes `.venv` with pinned versions, if that is not there yet.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first Python that is new enough; the GPU runtime where there is a GPU, the CPU one elsewhere (never both).
+FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
+  if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done
+RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint gpu protos format clean
+
+help:  ## Shows this list.
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 16
+
+install: $(READY)  ## Makes .venv with everything in it.
+
+$(READY): pyproject.toml constraints.txt
+	@python="$$($(FIND_PYTHON))"; \
+	if [ -z "$$python" ]; then echo "No Python 3.11 or later with venv was found; install one, for example python3 and python3-venv." >&2; exit 2; fi; \
+	echo "Setting up $(VENV) with $$($$python --version), onnxruntime for $(RUNTIME) …"; $$python -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(RUNTIME),dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## Runs the main job on the sample models, over gRPC; writes demo/.
+	@$(BIN)/inspector demo --out demo
+
+test: lint  ## Runs all checks and tests.
+	$(BIN)/python -m pytest -n auto
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+gpu: $(READY)  ## Runs the tests that need an NVIDIA GPU; skips with a reason where there is none.
+	$(BIN)/python -m pytest -m gpu
+
+protos: $(READY)  ## Generates the protocol's Python code again.
+	$(BIN)/python tools/generate_protos.py
+
+format: $(READY)  ## Formats the code.
+	$(BIN)/ruff format .
+
+clean:  ## Removes .venv and everything that was made.
+	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
