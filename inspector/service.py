@@ -75,19 +75,19 @@ def audit(
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "fast",
-    batch_size: int = BATCH_DEFAULT,
+    batch_size: int = 0,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
     """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
 
-    `batch_size`, from 1: how many inputs share a run.
+    `batch_size`: how many inputs share a run; 0: 16.
     """
-    if batch_size < 1:
-        raise ParameterError("batch size", "it is too small", expected="at least 1", found=str(batch_size))
-    view = _view(model)
+    if batch_size < 0:
+        raise ParameterError("batch size", "it is too small", expected="0 or more", found=str(batch_size))
+    view, size = _view(model), batch_size or BATCH_DEFAULT
     plan = make_plan(view, analyses or AUDIT_DEFAULT, allow_maps=False)
-    return report(view, data, plan, _setting(preprocess, device, fidelity, batch_size, watch, stop, None))
+    return report(view, data, plan, _setting(preprocess, device, fidelity, size, watch, stop, None))
 
 
 def activations(

@@ -19,7 +19,7 @@ from inspector.errors import InspectorError
 from inspector.faces import terminal
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
-from inspector.faces.files import save_pictures
+from inspector.faces.files import save_report
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.wire import report_to_json
@@ -120,7 +120,7 @@ def audit(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.fast,
-    batch_size: Annotated[int, typer.Option(min=1, help="Inputs that share a run.")] = service.BATCH_DEFAULT,
+    batch_size: Annotated[int, typer.Option(min=0, help="Inputs that share a run; 0: chosen for you.")] = 0,
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
@@ -208,7 +208,8 @@ def serve(
             device=device,
             workers=workers,
             max_receive_bytes=max_message_mib * MIB,
-        )
+        ),
+        ready=lambda address: print(f"listening on {address}", flush=True),
     )
     return FINE
 
@@ -229,14 +230,11 @@ def _show(report: Report, json_file: str, out: Path | None, rows: int) -> int:
     """Shows and writes a report; gives the exit code it deserves."""
     if json_file and json_file != "-":
         Path(json_file).write_text(report_to_json(report))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(report_to_json(report))
-        save_pictures(report, out)
+    saved = [] if out is None else save_report(report, out)
     if json_file == "-":
         print(report_to_json(report))
     else:
-        terminal.print_report(report, Console(), max_rows=rows)
+        terminal.print_report(report, Console(), max_rows=rows, saved=saved)
     if any(r.failure and r.failure.kind != "INAPPLICABLE" for r in report.results):
         return FAILED
     return FOUND if any(f.severity is Severity.ERROR for f in report.findings) else FINE

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from inspector.errors import RunError
 from inspector.faces import terminal
-from inspector.faces.files import save_pictures
+from inspector.faces.files import save_report
 from inspector.faces.grpc.client import Client
 from inspector.faces.wire import report_to_json
 from inspector.report import Report
@@ -24,27 +24,34 @@ _ANNOUNCED: Final = "listening on "
 
 
 def run_demo(out: Path, console: Console) -> None:
-    """Audits and inspects every sample model over gRPC; writes pictures and reports below `out`."""
+    """Audits and inspects every sample model over gRPC; writes reports and pictures below `out`."""
     folder = SAMPLES[0].model.parent
     with _server(folder, folder / "pictures") as address, Client(address) as client:
-        console.print(
-            f"[bold]Server[/] on {address} with {len(client.models())} models and "
-            f"{len(client.plugins())} analyses; this is a client of it.\n"
-        )
+        models, analyses = len(client.models()), len(client.plugins())
+        console.print(f"A server on {address} has {models} models and {analyses} analyses. This is a client of it.\n")
         for sample in SAMPLES:
             console.rule(f"{sample.name}: {sample.about}")
-            with terminal.progress(Console(stderr=True)) as watch:
-                audit = client.audit(
-                    sample.name, f"server:{sample.pictures.name}", preprocess=sample.preprocess, watch=watch
-                )
-            terminal.print_report(audit, console, max_rows=12)
-            _write(audit, out / sample.name / "audit")
-            with terminal.progress(Console(stderr=True)) as watch:
-                report = client.inspect(sample.name, _some_pictures(sample), preprocess=sample.preprocess, watch=watch)
-            _write(report, out / sample.name / "inspect")
-            if sample is SAMPLES[-1]:
-                (out / "report.json").write_text(report_to_json(report))
+            terminal.print_report(_audit(client, sample, out), console, max_rows=12)
+            report = _inspect(client, sample, out)
+    (out / "report.json").write_text(report_to_json(report), encoding="utf-8")
     _say_where(out, console)
+
+
+def _audit(client: Client, sample: Sample, out: Path) -> Report:
+    """Over all pictures of the sample, which the server reads itself."""
+    with terminal.progress(Console(stderr=True)) as watch:
+        source = f"server:{sample.pictures.name}"
+        report = client.audit(sample.name, source, preprocess=sample.preprocess, watch=watch)
+    save_report(report, out / sample.name / "audit")
+    return report
+
+
+def _inspect(client: Client, sample: Sample, out: Path) -> Report:
+    """A few pictures, which the client sends."""
+    with terminal.progress(Console(stderr=True)) as watch:
+        report = client.inspect(sample.name, _some_pictures(sample), preprocess=sample.preprocess, watch=watch)
+    save_report(report, out / sample.name / "inspect")
+    return report
 
 
 @contextlib.contextmanager
@@ -66,12 +73,6 @@ def _some_pictures(sample: Sample) -> list[Path]:
     """The first picture of the first few classes."""
     classes = sorted(p for p in sample.pictures.iterdir() if p.is_dir())
     return [min(folder.iterdir()) for folder in classes[:SHOWN_INPUTS]]
-
-
-def _write(report: Report, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(report_to_json(report))
-    save_pictures(report, folder)
 
 
 def _say_where(out: Path, console: Console) -> None:
