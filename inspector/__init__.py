@@ -1,5 +1,7 @@
 """Looks inside any ONNX CNN. These are the public names; plugins import nothing else."""
 
+from typing import TYPE_CHECKING, Any
+
 from inspector.analysis.summaries import First
 from inspector.contract import (
     Analysis,
@@ -42,6 +44,21 @@ from inspector.contract import (
     Zeros,
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
+from inspector.report import Report
+from inspector.service import activations, audit, inspect, load, plugins
+
+if TYPE_CHECKING:
+    from inspector.faces.grpc.client import Client
+
+
+def __getattr__(name: str) -> Any:
+    """`Client` on first use: whoever does not talk to a server need not load gRPC."""
+    if name != "Client":
+        raise AttributeError(f"module 'inspector' has no attribute {name!r}")
+    from inspector.faces.grpc.client import Client  # noqa: PLC0415 - that is the point
+
+    return Client
+
 
 __all__ = [
     "Analysis",
@@ -50,6 +67,7 @@ __all__ = [
     "BatchInfo",
     "Block",
     "Cell",
+    "Client",
     "Column",
     "Curve",
     "Edge",
@@ -73,6 +91,7 @@ __all__ = [
     "Ops",
     "ParameterError",
     "Picture",
+    "Report",
     "Same",
     "Scale",
     "ScaleKind",
@@ -86,4 +105,9 @@ __all__ = [
     "TensorInfo",
     "Value",
     "Zeros",
+    "activations",
+    "audit",
+    "inspect",
+    "load",
+    "plugins",
 ]

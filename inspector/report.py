@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inspector.contract.blocks import Block, Finding, Severity
+from inspector.render.html import block_html, findings_html, heading, paragraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,27 @@ class Report:
         """False when an analysis failed (being inapplicable is no failure), or a finding is an error."""
         failed = any(r.failure and r.failure.kind != "INAPPLICABLE" for r in self.results)
         return not failed and all(f.severity is not Severity.ERROR for f in self.findings)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        origin = self.provenance
+        where = " · ".join(
+            part
+            for part in (
+                f"model {origin.model} (sha256 {origin.sha256[:12]})",
+                origin.data and f"{origin.inputs} inputs from {origin.data}",
+                origin.device and f"{origin.device}, {origin.fidelity}",
+                f"{self.skipped_count} skipped" if self.skipped_count else "",
+            )
+            if part
+        )
+        return paragraph(where) + "".join(_result_html(result) for result in self.results)
+
+
+def _result_html(result: AnalysisResult) -> str:
+    if result.failure:
+        return heading(result.name) + paragraph(f"{result.failure.kind}: {result.failure.message}")
+    return heading(result.name) + findings_html(result.findings) + "".join(block_html(b) for b in result.blocks)
 
 
 def _missing(name: str, results: tuple[AnalysisResult, ...]) -> AnalysisResult:

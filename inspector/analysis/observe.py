@@ -44,7 +44,10 @@ class Observer:
         self.notes: list[str] = list(_left_out(view))
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Rows, BatchInfo]]:
-        """Rows of every batch that holds inputs, in order."""
+        """Rows of every batch that holds inputs, in order; without requests nothing is run."""
+        if not self._requests:
+            yield from (({}, batch.info) for batch in batches)
+            return
         shapes: Shapes | None = None
         with contextlib.ExitStack() as open_now:
             for batch in batches:

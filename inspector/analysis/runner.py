@@ -57,7 +57,7 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
     """Runs a plan. `data` None: only what the weights say."""
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     provenance = Provenance(view.name, view.sha256, versions=_versions(), started=started)
-    if data is None:
+    if data is None or not plan.needs_inputs:
         if plan.needs_inputs:
             raise InputError(
                 f"analysis {plan.needs_inputs[0]!r}",

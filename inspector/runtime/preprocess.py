@@ -265,8 +265,8 @@ def _cover(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
     """(width, height) in the picture's proportions that just covers `least`; the longer side is rounded down."""
     (width, height), (w, h) = size, least
     if w * height >= h * width:
-        return w, max(h, w * height // width)
-    return max(w, h * width // height), h
+        return w, w * height // width
+    return h * width // height, h
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -70,7 +70,7 @@ def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if device.provider == CPU else 1
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
     for key, value in _CONFIG.items():
         options.add_session_config_entry(key, value)
     try:

@@ -1,0 +1,73 @@
+"""The same work on the CUDA provider: `make gpu`. Skipped, with the reason, where there is no GPU to run on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inspector import service
+from inspector.errors import ProviderError
+from inspector.samples import SAMPLES, Sample
+
+pytestmark = pytest.mark.gpu
+
+TOLERANCE = 1e-4
+"""Of a map's largest value: float32 convolutions that add in another order; TF32 is off."""
+
+
+@pytest.fixture(autouse=True)
+def cuda() -> None:
+    try:
+        service.activations(SAMPLES[0].model, np.zeros((1, 1, 16, 16), np.float32), ["conv1"], device="cuda")
+    except ProviderError as error:
+        pytest.skip(f"no CUDA here: {error}")
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+def test_maps_on_cuda_equal_maps_on_the_cpu(sample: Sample) -> None:
+    pictures = sorted(sample.pictures.rglob("*.png"))[:8]
+    runs = {
+        device: service.activations(sample.model, pictures, ["*:conv"], preprocess=sample.preprocess, device=device)
+        for device in ("cpu", "cuda")
+    }
+    for name, expected in runs["cpu"].items():
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(runs["cuda"][name], expected, rtol=0, atol=TOLERANCE * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+def test_an_audit_on_cuda_finds_what_an_audit_on_the_cpu_finds(sample: Sample, fidelity: service.Fidelity) -> None:
+    reports = {
+        device: service.audit(
+            sample.model, sample.pictures, preprocess=sample.preprocess, device=device, fidelity=fidelity
+        )
+        for device in ("cpu", "cuda")
+    }
+    assert reports["cuda"].provenance.device == "cuda:0"
+    assert reports["cuda"].provenance.providers["CUDAExecutionProvider"] > 0
+    cpu, cuda = (reports[d].result("sparsity").blocks[0] for d in ("cpu", "cuda"))
+    fractions = [[row[4] for row in table.rows] for table in (cpu, cuda)]
+    # A unit may sit so near to zero that another order of adding tips it: one in ten thousand is allowed.
+    np.testing.assert_allclose(np.array(fractions[1], float), np.array(fractions[0], float), rtol=0, atol=1e-4)
+
+
+def test_counts_on_cuda_equal_counts_over_its_own_maps() -> None:
+    sample = SAMPLES[0]
+    pictures = sorted(sample.pictures.rglob("*.png"))[:16]
+    maps = service.activations(sample.model, pictures, preprocess="unit", device="cuda", fidelity="fast")
+    report = service.audit(sample.model, pictures, preprocess="unit", device="cuda", batch_size=1)
+    table = {row[0]: row[4] for row in report.result("sparsity").blocks[0].rows}
+    for name, values in maps.items():
+        assert table[name] == pytest.approx(float((values == 0).mean()), abs=1e-12)
+
+
+def test_auto_takes_the_gpu() -> None:
+    sample = SAMPLES[0]
+    report = service.audit(sample.model, sample.pictures, preprocess="unit")
+    assert report.provenance.device == "cuda:0"
+
+
+def test_a_gpu_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(ProviderError, match="cuda:99"):
+        service.audit(SAMPLES[0].model, SAMPLES[0].pictures, preprocess="unit", device="cuda:99")
