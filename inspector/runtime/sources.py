@@ -176,16 +176,19 @@ def _from_path(path: Path, door: _Door) -> Source:
 
 
 def _from_paths(paths: Sequence[Path], door: _Door) -> Source:
+    """Several paths; the inputs are called by what tells them apart, below the last folder that all share."""
     files: list[_File] = []
     ignored = 0
+    base = os.path.commonpath([path.absolute().parent for path in paths])
     for path in paths:
         _check_exists(path)
+        name = _printable(Path(os.path.relpath(path.absolute(), base)).as_posix())
         if path.is_dir():
             inside, more = _listed(path, door)
-            files += [_File(f"{_printable(path.as_posix())}/{f.id}", f.path, f.root, f.problem) for f in inside]
+            files += [_File(f"{name}/{f.id}", f.path, f.root, f.problem) for f in inside]
             ignored += more
         else:
-            files.append(_known_kind(_File(_printable(path.as_posix()), path)))
+            files.append(_known_kind(_File(name, path)))
     seen: set[str] = set()
     for file in files:
         if file.id in seen:
