@@ -1,0 +1,98 @@
+"""Blocks and findings as HTML for notebooks: escaped, complete in itself, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+from inspector.contract import Block, Column, Finding, Note, Severity, Table
+from inspector.errors import InspectorError
+from inspector.render.numbers import cell, column, is_numeric
+from inspector.render.sheet import block_pngs
+
+MOST_ROWS = 500
+"""Rows of a table that are written; a longer one says how many more there are."""
+
+_BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;margin:0 0 1.5em 0"
+_TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.4em 0"
+_HEAD = "padding:2px 10px;border-bottom:1px solid #888;font-weight:600"
+_CELL = "padding:2px 10px;border-bottom:1px solid #8884"
+_MUTED = "opacity:.7"
+_SIGNS = {
+    Severity.ERROR: ("#b3261e", "Error"),
+    Severity.WARNING: ("#a15c00", "Warning"),
+    Severity.INFO: ("#2b6cb0", "Info"),
+}
+
+
+def block_html(block: Block) -> str:
+    """The block as one HTML element. A picture that cannot be drawn becomes a sentence that says why."""
+    if isinstance(block, Table):
+        body = heading(block.title) + paragraph(block.caption, _MUTED) + _table(block)
+    elif isinstance(block, Note):
+        body = heading(block.title) + paragraph(block.text)
+    else:
+        try:
+            body = "".join(_image(data, block.title) for data in block_pngs(block))
+        except InspectorError as error:
+            body = heading(block.title) + paragraph(f"This picture cannot be shown. {error}")
+    return f'<div style="{_BOX}">{body}</div>'
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """The findings as one HTML list, in their order; an empty text where there are none."""
+    items = "".join(_finding(finding) for finding in findings)
+    return f'<ul style="{_BOX};list-style:none;padding:0">{items}</ul>' if items else ""
+
+
+def heading(title: str) -> str:
+    """A title, escaped; nothing where there is none."""
+    return f'<div style="font-size:15px;font-weight:600">{escape(title)}</div>' if title else ""
+
+
+def paragraph(text: str, style: str = "") -> str:
+    """A text, escaped, as a paragraph; nothing where there is none."""
+    return f'<div style="max-width:60em;white-space:pre-line;{style}">{escape(text)}</div>' if text else ""
+
+
+def _image(data: bytes, title: str) -> str:
+    source = base64.b64encode(data).decode("ascii")
+    return f'<img alt="{escape(title)}" style="max-width:100%" src="data:image/png;base64,{source}">'
+
+
+def _table(table: Table) -> str:
+    rows = table.rows[:MOST_ROWS]
+    cells = [[row[at] if at < len(row) else None for row in rows] for at in range(len(table.columns))]
+    sides = ["right" if is_numeric(entries) else "left" for entries in cells]
+    head = "".join(_head(c, side) for c, side in zip(table.columns, sides, strict=True))
+    texts = [column(entries) for entries in cells]
+    body = "".join(
+        f"<tr>{''.join(_entry(t, s) for t, s in zip(line, sides, strict=True))}</tr>"
+        for line in zip(*texts, strict=True)
+    )
+    more = len(table.rows) - len(rows)
+    foot = paragraph(f"… {more:,} more rows", _MUTED) if more else ""
+    return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}'
+
+
+def _head(heading: Column, side: str) -> str:
+    unit = f' <span style="{_MUTED}">{escape(heading.unit)}</span>' if heading.unit else ""
+    tip = f' title="{escape(heading.about)}"' if heading.about else ""
+    return f'<th{tip} style="{_HEAD};text-align:{side}">{escape(heading.name)}{unit}</th>'
+
+
+def _entry(text: str, side: str) -> str:
+    return f'<td style="{_CELL};text-align:{side}">{escape(text)}</td>'
+
+
+def _finding(finding: Finding) -> str:
+    colour, word = _SIGNS[finding.severity]
+    evidence = ", ".join(f"{name} = {cell(value)}" for name, value in finding.evidence.items())
+    where = " ".join(filter(None, [finding.layer, f"({len(finding.channels)} channels)" if finding.channels else ""]))
+    small = " · ".join(filter(None, [finding.rule, where, evidence]))
+    return (
+        f'<li style="border-left:3px solid {colour};padding:1px 0 1px 10px;margin:.5em 0">'
+        f'<span style="color:{colour};font-weight:600">{word}</span> {escape(finding.message)}'
+        f"{paragraph(finding.remedy)}{paragraph(small, _MUTED)}</li>"
+    )

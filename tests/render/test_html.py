@@ -1,0 +1,136 @@
+"""Blocks for notebooks: whole, escaped, and asking the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inspector.contract import (
+    Column,
+    Curve,
+    Edge,
+    Finding,
+    Graph,
+    Heatmap,
+    Images,
+    Node,
+    Note,
+    Picture,
+    Scale,
+    ScaleKind,
+    Series,
+    Severity,
+    Table,
+)
+from inspector.render.html import MOST_ROWS, block_html, findings_html
+from inspector.render.sheet import block_pngs
+
+UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
+EVIL = "\"><script>alert('x')</script><img src=http://example.org/x onerror=evil()>&amp;"
+
+BLOCKS = [
+    Table(EVIL, (Column(EVIL, EVIL, EVIL),), ((EVIL,), (1.5,)), EVIL),
+    Note(EVIL, EVIL),
+    Images(EVIL, (Picture(np.zeros((2, 2)), EVIL, EVIL),), 1, UNIT, EVIL),
+    Heatmap(EVIL, np.zeros((2, 2)), UNIT, EVIL, EVIL, (EVIL,), (EVIL,), EVIL),
+    Curve(EVIL, EVIL, EVIL, (Series(EVIL, (0.0, 1.0), (0.0, 1.0)),), EVIL),
+    Graph(EVIL, (Node(EVIL, EVIL, EVIL),), (Edge(EVIL, EVIL, 1.0, EVIL),), EVIL),
+    Heatmap(EVIL, np.zeros((2, 2, 2)), UNIT),  # cannot be drawn: the reason names it
+]
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: balanced tags, their attributes, the text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page(html):
+    found = Page(html)
+    assert not found.open
+    return found
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda b: type(b).__name__)
+def test_nothing_in_a_block_becomes_markup_or_a_request(block):
+    for tag, attributes in page(block_html(block)).tags:
+        assert tag in {"div", "span", "img", "table", "thead", "tbody", "tr", "th", "td"}
+        assert set(attributes) <= {"style", "title", "alt", "src"}
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+
+
+def test_hostile_texts_are_shown_as_they_are():
+    assert EVIL in page(block_html(Note(EVIL))).text
+
+
+def test_findings_are_escaped_as_well():
+    finding = Finding(EVIL, Severity.ERROR, EVIL, EVIL, (1,), {EVIL: EVIL}, EVIL)
+    found = page(findings_html([finding]))
+    assert {tag for tag, _ in found.tags} == {"ul", "li", "span", "div"}
+    assert found.text.count(EVIL) == 6
+
+
+def test_a_picture_is_inline_and_the_same_as_its_file():
+    block = Images("t", (Picture(np.eye(3), "a"),), 1, UNIT)
+    (data,) = re.findall(r'src="data:image/png;base64,([^"]+)"', block_html(block))
+    assert base64.b64decode(data) == block_pngs(block)[0]
+    Image.open(io.BytesIO(base64.b64decode(data))).verify()
+
+
+def test_a_picture_that_cannot_be_drawn_says_why():
+    text = page(block_html(Heatmap("Links", np.zeros((2, 2, 2)), UNIT))).text
+    assert "cannot be shown" in text
+    assert "found shape (2, 2, 2)" in text
+
+
+def test_a_table_has_its_numbers_its_units_and_tooltips():
+    columns = (Column("layer"), Column("zeros", "share of exact zeros", "share"), Column("bound"))
+    html = block_html(Table("Sparsity", columns, (("conv1", 0.5, None), ("conv2", 0.125, 3)), "Of 10 inputs."))
+    found = page(html)
+    assert [t for t, _ in found.tags].count("td") == 6
+    assert {"title": "share of exact zeros"}.items() <= [a for t, a in found.tags if t == "th"][1].items()
+    assert "right" in [a for t, a in found.tags if t == "td"][1]["style"]
+    for text in ("Sparsity", "share", "conv1", "0.500", "0.125", "\N{EN DASH}", "Of 10 inputs."):
+        assert text in found.text
+
+
+def test_a_long_table_is_cut_and_says_so():
+    html = block_html(Table("t", (Column("n"),), tuple((i,) for i in range(MOST_ROWS + 1234))))
+    assert html.count("<td") == MOST_ROWS
+    assert "1,234 more rows" in html
+
+
+def test_a_short_row_has_dashes():
+    assert page(block_html(Table("t", (Column("a"), Column("b")), (("x",),)))).text.endswith("x\N{EN DASH}")
+
+
+def test_a_finding_has_its_severity_evidence_and_remedy():
+    finding = Finding("sparsity/dead", Severity.WARNING, "It is dead.", "conv1", (3, 4), {"n": 100}, "Prune it.")
+    text = page(findings_html([finding])).text
+    for part in ("Warning", "It is dead.", "Prune it.", "sparsity/dead", "conv1", "(2 channels)", "n = 100"):
+        assert part in text
+
+
+def test_no_findings_are_no_html():
+    assert findings_html([]) == ""

@@ -1,0 +1,69 @@
+"""Text in pictures: every character can be drawn, every line fits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.render.lettering import ELLIPSIS, MOST_CHARACTERS, cut, cut_end, font, lines, readable, width
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling"),
+    [
+        ("\N{GREEK SMALL LETTER TAU} \N{LESS-THAN OR EQUAL TO} 1", "tau <= 1"),
+        ("3\N{MULTIPLICATION SIGN}3", "3x3"),
+        ("±1", "±1"),
+        ("Größe", "Grosse"),
+        ("a\N{EN DASH}b", "a-b"),
+        ("\N{GREEK CAPITAL LETTER DELTA}", "Delta"),
+        ("中", "?"),
+        ("a\nb\tc", "a b c"),
+        ("a\x1b\x00\N{RIGHT-TO-LEFT OVERRIDE}b", "ab"),
+    ],
+)
+def test_what_the_font_lacks_is_spelled(text, spelling):
+    assert readable(text) == spelling
+
+
+@given(st.text(max_size=40))
+def test_readable_text_is_drawn_without_the_box_for_unknown_characters(text):
+    unknown = bytes(font(16).getmask("\uffff"))
+    assert all(c == " " or bytes(font(16).getmask(c)) != unknown for c in readable(text))
+
+
+def test_endless_texts_are_cut_before_they_are_measured():
+    assert len(readable("word " * 10**6)) <= MOST_CHARACTERS + 1
+
+
+@given(st.text("abcdefghij/_. ", max_size=200), st.integers(40, 300), st.integers(1, 5))
+def test_lines_fit_and_are_not_too_many(text, room, most):
+    found = lines(text, 13, room, most)
+    assert len(found) <= most
+    assert all(width(line, 13) <= room for line in found)
+
+
+@given(st.text("abcdefghij/_. ", max_size=60), st.integers(60, 200))
+def test_lines_lose_nothing_while_there_is_room_for_more(text, room):
+    assert "".join(lines(text, 13, room, 1000)).replace(" ", "") == readable(text).replace(" ", "")
+
+
+def test_names_break_at_their_joints():
+    assert lines("features/denseblock/layer", 12, width("features/denseblock/l", 12), 3) == [
+        "features/denseblock/",
+        "layer",
+    ]
+
+
+@pytest.mark.parametrize("cutter", [cut, cut_end])
+def test_a_cut_text_fits_and_says_so(cutter):
+    found = cutter("a_very_long_name_of_a_layer", 12, 80)
+    assert width(found, 12) <= 80
+    assert ELLIPSIS in found
+    assert found.startswith("a_ve")
+    assert cutter("short", 12, 80) == "short"
+
+
+def test_cutting_the_middle_keeps_the_end():
+    assert cut("layer/with/a/long/name/conv17", 12, 100).endswith("17")
