@@ -1,0 +1,99 @@
+"""The server: what it offers, how it starts, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from inspector import service
+from inspector._proto.inspector.v1 import inspector_service_pb2, inspector_service_pb2_grpc
+from inspector.errors import ParameterError
+from inspector.faces.grpc.decoding import Decoding
+from inspector.faces.grpc.servicer import InspectorServicer
+from inspector.faces.grpc.settings import Settings
+from inspector.faces.grpc.use_cases import UseCases
+
+SERVICE: Final = inspector_service_pb2.DESCRIPTOR.services_by_name["InspectorService"].full_name
+
+
+def serve(
+    settings: Settings, use_cases: UseCases[Any] = service, ready: Callable[[str], None] = lambda _address: None
+) -> None:
+    """Serves until SIGTERM or SIGINT, then lets runs go on for `settings.grace` seconds; a second signal ends at once.
+
+    `ready` is called with the address, such as `127.0.0.1:50051`, once requests are taken. Main thread only.
+
+    Raises:
+        ParameterError: the address cannot be listened on, or a folder of the settings does not exist.
+    """
+    asyncio.run(_serve(settings, use_cases, ready))
+
+
+async def _serve(settings: Settings, use_cases: UseCases[Any], ready: Callable[[str], None]) -> None:
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    async with running(settings, use_cases) as address:
+        for number in signals:
+            loop.add_signal_handler(number, asked.set)
+        ready(address)
+        await asked.wait()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, use_cases: UseCases[Any] = service) -> AsyncIterator[str]:
+    """A server that runs while the block does; gives its address.
+
+    At the end its health becomes NOT_SERVING, new requests are refused, and runs that outlast the grace are stopped.
+
+    Raises:
+        ParameterError: the address cannot be listened on, or a folder of the settings does not exist.
+    """
+    _check_folders(settings)
+    servicer, state = InspectorServicer(use_cases, settings), health.aio.HealthServicer()
+    server = grpc.aio.server(interceptors=[Decoding(SERVICE)], options=_options(settings))
+    inspector_service_pb2_grpc.add_InspectorServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    address = _bound(server, settings)
+    await server.start()
+    await state.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield address
+    finally:
+        await state.enter_graceful_shutdown()
+        await server.stop(settings.grace)
+        await servicer.close()
+
+
+def _check_folders(settings: Settings) -> None:
+    for name, folder in (("models", settings.models), ("data", settings.data)):
+        if folder is not None and not folder.is_dir():
+            raise ParameterError(name, "there is no such folder", found=str(folder), remedy="Make it, or name another.")
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_receive_bytes),
+        ("grpc.so_reuseport", 0),  # a port that is taken is an error, not shared
+    ]
+
+
+def _bound(server: grpc.aio.Server, settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        port = server.add_insecure_port(f"{host}:{settings.port}")
+    except RuntimeError as error:
+        address = f"{host}:{settings.port}"
+        remedy = "Choose another port (0 takes a free one), or an address of this machine."
+        raise ParameterError("address", "it cannot be listened on", found=address, remedy=remedy) from error
+    return f"{host}:{port}"

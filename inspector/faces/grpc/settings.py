@@ -1,0 +1,45 @@
+"""How a server is set up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a server is set up. Sizes are in bytes, times in seconds.
+
+    Attributes:
+        models: folder whose `.onnx` files are served.
+        data: folder below which audits may read data of the server's own; None: clients send all inputs.
+        host: address to listen on. There is no encryption and no log-in: beyond this machine, put a proxy before it.
+        port: TCP port; 0 takes a free one.
+        uploads: True: clients may add models, and replace them.
+        max_model_bytes: the largest upload.
+        max_receive_bytes: the largest message that is read.
+        workers: runs at a time.
+        queue: runs that may wait; more are refused.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        cached_models: models that are kept in memory.
+        feed_bytes: what an audit or an upload may buffer of a client's stream.
+        patience: how long an audit or an upload waits for the client's next message.
+        grace: how long runs may go on after the server was asked to end.
+    """
+
+    models: Path
+    data: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    uploads: bool = False
+    max_model_bytes: int = 2048 * MIB
+    max_receive_bytes: int = 64 * MIB
+    workers: int = 2
+    queue: int = 16
+    device: str = "auto"
+    cached_models: int = 8
+    feed_bytes: int = 64 * MIB
+    patience: float = 60.0
+    grace: float = 10.0

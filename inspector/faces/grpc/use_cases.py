@@ -1,0 +1,72 @@
+"""What the servicer needs of the layer below: the functions of `inspector.service`, or a stand-in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from inspector.analysis.registry import PluginInfo
+from inspector.contract import Array, ModelView
+from inspector.control import Stop, Watcher
+from inspector.faces.wire_request import Fidelity
+from inspector.report import Report
+from inspector.runtime.data import Raw
+
+V = TypeVar("V", bound=ModelView)
+Inputs = Path | Iterable[Raw]
+
+
+class UseCases(Protocol[V]):
+    """The use cases, on models of a kind that they load themselves; `inspector.service` has them all.
+
+    All raise InspectorError.
+    """
+
+    def load(self, source: bytes, *, name: str = "") -> V:
+        """A model's bytes as facts."""
+
+    def plugins(self) -> tuple[PluginInfo, ...]:
+        """All installed plugins, the broken ones too."""
+
+    def inspect(
+        self,
+        model: V,
+        inputs: Inputs | None = None,
+        analyses: Sequence[str] = (),
+        *,
+        preprocess: str = "",
+        device: str = "auto",
+        fidelity: Fidelity = "exact",
+        watch: Watcher | None = None,
+        stop: Stop | None = None,
+    ) -> Report:
+        """A few inputs, looked at closely."""
+
+    def audit(
+        self,
+        model: V,
+        data: Inputs,
+        analyses: Sequence[str] = (),
+        *,
+        preprocess: str = "",
+        device: str = "auto",
+        fidelity: Fidelity = "fast",
+        batch_size: int = 16,
+        watch: Watcher | None = None,
+        stop: Stop | None = None,
+    ) -> Report:
+        """A data set, added up in one pass."""
+
+    def activations(
+        self,
+        model: V,
+        inputs: Inputs,
+        taps: Sequence[str] = ("*",),
+        *,
+        preprocess: str = "",
+        device: str = "auto",
+        fidelity: Fidelity = "exact",
+        stop: Stop | None = None,
+    ) -> Mapping[str, Array]:
+        """Raw maps by tap name, batch axis first."""

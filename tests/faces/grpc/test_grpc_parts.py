@@ -1,0 +1,216 @@
+"""The parts of the server by themselves: errors, pages, the feed and the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inspector import errors
+from inspector.control import Progress
+from inspector.errors import InputError, LimitError, ParameterError, StoppedError
+from inspector.faces.grpc import errors as face
+from inspector.faces.grpc.feed import Feed
+from inspector.faces.grpc.latest import Latest
+from inspector.faces.grpc.pages import MAX_SIZE, page
+from inspector.faces.grpc.workers import Workers
+
+KINDS = [
+    kind
+    for module in (errors, face)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, errors.InspectorError)
+]
+CODES = {
+    errors.ModelError: "INVALID_ARGUMENT",
+    errors.InputError: "INVALID_ARGUMENT",
+    errors.ParameterError: "INVALID_ARGUMENT",
+    errors.SummaryError: "INVALID_ARGUMENT",
+    errors.NotFoundError: "NOT_FOUND",
+    errors.Inapplicable: "FAILED_PRECONDITION",
+    errors.ProviderError: "FAILED_PRECONDITION",
+    errors.LimitError: "RESOURCE_EXHAUSTED",
+    errors.PluginError: "INTERNAL",
+    errors.RunError: "INTERNAL",
+    errors.StoppedError: "CANCELLED",
+    errors.InspectorError: "INTERNAL",
+    face.BusyError: "RESOURCE_EXHAUSTED",
+    face.NotAllowedError: "PERMISSION_DENIED",
+    face.ExistsError: "ALREADY_EXISTS",
+    face.InternalError: "INTERNAL",
+    face.UnreachableError: "UNAVAILABLE",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_error_has_the_code_that_was_agreed(kind):
+    assert face.code_of(kind("it", "is bad")) == grpc.StatusCode[CODES[kind]]
+    assert face.status_of(kind("it", "is bad")).code == grpc.StatusCode[CODES[kind]].value[0]
+
+
+def test_kinds_that_a_plugin_derives_have_the_code_of_what_they_derive_from():
+    derived = type("MyError", (errors.ParameterError,), {"reason": "MINE"})
+    assert face.code_of(derived("it", "is bad")) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@given(st.lists(st.text(st.characters(codec=None, exclude_categories=())), min_size=5, max_size=5))
+@settings(deadline=None, max_examples=50)
+def test_no_error_is_too_large_or_too_odd_to_travel(texts):
+    subject, problem, expected, found, remedy = (text * 500 for text in texts)
+    error = errors.ParameterError(subject, problem, expected=expected, found=found, remedy=remedy)
+    status = face.status_of(error)
+    trailers = len(status.SerializeToString()) * 4 / 3 + 3 * len(status.message.encode())
+    assert trailers < 7500
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())))
+def test_a_short_text_is_at_most_so_long_and_keeps_both_ends(text):
+    one_line = " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
+    assert face.short(text) == one_line
+    cut = face.short(f"begin {text * 500} end")
+    assert len(cut.encode()) <= face.MAX_BYTES
+    assert cut.startswith("begin")
+    assert cut.endswith("end")
+
+
+def test_details_say_what_is_wrong_with_which_field():
+    info, violations = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    status = face.status_of(InputError("tensor 'x'", "has a bad shape", expected="(3,)", found="(4,)"))
+    assert status.details[0].Unpack(info)
+    assert dict(info.metadata) == {
+        "subject": "tensor 'x'",
+        "problem": "has a bad shape",
+        "expected": "(3,)",
+        "found": "(4,)",
+    }
+    assert status.details[1].Unpack(violations)
+    assert (violations.field_violations[0].field, violations.field_violations[0].description) == (
+        "tensor 'x'",
+        "has a bad shape",
+    )
+
+
+@given(st.sets(st.text(max_size=3)), st.integers(1, 5))
+def test_pages_together_are_the_list(names, size):
+    items, seen, token = sorted(names), [], ""
+    while True:
+        shown, token = page(items, str, size, token, "scope")
+        assert len(shown) <= size
+        seen += shown
+        if not token:
+            break
+        assert shown
+    assert seen == items
+
+
+def test_a_page_has_an_upper_bound():
+    items = [f"{number:05d}" for number in range(MAX_SIZE + 5)]
+    assert len(page(items, str, MAX_SIZE + 3, "", "scope")[0]) == MAX_SIZE
+    assert len(page(items, str, 0, "", "scope")[0]) == 100
+    with pytest.raises(ParameterError, match="negative"):
+        page(items, str, -1, "", "scope")
+
+
+async def test_a_full_feed_holds_the_stream_back():
+    feed: Feed[int] = Feed(limit=3 * 4096 + 30, patience=5.0)
+    put = []
+
+    async def items():
+        for number in range(10):
+            put.append(number)
+            yield number, 10
+
+    filling = asyncio.create_task(feed.fill(items()))
+    await asyncio.sleep(0.05)
+    assert put == [0, 1, 2, 3]  # three are in, the fourth waits for room
+    reading = asyncio.to_thread(lambda: list(feed))
+    assert await reading == list(range(10))
+    await filling
+
+
+async def test_an_item_larger_than_the_feed_goes_alone():
+    feed: Feed[str] = Feed(limit=10, patience=5.0)
+
+    async def items():
+        yield "a", 1000
+        yield "b", 1000
+
+    filling = asyncio.create_task(feed.fill(items()))
+    assert await asyncio.to_thread(lambda: list(feed)) == ["a", "b"]
+    await filling
+
+
+@pytest.mark.parametrize("kind", [InputError, StoppedError])
+async def test_what_ends_a_stream_ends_the_reading(kind):
+    feed: Feed[int] = Feed(limit=100, patience=5.0)
+
+    async def items():
+        yield 1, 1
+        if kind is InputError:
+            raise InputError("item 2", "is bad")
+        await asyncio.sleep(60)
+
+    filling = asyncio.create_task(feed.fill(items()))
+    await asyncio.sleep(0.01)
+    if kind is StoppedError:
+        filling.cancel()
+    seen = []
+    with pytest.raises(kind):
+        await asyncio.to_thread(lambda: [seen.append(item) for item in feed])
+    assert seen == [1]
+
+
+async def test_a_silent_feed_gives_up():
+    feed: Feed[int] = Feed(limit=100, patience=0.05)
+    with pytest.raises(LimitError, match="sent nothing for too long"):
+        await asyncio.to_thread(lambda: list(feed))
+
+
+async def test_workers_take_so_many_jobs_and_no_more():
+    workers, go_on = Workers("test", 1, 2), threading.Event()
+    jobs = [workers.submit(lambda n=n: go_on.wait(10) and n) for n in range(3)]
+    with pytest.raises(face.BusyError):
+        workers.submit(lambda: None)
+    jobs[1].cancel()  # it waits, so its place is free again
+    await asyncio.sleep(0.01)
+    jobs[1] = workers.submit(lambda: "new")
+    go_on.set()
+    assert await asyncio.gather(*jobs) == [0, "new", 2]
+    assert await workers.submit(lambda: "later") == "later"
+    await workers.close()
+
+
+async def test_workers_that_close_drop_what_waits_and_end_what_runs():
+    workers, going, go_on = Workers("test", 1, 2), threading.Event(), threading.Event()
+    running = workers.submit(lambda: (going.set(), go_on.wait(10)))
+    waiting = workers.submit(lambda: None)
+    await asyncio.to_thread(going.wait, 10)
+    closing = asyncio.create_task(workers.close())
+    await asyncio.sleep(0.01)
+    assert not closing.done()
+    go_on.set()
+    await closing
+    assert (await running)[1]
+    assert waiting.cancelled()
+
+
+async def test_only_the_newest_progress_is_given_and_the_last_is_never_lost():
+    latest, end = Latest(), asyncio.get_running_loop().create_future()
+    seen = []
+    for done in range(5):
+        latest.put(Progress("run", done, 5))
+
+    async def follow():
+        async for progress in latest.until(end):
+            seen.append(progress.done)
+            if progress.done == 4:
+                latest.put(Progress("run", 5, 5))
+                end.set_result(None)
+
+    await asyncio.wait_for(follow(), 10)
+    assert seen == [4, 5]

@@ -1,0 +1,181 @@
+"""The real use cases over the wire: the answers are those that one gets without a server between."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import grpc
+import numpy as np
+import onnx.parser
+import pytest
+from conftest import served
+from grpc_fakes import details
+from PIL import Image
+from wire_strategies import plain
+
+from inspector import service
+from inspector._proto.inspector.v1 import input_pb2, inspector_service_pb2_grpc
+from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
+from inspector.control import Stop
+from inspector.errors import InputError, NotFoundError, ParameterError, StoppedError
+from inspector.faces.grpc.client import Client
+from inspector.faces.grpc.settings import Settings
+from inspector.runtime.data import Raw
+
+WEIGHTS = np.random.default_rng(0).normal(size=(4, 3, 3, 3)).astype(np.float32)
+TEXT = """
+<ir_version: 10, opset_import: ["" : 21]>
+net (float[N, 3, 8, 8] x) => (float[N, 4, 8, 8] y)
+<float[4, 3, 3, 3] w = {%s}>
+{
+  c = Conv<pads = [1, 1, 1, 1]>(x, w)
+  y = Relu(c)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    models = tmp_path_factory.mktemp("models")
+    text = TEXT % ", ".join(f"{w:.9g}" for w in WEIGHTS.ravel())
+    onnx.save_model(onnx.parser.parse_model(text), models / "net.onnx")
+    (models / "torn.onnx").write_bytes((models / "net.onnx").read_bytes()[:100])
+    return models
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "pictures"
+    folder.mkdir()
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    (folder / "torn.png").write_bytes(b"\x89PNG that is cut short")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder, data):
+    with served(Settings(folder, data.parent, device="cpu", grace=1.0), service) as target:
+        yield target
+
+
+@pytest.fixture
+def client(address):
+    with Client(address, timeout=60) as made:
+        yield made
+
+
+def comparable(report, **changes):
+    """A report without what differs from run to run."""
+    same = {"started": "", "seconds": 0.0} | changes
+    return plain(dataclasses.replace(report, provenance=dataclasses.replace(report.provenance, **same)))
+
+
+WAYS = {"preprocess": "unit,resize=none", "fidelity": "exact"}
+ARRAYS = np.random.default_rng(2).normal(size=(3, 3, 8, 8)).astype(np.float32)
+
+
+def test_models_layers_and_plugins_are_what_they_are_here(client, folder):
+    view = service.load(folder / "net.onnx")
+    torn, net = sorted(client.models(), key=lambda info: info.name, reverse=True)
+    assert (net.sha256, net.inputs, net.outputs) == (view.sha256, view.inputs, view.outputs)
+    assert dict(net.facts) == dict(view.facts)
+    assert "cut short" in torn.failure
+    assert str(folder) not in torn.failure
+    assert plain(client.layers("net")) == plain(view.layers)
+    assert client.plugins() == service.plugins()
+
+
+def test_inspect_over_the_wire_is_inspect(client, folder):
+    expected = service.inspect(service.load(folder / "net.onnx"), ARRAYS, device="cpu")
+    assert len(expected.results) > 2
+    found = client.inspect("net", ARRAYS)
+    assert comparable(found, data="") == comparable(expected, data="")
+    still = client.inspect("net")
+    assert comparable(still) == comparable(service.inspect(service.load(folder / "net.onnx"), device="cpu"))
+
+
+@pytest.mark.parametrize("where", ["server:pictures", "client"])
+def test_audit_over_the_wire_is_audit(client, folder, data, where):
+    expected = service.audit(service.load(folder / "net.onnx"), data, batch_size=2, device="cpu", **WAYS)
+    assert expected.skipped_count == 1
+    seen = []
+    found = client.audit("net", data if where == "client" else where, batch_size=2, watch=seen.append, **WAYS)
+    assert comparable(found, data="") == comparable(expected, data="")
+    assert found.provenance.inputs == 5
+    assert str(data.parent) not in found.provenance.data
+    assert seen
+
+
+def test_activations_over_the_wire_are_activations(client, folder):
+    expected = service.activations(service.load(folder / "net.onnx"), ARRAYS, ["*:conv", "*:act"], device="cpu")
+    found = client.activations("net", ARRAYS, ["*:conv", "*:act"])
+    assert {tap: plain(a) for tap, a in found.items()} == {tap: plain(a) for tap, a in expected.items()}
+
+
+def test_pictures_are_drawn(address):
+    with grpc.insecure_channel(address) as channel:
+        stub = inspector_service_pb2_grpc.InspectorServiceStub(channel)
+        request = pb.InspectRequest(model="models/net", analyses=["filters"], render_png=True)
+        blocks = [m.event.block for m in stub.Inspect(request) if m.event.HasField("block")]
+    pictures = [p for block in blocks for p in block.images.pictures]
+    assert pictures
+    for picture in pictures:
+        with Image.open(io.BytesIO(picture.png)) as image:
+            assert image.size == tuple(reversed(picture.values.shape[:2]))
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "problem"),
+    [
+        (lambda c: c.inspect("net", [Raw("a", picture=b"garbage")], preprocess="unit"), InputError, "a"),
+        (lambda c: c.audit("net", [Raw("a", picture=b"")], preprocess="unit"), InputError, "could be used"),
+        (lambda c: c.inspect("net", ARRAYS, ["nothing"]), NotFoundError, "nothing"),
+        (lambda c: c.inspect("net", ARRAYS, ["sparsity:mood=3"]), ParameterError, "mood"),
+        (lambda c: c.inspect("net", [Raw("a", picture=b"x")], preprocess="upside=down"), ParameterError, "upside"),
+        (lambda c: c.activations("net", [Raw("a", tensors={"y": ARRAYS[0]})]), InputError, "a"),
+        (lambda c: c.activations("net", []), InputError, "nothing to feed"),
+        (lambda c: c.activations("net", ARRAYS, ["nothing*"]), NotFoundError, "nothing"),
+        (lambda c: c.audit("net", ARRAYS, batch_size=-1), ParameterError, "batch size"),
+        (lambda c: c.audit("net", "server:nothing"), NotFoundError, "nothing"),
+    ],
+)
+def test_bad_requests_are_refused_and_the_server_goes_on(client, call, kind, problem):
+    with pytest.raises(kind, match=problem):
+        call(client)
+    assert client.activations("net", ARRAYS[:1])
+
+
+def test_a_picture_among_others_that_is_garbage_is_skipped(client):
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(picture, "PNG")
+    raws = [Raw("good", picture=picture.getvalue()), Raw("bad", picture=b"garbage")]
+    report = client.audit("net", raws, preprocess="unit")
+    assert (report.provenance.inputs, report.skipped_count, report.skipped[0].id) == (1, 1, "bad")
+
+
+def test_a_stop_ends_an_audit_that_would_never_end(client):
+    stop, sent = Stop(), []
+
+    def inputs():
+        for number in range(10**7):
+            sent.append(number)
+            yield Raw(str(number), tensors={"x": ARRAYS[0]})
+
+    with pytest.raises(StoppedError):
+        client.audit("net", inputs(), watch=lambda _: stop.set(), stop=stop)
+    assert len(sent) < 10**6
+    assert client.activations("net", ARRAYS[:1])
+
+
+def test_an_unknown_tensor_is_named(address):
+    tensors = input_pb2.NamedTensors(tensors={"nope": {"dtype": "float32", "shape": [1], "data": bytes(4)}})
+    request = pb.ActivationsRequest(model="models/net", inputs=[input_pb2.Input(id="a", tensors=tensors)])
+    with grpc.insecure_channel(address) as channel:
+        call = inspector_service_pb2_grpc.InspectorServiceStub(channel).Activations(request)
+        with pytest.raises(grpc.RpcError) as caught:
+            next(call)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "nope" in details(caught.value)["ErrorInfo"].metadata["found"]

@@ -1,0 +1,72 @@
+"""Pictures of a report as files."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.contract import Curve, Graph, Heatmap, Images, Node, Note, Picture, Scale, ScaleKind, Series, Table
+from inspector.faces.files import _safe, save_pictures
+from inspector.render.sheet import block_pngs
+from inspector.report import AnalysisResult, Provenance, Report
+
+UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
+MAPS = Images("Maps of conv1/3x3 (act)", (Picture(np.eye(3)),), 1, UNIT)
+LINKS = Heatmap("../../etc/passwd", np.eye(3), UNIT)
+LOSS = Curve("", "x", "y", (Series("a", (0.0, 1.0), (0.0, 1.0)),))
+NET = Graph("Net", (Node("a"),), ())
+
+
+def report_of(*results):
+    return Report(Provenance("m", "ab"), tuple(AnalysisResult(name, "1", "{}", blocks) for name, blocks in results))
+
+
+def test_every_picture_becomes_a_file_with_a_readable_name(tmp_path):
+    report = report_of(("filters", (Note("n"), MAPS, LINKS)), ("curves", (Table("t", (), ()), LOSS, NET)))
+    saved = save_pictures(report, tmp_path / "new" / "folder")
+    names = [path.name for item in saved for path in item.paths]
+    assert names == [
+        "01-filters-maps-of-conv1-3x3-act.png",
+        "02-filters-etc-passwd.png",
+        "03-curves.png",
+        "04-curves-net.png",
+    ]
+    assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == names
+    assert [item.block for item in saved] == [MAPS, LINKS, LOSS, NET]
+    assert saved[0].paths[0].read_bytes() == block_pngs(MAPS)[0]
+
+
+def test_a_picture_of_several_sheets_has_numbered_files(tmp_path):
+    many = Images("Maps", tuple(Picture(np.zeros((13, 13))) for _ in range(600)), 8, UNIT)
+    (saved,) = save_pictures(report_of(("a", (many,))), tmp_path)
+    assert len(saved.paths) > 1
+    assert [path.name for path in saved.paths] == [f"01-a-maps-{i + 1}.png" for i in range(len(saved.paths))]
+    assert [path.read_bytes() for path in saved.paths] == list(block_pngs(many))
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_other(tmp_path):
+    bad = Heatmap("bad", np.zeros(3), UNIT)
+    first, second = save_pictures(report_of(("a", (bad, MAPS))), tmp_path)
+    assert first.paths == ()
+    assert "heat map 'bad'" in first.problem
+    assert second.paths[0].exists()
+    assert not second.problem
+
+
+def test_pictures_of_the_same_name_do_not_replace_each_other(tmp_path):
+    saved = save_pictures(report_of(("a", (MAPS, MAPS, MAPS))), tmp_path)
+    assert len({path for item in saved for path in item.paths}) == 3
+
+
+def test_a_report_without_pictures_makes_an_empty_folder(tmp_path):
+    assert save_pictures(report_of(("a", (Note("n"),))), tmp_path / "out") == []
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@given(st.text(max_size=300))
+def test_no_title_makes_an_unsafe_file_name(title):
+    assert re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", _safe(title))
+    assert len(_safe(title)) <= 60
