@@ -1,1 +1,1 @@
-"""The gRPC face: server, servicer, client, and the one converter between messages and our own types."""
+"""The gRPC face: server, servicer and client. The files `inspector/faces/wire*.py` convert for it."""
