@@ -30,7 +30,7 @@ def attempt(name: str, work: Callable[[], T]) -> Outcome[T]:
         raise
     except InspectorError as error:
         return Outcome(failure=Failure(error.reason, str(error), error.remedy))
-    except Exception as error:  # noqa: BLE001 - catching whatever a plugin raises is what this is for
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - catching whatever a plugin raises is what this is for
         _log.warning("analysis %s raised", name, exc_info=error)
         fault = PluginError(
             f"analysis {name!r}",

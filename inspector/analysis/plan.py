@@ -14,6 +14,7 @@ from inspector.contract import Analysis, Measured, ModelView, Ops, Summary, Tap
 from inspector.contract.measures import TAPPED, keeps_maps
 from inspector.errors import LimitError, PluginError
 from inspector.graph.instrument import Request
+from inspector.graph.ops import is_known
 from inspector.report import Failure
 
 
@@ -57,7 +58,7 @@ def make_plan(view: ModelView, analyses: Sequence[str | AnalysisRequest], *, all
 
     Args:
         view: the model.
-        analyses: what to run; duplicates (same name and parameters) are an error.
+        analyses: what to run, in this order; what is asked for twice is answered twice, from the same rows.
         allow_maps: whether whole maps may leave the graph; where not, an analysis that keeps them fails.
 
     Raises:
@@ -80,12 +81,18 @@ def _entry(view: ModelView, request: AnalysisRequest, *, allow_maps: bool) -> En
 
 
 def _watches(view: ModelView, analysis: Measured[Summary, Any], *, allow_maps: bool) -> tuple[Watch, ...]:
-    return tuple(_watch(analysis, tap, allow_maps=allow_maps) for tap in analysis.select(view))
+    taps = dict.fromkeys(analysis.select(view))
+    for tap in taps:
+        if tap not in view.layer(tap.layer).taps.values():
+            raise PluginError(f"tap {tap.name!r}", "it is none of this model's", remedy="Choose among model.taps().")
+    return tuple(_watch(analysis, tap, allow_maps=allow_maps) for tap in taps)
 
 
 def _watch(analysis: Measured[Summary, Any], tap: Tap, *, allow_maps: bool) -> Watch:
     rows = analysis.observe(Ops(), TAPPED, tap)
     for name, value in rows.items():
+        if not is_known(value):
+            raise PluginError(f"row {name!r}", "it is made of an unknown operator", expected="what Ops builds")
         if value.form != "rows":
             raise PluginError(
                 f"row {name!r}", "it is not small enough to leave the graph", expected="rows", found=value.form

@@ -91,7 +91,14 @@ def make(request: AnalysisRequest) -> tuple[str, Analysis[Any]]:
         )
     kind = _load(found[0])
     params = _params(kind, request)
-    return params.model_dump_json(), kind(params)
+    try:
+        return params.model_dump_json(), kind(params)
+    except InspectorError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"analysis {request.name!r}", "it cannot be made", found=f"{type(error).__name__}: {error}"
+        ) from error
 
 
 @cache
@@ -155,6 +162,10 @@ def _fault(kind: Any, name: str) -> str:
         return "it has no version"
     if not (isinstance(getattr(kind, "Params", None), type) and issubclass(kind.Params, BaseModel)):
         return "Params is no pydantic model"
+    try:
+        kind.Params.model_json_schema()
+    except Exception as error:  # noqa: BLE001 - pydantic raises whatever a custom type raises
+        return f"Params has no JSON Schema ({type(error).__name__})"
     missing = [m for m in _MEMBERS[kind_of(kind)] if not callable(getattr(kind, m, None))]
     if missing:
         return f"it has no {', '.join(missing)}"
@@ -181,7 +192,7 @@ def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
         raise ParameterError(
             f"parameter {unknown!r} of {request.name!r}", near.problem, expected=near.expected, remedy=near.remedy
         )
-    listed = kind.Params.model_json_schema().get("properties", {})
+    listed = kind.Params.model_json_schema(by_alias=False).get("properties", {})
     values = {
         k: [v] if listed[k].get("type") == "array" and not isinstance(v, list) else v for k, v in request.params.items()
     }

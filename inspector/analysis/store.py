@@ -1,7 +1,6 @@
 """Summaries to bytes and back, derived from their fields: an `.npz` archive without pickles.
 
-`header` holds the format's version, the plan's digest and how many inputs were counted; every other entry is one
-field of one summary, named `<analysis index>/<tap index>/<field>[.<field>…]`.
+`header` holds the format's version and the plan's digest; every other entry is one field of one summary, named `<analysis index>/<tap index>/<field>[.<field>…]`.
 """
 
 from __future__ import annotations
@@ -95,12 +94,14 @@ def _read(data: bytes) -> dict[str, Array]:
             raise SummaryError("summaries", "they are too large", expected=f"{MAX_BYTES} bytes", found=f"{size} bytes")
         with np.load(io.BytesIO(data), allow_pickle=False) as loaded:
             return {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except SummaryError:
+        raise
+    except Exception as error:  # zip and NumPy raise a dozen unrelated types on damaged bytes
         raise SummaryError(
             "summaries",
             "they cannot be read",
             expected="an archive written by the inspector",
-            found=f"{len(data)} bytes ({error})",
+            found=f"{len(data)} bytes ({type(error).__name__}: {error})",
         ) from error
 
 

@@ -158,8 +158,9 @@ def _print_result(result: AnalysisResult, console: Console, max_rows: int | None
         console.print(Text.assemble(word, plain(result.failure.message)), highlight=False)
         if result.failure.remedy and result.failure.remedy not in result.failure.message:
             _indented(console, Text(plain(result.failure.remedy)))
-    for block in result.blocks:
-        _print_block(block, console, max_rows, saved)
+    for before, block in pairwise((None, *result.blocks)):
+        if block is not None:
+            _print_block(block, console, max_rows, saved, apart=not (_is_picture(before) and _is_picture(block)))
     for finding in result.findings:
         _print_finding(finding, console)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Array, TensorInfo
-from inspector.graph.constants import Constants
+from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.ops import PREFIX
 
 
 def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:
@@ -18,14 +17,7 @@ def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:
     return size if isinstance(size, int) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
-    """What was changed: how many reshapes had the batch size in their target."""
-
-    reshapes: int
-
-
-def free_batch(model: ir.Model, batch: int) -> Freed:
+def free_batch(model: ir.Model, batch: int) -> None:
     """Frees axis 0 of every input of `model`, in place: only ever called on a clone.
 
     A Reshape of data to a constant shape that begins with `batch` would still fix it; its first entry becomes -1
@@ -34,30 +26,27 @@ def free_batch(model: ir.Model, batch: int) -> Freed:
     """
     constants = Constants()
     graph = model.graph
-    changed = 0
-    for node in list(graph):
+    for number, node in enumerate(list(graph)):
         target = _fixed_target(node, batch, constants)
         if target is not None:
-            changed += 1
             target[0] = 0 if -1 in target[1:] else -1
-            name = f"{node.outputs[0].name}/free_batch_shape"
+            name = f"{PREFIX}free_batch_shape_{number}"
             value = ir.Value(name=name, const_value=ir.tensor(target, name=name))
             graph.register_initializer(value)
             node.replace_input_with(1, value)
     for value in graph.inputs:
         if not value.is_initializer() and value.shape is not None and len(value.shape):
-            value.shape = ir.Shape(["N", *list(value.shape)[1:]])
+            value.shape = ir.Shape([f"{PREFIX}batch", *list(value.shape)[1:]])
     for node in graph.all_nodes():
         for output in node.outputs:
             output.shape = None
-    return Freed(changed)
 
 
 def _fixed_target(node: ir.Node, batch: int, constants: Constants) -> Array | None:
     """A copy of the constant target shape of a Reshape of data, when it begins with the batch size."""
-    if node.op_type != "Reshape" or constants.is_constant(node.outputs[0]):
+    if node.op_type != "Reshape" or node.domain not in STANDARD or constants.is_constant(node.outputs[0]):
         return None
     target = constants(node.inputs[1]) if len(node.inputs) > 1 else None
-    if target is None or not target.size or int(target[0]) != batch:
+    if target is None or target.ndim != 1 or not target.size or int(target[0]) != batch:
         return None
     return np.array(target, np.int64)

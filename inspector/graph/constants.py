@@ -6,7 +6,9 @@ Identity, Reshape and Constant nodes. So a constant is whatever the nodes above 
 
 from __future__ import annotations
 
-import math
+import logging
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
@@ -14,10 +16,12 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from inspector.contract import Array
-from inspector.errors import LimitError
+from inspector.errors import LimitError, ModelError
 
-MAX_ELEMENTS: Final = 1 << 30
-"""Largest constant that is evaluated, in elements (4 GiB of float32)."""
+STANDARD: Final = ("", "ai.onnx")
+"""The two names of the domain whose operators are known here; a custom operator may share a name and mean another."""
+MAX_ELEMENTS: Final = 1 << 29
+"""Elements of all evaluated constants of a model together: 2 GiB of float32, what one file could hold at most."""
 
 _KEEP_SIZE: Final = frozenset(
     {
@@ -29,7 +33,6 @@ _KEEP_SIZE: Final = frozenset(
         "Unsqueeze",
         "Flatten",
         "Cast",
-        "Concat",
         "Slice",
         "Split",
         "Shape",
@@ -50,7 +53,10 @@ _KEEP_SIZE: Final = frozenset(
     }
 )
 _BROADCAST: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
-_SIZED: Final = frozenset({"ConstantOfShape", "Expand"})
+_REFERENCE_FROM: Final = {"QuantizeLinear": 19, "DequantizeLinear": 19}
+"""Opset from which the reference implementation has an operator that was there, meaning the same, before."""
+
+_log = logging.getLogger(__name__)
 
 
 class Constants:
@@ -58,12 +64,14 @@ class Constants:
 
     def __init__(self) -> None:
         self._known: dict[ir.Value, Array | None] = {}
+        self._elements = 0
 
     def __call__(self, value: ir.Value | None) -> Array | None:
-        """The array, or None where the value depends on an input, a random op, or an operator not evaluated here.
+        """The array, or None where the value depends on an input or a random op, or cannot be evaluated here.
 
         Raises:
-            LimitError: it would have more than `MAX_ELEMENTS` elements.
+            LimitError: the constants of the model have more than `MAX_ELEMENTS` elements together.
+            ModelError: the numbers of an initializer do not fit its shape.
         """
         if value is None:
             return None
@@ -77,29 +85,45 @@ class Constants:
 
     def _evaluate(self, value: ir.Value) -> Array | None:
         if value.const_value is not None:
-            _check(tuple(value.const_value.shape.numpy()), value)
-            return value.const_value.numpy()
+            return _stored(value)
         node = value.producer()
-        if node is None or node.domain not in ("", "ai.onnx") or (not node.inputs and node.op_type != "Constant"):
+        if node is None or node.domain not in STANDARD or (not node.inputs and node.op_type != "Constant"):
             return None
         inputs = [None if i is None else self._known[i] for i in node.inputs]
         if any(i is not None and a is None for i, a in zip(node.inputs, inputs, strict=True)):
             return None
-        if not _evaluable(node, inputs, value):
+        size = _size(node, [a for a in inputs if a is not None])
+        if size is None:
             return None
-        return _run(node, inputs)[value.index() or 0]
+        self._spend(size, value)
+        if node.op_type == "Identity":
+            return inputs[0]
+        results = _run(node, inputs)
+        return None if results is None else results[value.index() or 0]
+
+    def _spend(self, size: int, value: ir.Value) -> None:
+        """Refuses before anything is allocated."""
+        self._elements += size
+        if self._elements > MAX_ELEMENTS:
+            raise LimitError(
+                f"constant {value.name!r}",
+                "the model's computed constants are too large",
+                expected=f"at most {MAX_ELEMENTS} elements together",
+                found=str(self._elements),
+                remedy="Store weights as initializers.",
+            )
 
 
 def _upwards(value: ir.Value, known: dict[ir.Value, Array | None]) -> list[ir.Value]:
     """The unknown values that `value` needs, itself included, producers first. Iterative: graphs can be deep."""
     order: list[ir.Value] = []
-    seen: set[ir.Value] = set(known)
+    seen: set[ir.Value] = set()
     stack: list[tuple[ir.Value, bool]] = [(value, False)]
     while stack:
         current, ready = stack.pop()
         if ready:
             order.append(current)
-        elif current not in seen:
+        elif current not in seen and current not in known:
             seen.add(current)
             stack.append((current, True))
             node = current.producer()
@@ -108,37 +132,66 @@ def _upwards(value: ir.Value, known: dict[ir.Value, Array | None]) -> list[ir.Va
     return order
 
 
-def _evaluable(node: ir.Node, inputs: list[Array | None], value: ir.Value) -> bool:
-    if node.op_type in _BROADCAST:
-        shapes = [a.shape for a in inputs if a is not None]
-        _check(np.broadcast_shapes(*shapes), value)
-        return True
-    if node.op_type in _SIZED:
-        shape = inputs[-1]
-        if shape is not None:
-            _check(tuple(int(d) for d in shape), value)
-        return shape is not None
-    return node.op_type in _KEEP_SIZE and not any(isinstance(a.value, ir.Graph) for a in node.attributes.values())
+def _stored(value: ir.Value) -> Array:
+    """The numbers of an initializer."""
+    assert value.const_value is not None
+    try:
+        return value.const_value.numpy()
+    except (ValueError, TypeError) as error:
+        raise ModelError(
+            f"initializer {value.name!r}",
+            "its numbers cannot be read",
+            expected=f"shape {tuple(value.const_value.shape)}",
+            found=str(error),
+        ) from error
 
 
-def _check(shape: tuple[int, ...], value: ir.Value) -> None:
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise LimitError(
-            f"constant {value.name!r}",
-            "it is too large to evaluate",
-            expected=f"at most {MAX_ELEMENTS} elements",
-            found=f"shape {shape}",
-        )
+def _size(node: ir.Node, inputs: Sequence[Array]) -> int | None:
+    """Elements that evaluating a node makes at most; None where it is not evaluated here, or makes no sense."""
+    if node.op_type == "Concat":
+        return sum(a.size for a in inputs)
+    if node.op_type == "Constant":
+        return 0 if "sparse_value" not in node.attributes else None  # what a file holds, its size has limited
+    if node.op_type in _KEEP_SIZE:
+        return max((a.size for a in inputs), default=0)
+    shapes = [a.shape for a in inputs]
+    if node.op_type == "ConstantOfShape":
+        shapes = [_shape(inputs[0])]
+    elif node.op_type == "Expand":
+        shapes = [inputs[0].shape, _shape(inputs[-1])]
+    elif node.op_type not in _BROADCAST:
+        return None
+    return _broadcast_size(shapes)
 
 
-def _run(node: ir.Node, inputs: list[Array | None]) -> list[Array]:
-    """One node through the ONNX reference implementation."""
+def _shape(array: Array) -> tuple[int, ...]:
+    return tuple(int(d) for d in array.ravel())
+
+
+def _broadcast_size(shapes: Sequence[tuple[int, ...]]) -> int | None:
+    """Elements of what the shapes broadcast to, however many; None where they do not."""
+    size = 1
+    for lengths in zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        longer = {d for d in lengths if d != 1}
+        if len(longer) > 1 or min(lengths) < 0:
+            return None
+        size *= longer.pop() if longer else 1
+    return size
+
+
+def _run(node: ir.Node, inputs: Sequence[Array | None]) -> list[Array] | None:
+    """One node through the ONNX reference implementation; None where that cannot do it."""
     feeds = {f"i{k}": a for k, a in enumerate(inputs) if a is not None}
     values = [None if a is None else ir.Value(name=f"i{k}") for k, a in enumerate(inputs)]
     copy = ir.Node("", node.op_type, values, list(node.attributes.values()), num_outputs=len(node.outputs))
     for k, output in enumerate(copy.outputs):
         output.name = f"o{k}"
     opset = node.graph.opset_imports.get("", 1) if node.graph is not None else 1
+    opset = max(opset, _REFERENCE_FROM.get(node.op_type, 1))
     graph = ir.Graph([v for v in values if v is not None], copy.outputs, nodes=[copy], opset_imports={"": opset})
-    proto = ir.to_proto(ir.Model(graph, ir_version=8))
-    return [np.asarray(r) for r in ReferenceEvaluator(proto).run(None, feeds)]
+    try:
+        proto = ir.to_proto(ir.Model(graph, ir_version=8))
+        return [np.asarray(r) for r in ReferenceEvaluator(proto).run(None, feeds)]
+    except Exception as error:  # noqa: BLE001 - what it raises on operands that do not fit is not specified
+        _log.info("constant node %r of operator %s is not evaluated: %s", node.name, node.op_type, error)
+        return None

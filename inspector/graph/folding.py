@@ -21,7 +21,8 @@ def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Fi
     weight, bias = filters.weight.astype(np.float64), filters.bias.astype(np.float64)
     folded: list[str] = []
     for node in steps:
-        affine = _affine(node, len(bias), weight.ndim, constants)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a hostile variance gives NaN here as it does in a run
+            affine = _affine(node, len(bias), weight.ndim, constants)
         if affine is None:
             break
         scale, shift = affine
@@ -33,7 +34,7 @@ def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Fi
 
 def _affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> tuple[Array, Array] | None:
     if node.op_type == "BatchNormalization":
-        return _batch_norm(node, constants)
+        return _batch_norm(node, channels, constants)
     if node.op_type not in ("Add", "Sub", "Mul", "Div"):
         return None
     arrays = [constants(i) for i in node.inputs]
@@ -50,11 +51,11 @@ def _affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> tu
     }[node.op_type]
 
 
-def _batch_norm(node: ir.Node, constants: Constants) -> tuple[Array, Array] | None:
+def _batch_norm(node: ir.Node, channels: int, constants: Constants) -> tuple[Array, Array] | None:
     training = node.attributes.get("training_mode")
     arrays = [constants(i) for i in node.inputs[1:5]]
-    if any(a is None for a in arrays) or (training is not None and training.as_int()):
-        return None
+    if any(a is None or a.shape != (channels,) for a in arrays) or (training is not None and training.as_int()):
+        return None  # opset 7 allows numbers per position (spatial=0)
     gamma, beta, mean, variance = (np.asarray(a, np.float64) for a in arrays)
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
     scale = gamma / np.sqrt(variance + epsilon)

@@ -71,6 +71,7 @@ def instrument(
     """
     model = view.model.clone()
     _refuse_our_names(view, model)
+    _drop_repeated_names(model)
     batch = fixed_batch(view.inputs) if free else None
     if batch is not None:
         free_batch(model, batch)
@@ -88,8 +89,9 @@ def instrument(
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:
-    names = [v.name for node in model.graph for v in node.outputs] + [v.name for v in model.graph.inputs]
-    taken = next((n for n in names if n and n.startswith(PREFIX)), None)
+    nodes = list(model.graph.all_nodes())
+    names = [v.name for node in nodes for v in node.outputs] + [v.name for v in model.graph.inputs]
+    taken = next((n for n in [*names, *model.graph.initializers] if n and n.startswith(PREFIX)), None)
     if taken:
         raise ModelError(
             f"model {view.name!r}",
@@ -98,6 +100,16 @@ def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:
             found=repr(taken),
             remedy="Give the original model, not one that was instrumented before.",
         )
+
+
+def _drop_repeated_names(model: ir.Model) -> None:
+    """Node names that occur twice, which the standard allows and runtimes refuse; nothing depends on them."""
+    seen: set[str] = set()
+    for node in model.graph.all_nodes():
+        if node.name in seen:
+            node.name = None
+        elif node.name:
+            seen.add(node.name)
 
 
 def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:

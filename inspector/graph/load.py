@@ -9,17 +9,25 @@ from pathlib import Path
 from typing import Final
 
 import onnx
+import onnx.inliner
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import InlinePass, ShapeInferencePass
+from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.errors import LimitError, ModelError, NotFoundError
+from inspector.graph.contents import count_nodes, tensors
 from inspector.graph.view import OnnxView
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may hold. `size` in bytes: one protobuf message cannot be larger than 2 GiB."""
+    """What a file may hold.
+
+    Attributes:
+        size: bytes; one protobuf message cannot be larger than 2 GiB.
+        nodes: with those in bodies of If, Loop and Scan, and with every function call written out.
+        initializers: of the main graph.
+    """
 
     size: int = (1 << 31) - 1
     nodes: int = 100_000
@@ -99,35 +107,50 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
 
 
 def _check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
-    for what, count, most in (
-        ("nodes", len(proto.graph.node), limits.nodes),
-        ("initializers", len(proto.graph.initializer), limits.initializers),
-    ):
-        if count > most:
-            raise LimitError(label, f"it has too many {what}", expected=f"at most {most}", found=str(count))
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in proto.graph.initializer):
-        raise ModelError(
-            label,
-            "its weights lie in other files",
-            expected="one self-contained file",
-            remedy="Save it in one file: onnx.save_model(model, path, save_as_external_data=False).",
-        )
+    _check_tensors(proto, label)
     try:
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise ModelError(
             label, "it breaks the ONNX standard", found=_first_line(error), remedy="onnx.checker.check_model says more."
         ) from error
+    for what, count, most in (
+        ("nodes", count_nodes(proto), limits.nodes),
+        ("initializers", len(proto.graph.initializer), limits.initializers),
+    ):
+        if count > most:
+            raise LimitError(label, f"it has too many {what}", expected=f"at most {most}", found=str(count))
+
+
+def _check_tensors(proto: onnx.ModelProto, label: str) -> None:
+    """All numbers must be in the file itself, wherever they hang in the graph: a location could name any file."""
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in tensors(proto)):
+        raise ModelError(
+            label,
+            "its weights lie in other files",
+            expected="one self-contained file",
+            remedy="Save it in one file: onnx.save_model(model, path, save_as_external_data=False).",
+        )
+    if proto.graph.sparse_initializer:
+        raise ModelError(label, "it stores weights as sparse tensors", expected="dense initializers")
 
 
 def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
     try:
+        if proto.functions:
+            proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
-        if model.functions:
-            InlinePass()(model)
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(label, "its graph cannot be read", found=_first_line(error)) from error
+    if model.functions:
+        raise ModelError(
+            label,
+            "its functions cannot be written out",
+            expected="functions of the model's own opset",
+            found=", ".join(sorted({f.name for f in model.functions.values()})[:5]),
+            remedy="Inline them when exporting.",
+        )
     return model
 
 

@@ -186,6 +186,11 @@ _RULES: Final[dict[str, Callable[[_Writer, Value], ir.Value]]] = {
 }
 
 
+def is_known(measure: Value) -> bool:
+    """True where `measure` is made of operators that can be written: what `Ops` builds always is."""
+    return measure.op in _RULES and all(is_known(i) for i in measure.inputs)
+
+
 def area_of(shape: ir.Shape | None) -> int | None:
     """Spatial positions of (N, C, *space), or None where a dimension is free."""
     sizes = [d for d in shape[2:] if isinstance(d, int)] if shape is not None else []

@@ -1,6 +1,7 @@
 """Bounds that every element of a value keeps, whatever the model is fed: what makes a filter structurally dead.
 
 Interval arithmetic over the operators that bound or preserve; anything else gives (-inf, inf), which is always true.
+Bounds hold up to the rounding of the model's own arithmetic; a bound of zero holds exactly.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract.model import UNBOUNDED
-from inspector.graph.constants import Constants
+from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.walk import clip_bounds
 
 Range = tuple[float, float]
@@ -76,20 +77,26 @@ class Ranges:
 
     def _needed(self, value: ir.Value) -> list[ir.Value]:
         node = value.producer()
-        wanted = node is not None and (node.op_type in _RULES or node.op_type in ("Relu", "Clip"))
-        return [i for i in node.inputs if i is not None] if wanted and node is not None else []
+        known = node is not None and node.domain in STANDARD and (node.op_type in _RULES or node.op_type == "Clip")
+        return [i for i in node.inputs if i is not None] if known and node is not None else []
 
     def _of(self, value: ir.Value) -> Range:
+        """NaN, from a constant or from inf - inf, bounds nothing."""
+        low, high = self._bounds(value)
+        return UNBOUNDED if np.isnan(low) or np.isnan(high) else (low, high)
+
+    def _bounds(self, value: ir.Value) -> Range:
         node = value.producer()
         if node is None:
             array = self._constants(value)
             return UNBOUNDED if array is None or not array.size else (float(array.min()), float(array.max()))
+        if node.domain not in STANDARD or (node.op_type == "Dropout" and len(node.inputs) > 2):
+            return UNBOUNDED  # a Dropout that may be training scales what it lets through
         inputs = [self._known.get(i, UNBOUNDED) if i is not None else UNBOUNDED for i in node.inputs]
-        if node.op_type == "Relu":
-            return max(0.0, inputs[0][0]), max(0.0, inputs[0][1])
         if node.op_type == "Clip":
             low, high = clip_bounds(node, self._constants)
-            return float(np.clip(inputs[0][0], low, high)), float(np.clip(inputs[0][1], low, high))
+            clipped = np.minimum(np.maximum(inputs[0], low), high)  # a computed bound is NaN, and stays it
+            return float(clipped[0]), float(clipped[1])
         if node.op_type in _RULES:
             return _RULES[node.op_type](inputs)
         return _BOUNDED.get(node.op_type, UNBOUNDED)
@@ -111,6 +118,7 @@ def _product(inputs: list[Range]) -> Range:
 
 _RULES: Final[dict[str, Callable[[list[Range]], Range]]] = {
     **dict.fromkeys(_SAME, lambda inputs: inputs[0]),
+    "Relu": lambda inputs: (max(inputs[0][0], 0.0), max(inputs[0][1], 0.0)),
     "AveragePool": lambda inputs: _union([inputs[0], (0.0, 0.0)]),  # padding may be counted in
     "LRN": lambda inputs: (0.0 if inputs[0][0] >= 0 else -np.inf, np.inf),  # keeps the sign; the divisor may be < 1
     **dict.fromkeys(_UNION, _union),

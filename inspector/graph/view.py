@@ -64,9 +64,14 @@ class OnnxView:
             raise Inapplicable(
                 f"layer {layer!r}", "its weights are computed while the model runs, so they have no value of their own"
             )
+        channels = site.layer.out_channels
+        if bias is not None and bias.shape != (channels,):
+            raise ModelError(
+                f"layer {layer!r}", "its bias has another shape", expected=f"({channels},)", found=str(bias.shape)
+            )
         filters = Filters(
-            _output_first(_as_float(weight), site.layer),
-            np.zeros(site.layer.out_channels, np.float32) if bias is None else _as_float(bias),
+            _output_first(_as_float(weight, layer), site.layer),
+            np.zeros(channels, np.float32) if bias is None else _as_float(bias, layer),
             whole=not site.path.steps,
         )
         return fold(filters, site.path.steps, self._constants) if fold_norm else filters
@@ -91,13 +96,16 @@ def _output_first(weight: Array, layer: Layer) -> Array:
     return np.swapaxes(grouped, 1, 2).reshape(layer.out_channels, layer.in_channels // g, *kernel)
 
 
-def _as_float(array: Array) -> Array:
+def _as_float(array: Array, layer: str) -> Array:
+    if array.dtype.kind in "OSUb":
+        raise ModelError(f"layer {layer!r}", "its weights are no numbers", found=array.dtype.name)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 
 def _info(value: ir.Value) -> TensorInfo:
     shape = None if value.shape is None else tuple(_dim(d) for d in value.shape)
-    dtype = "unknown" if value.dtype is None else value.dtype.numpy().name
+    known = value.dtype not in (None, ir.DataType.UNDEFINED)
+    dtype = value.dtype.numpy().name if known and value.dtype is not None else "unknown"
     return TensorInfo(str(value.name), dtype, shape)
 
 

@@ -107,7 +107,7 @@ def ends(scale: Scale) -> tuple[float, float]:
     """Lowest and highest number of a scale: in order, finite, and symmetric for a signed one."""
     low, high = sorted(float(np.clip(np.nan_to_num(v), -1e308, 1e308)) for v in (scale.low, scale.high))
     if scale.kind is ScaleKind.SIGNED:
-        high = high
+        high = max(abs(low), abs(high))
         low = -high
     return low, high
 

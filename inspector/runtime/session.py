@@ -36,6 +36,7 @@ class Session:
             RunError: the runtime refused or failed.
         """
         self._stop.check()
+        assert self._session is not None, "the session was closed"
         options = runtime().RunOptions()
         with self._stop.during(lambda: setattr(options, "terminate", True)):
             try:
@@ -44,6 +45,10 @@ class Session:
                 self._stop.check()
                 raise _run_error(error) from error
         return [np.asarray(r) for r in results]
+
+    def close(self) -> None:
+        """Lets go of the model's memory."""
+        self._session = None
 
 
 @contextlib.contextmanager
@@ -57,7 +62,11 @@ def open_session(
         RunError: the runtime cannot load the model.
     """
     target = find_device(device)
-    yield Session(_build(model, target, fidelity), target, stop or Stop())
+    session = Session(_build(model, target, fidelity), target, stop or Stop())
+    try:
+        yield session
+    finally:
+        session.close()
 
 
 def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
@@ -67,7 +76,7 @@ def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
     options = ort.SessionOptions()
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if fidelity == "fast" else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if device.provider == CPU else 1
+    options.intra_op_num_threads = _cores() if device.provider == CPU else 1
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
@@ -94,6 +103,11 @@ _CONFIG = {
     "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
     "session.inter_op.allow_spinning": "0",
 }
+
+
+def _cores() -> int:
+    """Cores that this process may use; some systems only know how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _assigned(session: Any) -> dict[str, int]:

@@ -179,10 +179,8 @@ def _from_paths(paths: Sequence[Path], door: _Door) -> Source:
     """Several paths; the inputs are called by what tells them apart, below the last folder that all share."""
     files: list[_File] = []
     ignored = 0
-    base = os.path.commonpath([path.absolute().parent for path in paths])
-    for path in paths:
+    for path, name in zip(paths, short_names(paths), strict=True):
         _check_exists(path)
-        name = _printable(Path(os.path.relpath(path.absolute(), base)).as_posix())
         if path.is_dir():
             inside, more = _listed(path, door)
             files += [_File(f"{name}/{f.id}", f.path, f.root, f.problem) for f in inside]
@@ -196,6 +194,12 @@ def _from_paths(paths: Sequence[Path], door: _Door) -> Source:
         seen.add(file.id)
     shown = ", ".join(map(str, paths[:3])) + (f", … ({len(paths)} in all)" if len(paths) > 3 else "")
     return _from_files(shown, files, ignored, door)
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """What to call each path of a list: its place below the last folder that all of them share."""
+    base = os.path.commonpath([path.absolute().parent for path in paths])
+    return [_printable(Path(os.path.relpath(path.absolute(), base)).as_posix()) for path in paths]
 
 
 def _from_files(name: str, files: Sequence[_File], ignored: int, door: _Door) -> Source:

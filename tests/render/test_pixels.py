@@ -101,6 +101,7 @@ def test_where_low_equals_high_equal_values_are_at_the_low_end_and_zero_stays_wh
 
 def test_a_signed_scale_is_symmetric_whatever_a_plugin_says():
     assert ends(Scale(ScaleKind.SIGNED, -1.0, 3.0)) == (-3.0, 3.0)
+    assert ends(Scale(ScaleKind.SIGNED, -4.0, 3.0)) == (-4.0, 4.0)
     assert ends(Scale(ScaleKind.SEQUENTIAL, 2.0, 1.0)) == (1.0, 2.0)
 
 

@@ -14,6 +14,7 @@ from inspector.errors import InputError, NotFoundError
 from inspector.runtime import arrays, pictures
 from inspector.runtime.arrays import Stack, only_input, read_stack
 from inspector.runtime.data import Data, Raw
+from inspector.runtime.sources import short_names
 
 Inputs = Callable[[], Sequence[TensorInfo]]
 """Asks the server what the model takes; called only for arrays."""
@@ -34,12 +35,12 @@ def raw_inputs(data: Data, inputs: Inputs) -> Iterator[Raw]:
         yield from _from_arrays({only_input(inputs(), "array").name: data}, inputs, "array")
     elif isinstance(data, Mapping):
         yield from _from_arrays(data, inputs, "array")
+    elif isinstance(data, Sequence) and data and all(isinstance(entry, str | Path) for entry in data):
+        paths = [Path(cast("str | Path", entry)) for entry in data]
+        for path, name in zip(paths, short_names(paths), strict=True):
+            yield from _from_path(path, inputs, prefix=name)
     else:
-        for entry in cast("Iterable[str | Path | Raw]", data):
-            if isinstance(entry, Raw):
-                yield entry
-            else:
-                yield from _from_path(Path(entry), inputs, prefix=Path(entry).as_posix())
+        yield from cast("Iterable[Raw]", data)
 
 
 def _from_arrays(named: Mapping[str, Array], inputs: Inputs, name: str) -> Iterator[Raw]:
