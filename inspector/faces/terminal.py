@@ -158,9 +158,12 @@ def _print_result(result: AnalysisResult, console: Console, max_rows: int | None
         console.print(Text.assemble(word, plain(result.failure.message)), highlight=False)
         if result.failure.remedy and result.failure.remedy not in result.failure.message:
             _indented(console, Text(plain(result.failure.remedy)))
-    for before, block in pairwise((None, *result.blocks)):
-        if block is not None:
-            _print_block(block, console, max_rows, saved, apart=not (_is_picture(before) and _is_picture(block)))
+    after_picture = False
+    for block in result.blocks:
+        if not (after_picture and is_drawn(block)):  # lines of pictures stand together
+            console.print()
+        _print_block(block, console, max_rows, saved)
+        after_picture = is_drawn(block)
     for finding in result.findings:
         _print_finding(finding, console)
 
@@ -177,7 +180,6 @@ def _settings(params: str) -> str:
 
 
 def _print_block(block: Block, console: Console, max_rows: int | None, saved: Sequence[Saved]) -> None:
-    console.print()
     if is_drawn(block):
         _print_picture(block, console, saved)
     elif isinstance(block, Note):

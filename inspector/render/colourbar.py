@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from inspector.contract import Scale, ScaleKind
 from inspector.render.canvas import LABEL, blank, label_text, write
-from inspector.render.lettering import height, readable, width
-from inspector.render.numbers import column
+from inspector.render.lettering import height, width
+from inspector.render.numbers import number
 from inspector.render.palette import HAIRLINE, INK, MUTED, NOT_FINITE, Colour, Pixels
 from inspector.render.pixels import Extremes, colours, ends, painted
 
@@ -20,7 +20,7 @@ _ACROSS, _DOWN, _POINT, _SPACE = 240, 12, 8, 24
 def bar(scale: Scale, beyond: Extremes) -> Image.Image:
     """The colours from low to high with three numbers and the unit; a pointed end where values lie beyond it."""
     low, high = ends(scale)
-    texts = [readable(text) for text in column([low, low / 2 + high / 2, high])]
+    texts = [number(low), number(low / 2 + high / 2), number(high)]
     return _labelled(scale.kind, texts if high > low else ["", texts[1], ""], label_text(scale.unit), beyond)
 
 

@@ -21,7 +21,8 @@ from inspector.render.pixels import check_values, extremes, painted, shrunk
 MOST_CELLS: Final = 2400
 """Rows, and columns, that are drawn; of a larger matrix neighbours are averaged, and the picture says so."""
 
-_WIDE, _TALL, _LARGEST, _READABLE, _LONGEST_LABEL = 1100, 800, 36, 12, 220
+_WIDE, _TALL, _LARGEST, _READABLE = 1100, 800, 36, 12
+_SHORT, _LONGEST_LABEL = 40, 220
 _TICK, _SPACE = 4, 6
 
 
@@ -145,10 +146,10 @@ def _beside(rows: _Axis) -> range:
 
 
 def _below(columns: _Axis) -> tuple[range, bool]:
-    """Which column labels to draw, and whether they are turned upright because more of them fit so."""
+    """Which column labels to draw, and whether they are turned upright: long ones, where more of them fit so."""
     flat = thinned(columns.count, columns.pitch, columns.broadest + 14)
     upright = thinned(columns.count, columns.pitch, height(LABEL))
-    turned = bool(columns.labels) and len(upright) > len(flat)
+    turned = columns.broadest > _SHORT and len(upright) > len(flat)
     return (upright, True) if turned else (flat, False)
 
 

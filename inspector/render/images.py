@@ -41,8 +41,9 @@ MAX_TOTAL: Final = 1 << 26
 MAX_SHEETS: Final = 16
 """Of a grid that needs more sheets the first are drawn; they say so."""
 
-_COMFORT, _TALLEST = 256, 480
-"""A picture is enlarged until it has about `_COMFORT` squared pixels, or is `_TALLEST` high, where there is room."""
+_COMFORT, _SMALL, _SCREEN = 256, 72, 1500
+"""Pictures are enlarged to about `_COMFORT` squared pixels, and to less, down to `_SMALL` pixels high, where so many
+are below each other that a sheet would be higher than `_SCREEN`."""
 
 _FRAME, _BETWEEN, _WIDEST_LABEL = 3, 10, 150
 
@@ -77,7 +78,9 @@ def draw_images(block: Images) -> Iterator[Image.Image]:
     """The sheets of a grid, one after the other."""
     pictures = _taken(block)
     columns = min(max(1, int(block.columns)), max(1, len(pictures)))
-    tiles, cell = _tiles(pictures, block.scale, max(8, (PAGE - 2 * MARGIN) // columns - _BETWEEN - 2 * _FRAME))
+    room = max(8, (PAGE - 2 * MARGIN) // columns - _BETWEEN - 2 * _FRAME)
+    tall = max(_SMALL, _SCREEN // max(1, math.ceil(len(pictures) / columns)) - 2 * height(LABEL))
+    tiles, cell = _tiles(pictures, block.scale, (room, tall))
     columns = min(columns, max(1, (MAX_SIDE - 2 * MARGIN) // (cell + _BETWEEN)))
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
     pages = _pages(rows, min(MAX_SIDE, MAX_PIXELS // (columns * (cell + _BETWEEN) + 2 * MARGIN)) - _HEADROOM)
@@ -104,8 +107,8 @@ def _taken(block: Images) -> list[Picture]:
     return taken
 
 
-def _tiles(pictures: Sequence[Picture], common: Scale | None, room: int) -> tuple[list[_Tile], int]:
-    """The tiles, and the width of a cell of the grid; `room` is the width that a picture should not exceed."""
+def _tiles(pictures: Sequence[Picture], common: Scale | None, room: tuple[int, int]) -> tuple[list[_Tile], int]:
+    """The tiles, and the width of a cell of the grid; `room` is what a picture is enlarged to, across and down."""
     seen = dict.fromkeys(p.mark for p in pictures if p.mark)
     marks = {mark: LINES[(1 + at) % len(LINES)] for at, mark in enumerate(seen)}
     bare = [_Tile(p, scale_of(p, common), *_zoom(p, room)) for p in pictures]
@@ -115,11 +118,11 @@ def _tiles(pictures: Sequence[Picture], common: Scale | None, room: int) -> tupl
     return [_finished(tile, marks, cell, own_scale=common is None) for tile in bare], cell
 
 
-def _zoom(picture: Picture, room: int) -> tuple[int, int]:
+def _zoom(picture: Picture, room: tuple[int, int]) -> tuple[int, int]:
     """Whole factors to make a picture smaller, and larger again; one of them is 1."""
     down, across = (max(1, side) for side in picture.values.shape[:2])
     shrink = math.ceil(max(down, across) / (PAGE - 2 * MARGIN))
-    grow = min(room // across, _TALLEST // down, int(_COMFORT // math.sqrt(down * across)))
+    grow = min(room[0] // across, room[1] // down, int(_COMFORT // math.sqrt(down * across)))
     return shrink, max(1, grow)
 
 

@@ -89,9 +89,9 @@ def test_a_table_has_its_numbers_right_aligned_and_dashes_explained():
     lines = shown(print_report, report_of(Table("Sparsity", columns, rows, "Of 10."))).splitlines()
     first = next(line for line in lines if line.startswith("conv1"))
     second = next(line for line in lines if line.startswith("a/much"))
-    assert first.split() == ["conv1", "0.500", "\N{EN DASH}"]
-    assert second.split() == ["a/much/longer/name", "12.125", "3"]
-    assert first.index("0.500") + len("0.500") == second.index("12.125") + len("12.125")
+    assert first.split() == ["conv1", "0.50", "\N{EN DASH}"]
+    assert second.split() == ["a/much/longer/name", "12.12", "3"]
+    assert first.index("0.50") + len("0.50") == second.index("12.12") + len("12.12")
     assert "\N{EN DASH} in 'bound': none where a channel fired" in lines
     assert "Of 10." in lines
 

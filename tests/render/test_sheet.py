@@ -96,7 +96,7 @@ def test_title_caption_labels_marks_and_the_scale_are_written(written):
         ("channel 8", LABEL, INK),
         ("silent", LABEL, LINES[1]),
         ("0.25", LABEL, INK),
-        ("2.50", LABEL, INK),
+        ("2.5", LABEL, INK),
         ("4.75", LABEL, INK),
         ("volts", LABEL, MUTED),
     }
