@@ -1,0 +1,173 @@
+"""One run: what it costs, what a failing analysis does to it, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from toys import Again, Peaks, Says, failing, installed
+
+from inspector import Note, service
+from inspector.contract.measures import TAPPED, Ops
+from inspector.control import Progress, Stop
+from inspector.errors import InputError, LimitError, PluginError, StoppedError
+from inspector.runtime import session as session_module
+from inspector.runtime.data import Raw
+from inspector.samples import SAMPLES
+
+DIGITS = SAMPLES[0]
+INPUTS = np.random.default_rng(0).uniform(0, 1, (5, 1, 16, 16)).astype(np.float32)
+
+
+def said(report: service.Report, name: str) -> str:
+    (block,) = report.result(name).blocks
+    assert isinstance(block, Note)
+    return block.text
+
+
+class Counted:
+    """Counts sessions and runs of onnxruntime."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sessions = self.runs = 0
+        build, run = session_module._build, session_module.Session.run
+
+        def counted_build(*args: Any) -> Any:
+            self.sessions += 1
+            return build(*args)
+
+        def counted_run(session: Any, feeds: Any) -> Any:
+            self.runs += 1
+            return run(session, feeds)
+
+        monkeypatch.setattr(session_module, "_build", counted_build)
+        monkeypatch.setattr(session_module.Session, "run", counted_run)
+
+
+def test_any_number_of_analyses_costs_one_session_and_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(monkeypatch)
+    with installed(Peaks):
+        service.audit(DIGITS.model, INPUTS, ["sparsity", "peaks", "sparsity:near=0.1"], batch_size=2)
+    assert (counted.sessions, counted.runs) == (1, 3)
+
+
+def test_weights_alone_cost_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted(monkeypatch)
+    report = service.inspect(DIGITS.model)
+    assert [r.name for r in report.results] == ["filters", "connectivity"]
+    assert (counted.sessions, counted.runs) == (0, 0)
+    assert report.provenance.device == ""
+
+
+def test_equal_measures_of_two_analyses_leave_the_graph_once() -> None:
+    with installed(Peaks):
+        view = service.load(DIGITS.model)
+        alone = service.make_plan(view, ["sparsity"], allow_maps=False)
+        both = service.make_plan(view, ["sparsity", "peaks"], allow_maps=False)
+    assert both.requests == alone.requests
+
+
+@pytest.mark.parametrize("step", ["select", "observe", "summarize", "finalize", "present"])
+def test_an_analysis_that_raises_is_a_failure_and_the_others_finish(step: str) -> None:
+    with installed(failing(step), Says):
+        report = service.audit(DIGITS.model, INPUTS, ["failing", "says", "sparsity"])
+    failure = report.result("failing").failure
+    assert failure is not None
+    assert failure.kind == "PLUGIN_FAILED"
+    assert f"in {step}" in failure.message
+    assert said(report, "says") == "hello digits"
+    assert report.result("sparsity").failure is None
+    assert not report.ok
+
+
+def test_an_analysis_whose_rows_are_no_rows_fails_before_anything_runs() -> None:
+    wide = type("Wide", (Peaks,), {"name": "wide", "observe": lambda self, op, x, tap: {"x": op.abs(x)}})
+    with installed(wide):
+        failure = service.audit(DIGITS.model, INPUTS, ["wide"]).result("wide").failure
+    assert failure is not None
+    assert "not small enough" in failure.message
+
+
+def test_measures_refuse_what_makes_no_sense() -> None:
+    op = Ops()
+    with pytest.raises(PluginError, match="cannot be applied"):
+        op.max(op.max(TAPPED))
+    with pytest.raises(PluginError, match="finite"):
+        op.greater(TAPPED, float("nan"))
+
+
+def test_an_audit_refuses_whole_maps() -> None:
+    failure = service.audit(DIGITS.model, INPUTS, ["activations"]).result("activations").failure
+    assert failure is not None
+    assert failure.kind == LimitError.reason
+
+
+def test_an_exploring_analysis_runs_the_model_again_with_inputs_of_its_own() -> None:
+    with installed(Again):
+        report = service.inspect(DIGITS.model, INPUTS, ["again"])
+    text = said(report, "again")
+    assert text.startswith("5 inputs, ratio ")
+    assert 1.0 < float(text.split()[-1]) < 2.5
+
+
+def test_inputs_are_needed_by_what_measures() -> None:
+    with pytest.raises(InputError, match=r"'sparsity'.*needs inputs"):
+        service.inspect(DIGITS.model, None, ["sparsity"])
+
+
+def test_looking_closely_takes_64_inputs_at_most() -> None:
+    with pytest.raises(InputError, match="at most 64"):
+        service.inspect(DIGITS.model, np.zeros((65, 1, 16, 16), np.float32))
+
+
+def test_progress_ends_at_the_total() -> None:
+    seen: list[Progress] = []
+    service.audit(DIGITS.model, INPUTS, batch_size=2, watch=seen.append)
+    assert [p.done for p in seen] == [2, 4, 5]
+    assert {p.total for p in seen} == {5}
+
+
+def test_a_stop_ends_the_run() -> None:
+    stop = Stop()
+    with pytest.raises(StoppedError):
+        service.audit(DIGITS.model, INPUTS, batch_size=1, stop=stop, watch=lambda _: stop.set())
+
+
+def test_a_stop_from_another_thread_ends_the_native_run() -> None:
+    stop = Stop()
+    threading.Timer(0.05, stop.set).start()
+    many = np.zeros((400_000, 1, 16, 16), np.float32)
+    with pytest.raises(StoppedError):
+        service.audit(DIGITS.model, many, batch_size=1, stop=stop)
+
+
+FREE = """<ir_version: 8, opset_import: ["" : 17]>
+net (float[N, 1, H, W] x) => (float[N, 2, P, Q] y) <float[2, 1, 3, 3] w = {%s}>
+{ c = Conv <pads = [1, 1, 1, 1]> (x, w)  y = Relu(c) }""".replace("%s", ", ".join(["0.5", "-0.5"] * 9))
+
+
+def free_model() -> bytes:
+    return onnx.parser.parse_model(FREE).SerializeToString()
+
+
+def sized(side: int) -> Raw:
+    return Raw(f"{side}", tensors={"x": np.random.default_rng(side).normal(size=(1, side, side)).astype(np.float32)})
+
+
+def test_inputs_of_different_sizes_are_counted_together() -> None:
+    report = service.audit(free_model(), [sized(s) for s in (8, 8, 5, 8)], batch_size=4)
+    maps = [service.activations(free_model(), [sized(s)])["c:act"] for s in (8, 8, 5, 8)]
+    table = report.result("sparsity").blocks[0]
+    zeros, elements = sum((m == 0).sum() for m in maps), sum(m.size for m in maps)
+    assert report.provenance.inputs == 4
+    by_channel = [sum((m[:, c] == 0).sum() for m in maps) / (elements / 2) for c in range(2)]
+    assert table.rows[0][4] == pytest.approx(np.mean(by_channel), abs=1e-12)
+    assert zeros > 0
+
+
+def test_maps_of_inputs_of_different_sizes_cannot_be_one_array() -> None:
+    with pytest.raises(InputError, match="different sizes"):
+        service.activations(free_model(), [sized(8), sized(5)])
