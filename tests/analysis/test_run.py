@@ -153,21 +153,23 @@ def free_model() -> bytes:
     return onnx.parser.parse_model(FREE).SerializeToString()
 
 
-def sized(side: int) -> Raw:
-    return Raw(f"{side}", tensors={"x": np.random.default_rng(side).normal(size=(1, side, side)).astype(np.float32)})
+def sized(seed: int, side: int) -> Raw:
+    values = np.random.default_rng(seed).normal(size=(1, side, side)).astype(np.float32)
+    return Raw(f"{seed}", tensors={"x": values})
 
 
 def test_inputs_of_different_sizes_are_counted_together() -> None:
-    report = service.audit(free_model(), [sized(s) for s in (8, 8, 5, 8)], batch_size=4)
-    maps = [service.activations(free_model(), [sized(s)])["c:act"] for s in (8, 8, 5, 8)]
+    inputs = [sized(seed, side) for seed, side in enumerate((8, 8, 5, 8))]
+    report = service.audit(free_model(), inputs, batch_size=4)
+    maps = [service.activations(free_model(), [one])["c:act"] for one in inputs]
     table = report.result("sparsity").blocks[0]
-    zeros, elements = sum((m == 0).sum() for m in maps), sum(m.size for m in maps)
+    elements = sum(m.size for m in maps)
     assert report.provenance.inputs == 4
     by_channel = [sum((m[:, c] == 0).sum() for m in maps) / (elements / 2) for c in range(2)]
     assert table.rows[0][4] == pytest.approx(np.mean(by_channel), abs=1e-12)
-    assert zeros > 0
+    assert min(by_channel) > 0
 
 
 def test_maps_of_inputs_of_different_sizes_cannot_be_one_array() -> None:
     with pytest.raises(InputError, match="different sizes"):
-        service.activations(free_model(), [sized(8), sized(5)])
+        service.activations(free_model(), [sized(0, 8), sized(1, 5)])
