@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import numpy as np
 import typer
 from rich.console import Console
@@ -62,13 +61,11 @@ Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that a
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit code: 0 fine, 1 a finding failed, 2 it could not be done."""
     try:
-        return int(app(args=None if arguments is None else list(arguments), standalone_mode=False) or FINE)
-    except click.ClickException as error:
-        error.show()
+        app(args=None if arguments is None else list(arguments))
+    except SystemExit as end:  # how typer ends, well or badly
+        return int(end.code or FINE)
     except (InspectorError, OSError) as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/]: {_plain(error)}")
-    except (KeyboardInterrupt, click.Abort):
-        Console(stderr=True).print("stopped")
     return FAILED
 
 
@@ -81,14 +78,13 @@ def _plain(error: Exception) -> str:
 def describe(
     model: Model,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,  # noqa: FBT002 - a flag
-) -> int:
+) -> None:
     """Lists the convolutions of a model, and where their outputs can be watched."""
     view = service.load(model)
     if as_json:
         print(json.dumps(describe_json(view), indent=2))
     else:
         terminal.print_layers(view, Console())
-    return FINE
 
 
 @app.command()
@@ -102,14 +98,14 @@ def inspect(
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
-) -> int:
+) -> None:
     """Looks closely at a model's filters, and at a few inputs on their way through it."""
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.inspect(
             service.load(model), _sources(inputs), analyses, preprocess=preprocess, device=device,
             fidelity=fidelity.value, watch=watch,
         )  # fmt: skip
-    return _show(report, json_file, out, rows)
+    _show(report, json_file, out, rows)
 
 
 @app.command()
@@ -124,14 +120,14 @@ def audit(
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
-) -> int:
+) -> None:
     """Adds up what a model does with a whole data set: dead filters, sparsity, health."""
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
             service.load(model), _sources(data), analyses, preprocess=preprocess, device=device,
             fidelity=fidelity.value, batch_size=batch_size, watch=watch,
         )  # fmt: skip
-    return _show(report, json_file, out, rows)
+    _show(report, json_file, out, rows)
 
 
 @app.command()
@@ -145,7 +141,7 @@ def activations(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
-) -> int:
+) -> None:
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
@@ -154,20 +150,18 @@ def activations(
         )  # fmt: skip
     np.savez(out, allow_pickle=False, **maps)
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
-    return FINE
 
 
 @app.command()
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the schema of every parameter.")] = False,  # noqa: FBT002 - a flag
-) -> int:
+) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()
     if as_json:
         print(json.dumps([_plugin_json(info) for info in infos], indent=2))
     else:
         terminal.print_plugins(infos, Console())
-    return FINE
 
 
 def _plugin_json(info: service.PluginInfo) -> dict[str, Any]:
@@ -196,7 +190,7 @@ def serve(
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 2,
     max_message_mib: Annotated[int, typer.Option(min=1, max=2047, help="Largest message that is read.")] = 64,
-) -> int:
+) -> None:
     """Serves a folder of models over gRPC (inspector.v1, with health and reflection)."""
     serve_grpc(
         Settings(
@@ -211,14 +205,12 @@ def serve(
         ),
         ready=lambda address: print(f"listening on {address}", flush=True),
     )
-    return FINE
 
 
 @app.command()
-def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> int:
+def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> None:
     """Starts a server with the sample models, and a client that audits and inspects them; writes pictures."""
     run_demo(out, Console())
-    return FINE
 
 
 def _sources(paths: Sequence[Path]) -> Any:
@@ -226,15 +218,16 @@ def _sources(paths: Sequence[Path]) -> Any:
     return paths[0] if len(paths) == 1 else (list(paths) or None)
 
 
-def _show(report: Report, json_file: str, out: Path | None, rows: int) -> int:
-    """Shows and writes a report; gives the exit code it deserves."""
+def _show(report: Report, json_file: str, out: Path | None, rows: int) -> None:
+    """Shows and writes a report, and ends with the exit code that it deserves."""
     if json_file and json_file != "-":
-        Path(json_file).write_text(report_to_json(report))
+        Path(json_file).write_text(report_to_json(report), encoding="utf-8")
     saved = [] if out is None else save_report(report, out)
     if json_file == "-":
         print(report_to_json(report))
     else:
         terminal.print_report(report, Console(), max_rows=rows, saved=saved)
     if any(r.failure and r.failure.kind != "INAPPLICABLE" for r in report.results):
-        return FAILED
-    return FOUND if any(f.severity is Severity.ERROR for f in report.findings) else FINE
+        raise typer.Exit(FAILED)
+    if any(f.severity is Severity.ERROR for f in report.findings):
+        raise typer.Exit(FOUND)

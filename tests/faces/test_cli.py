@@ -213,3 +213,11 @@ def test_a_model_with_nan_among_its_weights_fails_with_code_1(capsys: Capture, t
     onnx.save(model, tmp_path / "nan.onnx")
     assert main(["audit", str(tmp_path / "nan.onnx"), "-d", str(DIGITS.pictures), "-p", "unit"]) == 1
     assert "NaN or Inf" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["describe"], ["audit", str(DIGITS.model)], ["describe", "x", "--nope"], ["nope"]]
+)
+def test_a_command_typed_wrongly_says_how_and_ends_with_2(arguments: list[str], capsys: Capture) -> None:
+    assert main(arguments) == 2
+    assert "Usage" in capsys.readouterr().err
