@@ -41,40 +41,37 @@ def runtime() -> ModuleType:
     return module
 
 
-def find_device(text: str) -> Device:
-    """`cpu`, `cuda`, `cuda:1`, or `auto`: CUDA where its provider is installed and finds a device, else the CPU.
+def find_devices(text: str) -> tuple[Device, ...]:
+    """What a name means, in the order to try: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA if it works, else the CPU.
 
     Raises:
         ParameterError: not a device.
-        ProviderError: CUDA was asked for and is not there.
+        ProviderError: CUDA was asked for and this onnxruntime has none.
     """
     match = re.fullmatch(r"(auto|cpu|cuda)(?::(\d{1,3}))?", text)
     if match is None or (match[2] and match[1] != "cuda"):
         raise ParameterError(
             "device", "there is no such device", expected="auto, cpu, cuda or cuda:<index>", found=repr(text)
         )
-    if match[1] == "cpu" or (match[1] == "auto" and not _cuda_works()):
-        return Device("cpu", CPU)
-    if CUDA not in runtime().get_available_providers():
+    available = () if match[1] == "cpu" else runtime().get_available_providers()
+    if match[1] == "cuda" and CUDA not in available:
         raise ProviderError(
             f"device {text!r}",
             "this onnxruntime has no CUDA provider",
             expected=CUDA,
-            found=", ".join(runtime().get_available_providers()),
+            found=", ".join(available),
             remedy="Install 'onnx-inspector[gpu]' in an environment without plain onnxruntime, or use --device cpu.",
         )
-    index = match[2] or "0"
+    cpu = (Device("cpu", CPU),)
+    return {"cpu": cpu, "cuda": (_cuda(match[2] or "0"),), "auto": (_cuda("0"), *cpu) if CUDA in available else cpu}[
+        match[1]
+    ]
+
+
+def _cuda(index: str) -> Device:
     # TF32 rounds the inputs of convolutions to 10 bits; exhaustive search makes runs differ in the last bits.
     options = {"device_id": index, "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
     return Device(f"cuda:{index}", CUDA, options)
-
-
-def _cuda_works() -> bool:
-    ort = runtime()
-    if CUDA not in ort.get_available_providers():
-        return False
-    load_libraries()
-    return any(d.ep_name == CUDA for d in ort.get_ep_devices()) if hasattr(ort, "get_ep_devices") else True
 
 
 def load_libraries() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +14,9 @@ import numpy as np
 from inspector.contract import Array
 from inspector.control import Stop
 from inspector.errors import LimitError, ProviderError, RunError
-from inspector.runtime.devices import CPU, Device, find_device, load_libraries, runtime
+from inspector.runtime.devices import CPU, Device, find_devices, load_libraries, runtime
 
+_log = logging.getLogger(__name__)
 Fidelity = Literal["fast", "exact"]
 """`fast`: all graph optimisations; `exact`: none, so that every value is computed as the model says."""
 
@@ -61,12 +63,20 @@ def open_session(
         ProviderError: the device is not there, or the runtime fell back from it.
         RunError: the runtime cannot load the model.
     """
-    target = find_device(device)
-    session = Session(_build(model, target, fidelity), target, stop or Stop())
+    session = _first_that_works(model, find_devices(device), fidelity, stop or Stop())
     try:
         yield session
     finally:
         session.close()
+
+
+def _first_that_works(model: bytes, devices: Sequence[Device], fidelity: Fidelity, stop: Stop) -> Session:
+    for device in devices[:-1]:
+        try:
+            return Session(_build(model, device, fidelity), device, stop)
+        except ProviderError as error:
+            _log.warning("%s Trying the next device.", error)
+    return Session(_build(model, devices[-1], fidelity), devices[-1], stop)
 
 
 def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
