@@ -70,7 +70,7 @@ def model(
     weights_are_inputs: bool = False,
 ) -> bytes:
     """ONNX bytes from the text of a graph's nodes; `weights` become initializers."""
-    imports = f'"" : {opset}, "com.example" : 1'
+    imports = f'"" : {opset}, "com.example" : 1, "com.microsoft" : 1'
     proto = onnx.parser.parse_model(
         f"<ir_version: {ir}, opset_import: [{imports}]> net ({inputs}) => ({outputs}) {{ {body} }}"
     )
@@ -181,9 +181,9 @@ def constants() -> list[Case]:
         one("weight_transpose", f"k = Transpose <perm=[3,2,0,1]> (t) {relu}",
             weights={"t": np.ascontiguousarray(W.transpose(2, 3, 1, 0))}),
         one("weight_cast", f"k = Cast <to=1> (h) {relu}", weights={"h": W.astype(np.float16)}),
-        one("weight_dequantized", f"k = DequantizeLinear <axis=0> (q, s, z) {relu}", weights={
+        *(one(f"weight_dequantized_{o}", f"k = DequantizeLinear <axis=0> (q, s, z) {relu}", opset=o, weights={
             "q": np.arange(108, dtype=np.uint8).reshape(4, 3, 3, 3), "s": np.linspace(0.01, 0.04, 4).astype("f"),
-            "z": np.array([50, 60, 70, 80], np.uint8)}),
+            "z": np.array([50, 60, 70, 80], np.uint8)}) for o in (13, 21)),
         one("weight_scaled", f"k = Mul(w, s) {relu}", weights={"s": numbers(4, 1, 1, 1)}),
         one("weights_as_inputs", f"[c] a = Conv {SAME} (x, w, b) y = Relu(a)", ir=3, opset=7, weights_are_inputs=True),
         one("weight_computed", f"g = GlobalAveragePool(x) r = ReduceMean <keepdims=1> (g) k = Mul(w, r) {relu}",
@@ -194,8 +194,6 @@ def constants() -> list[Case]:
 def structures() -> list[Case]:
     """What the graph around a convolution looks like."""
     w2, v = numbers(4, 4, 3, 3), numbers(4, 4, 1, 1)
-    wide = Expected("d", "b1", shape=(4, 4, 3, 3))
-    del wide
     chain = f"[c] a = Conv {SAME} (x, w, b) r = Relu(a) [d] e = Conv {SAME} (r, w2) y = Relu(e)"
     residual = f"[c] a = Conv {SAME} (x, w) [d] e = Conv (x, p) s = Add(a, e) y = Relu(s)"
     pre = f"n = BatchNormalization(x, g, g, z, g) r = Relu(n) [c] y = Conv {SAME} (r, w)"
@@ -223,10 +221,12 @@ def structures() -> list[Case]:
              (Expected("conv", "a", "r", "Relu"), Expected("e", "e", "s", "Relu", shape=(4, 4, 3, 3)),
               Expected("f", "f", "t", "Relu", shape=(4, 4, 1, 1)),
               Expected("block/1:act", "h", "y", "Relu", shape=(4, 4, 1, 1)))),
-        one("in_a_branch", _branch("Conv", "float[N,M,P,Q]"), _ONE, left_out=2),
+        one("in_a_branch", _branch("u = Constant <value = float[1,3,1,1] {1.0,2.0,3.0}> () t = Conv(x, u)",
+                                   "y = Relu(a) z"), left_out=1),
         one("integer_beside", f"[c] a = Conv {SAME} (x, w) y = Relu(a) q = Cast <to=2> (x) i = ConvInteger(q, u)",
             left_out=1, weights={"u": np.ones((2, 3, 1, 1), np.uint8)}),
-        one("relu_in_a_branch", _branch("Relu", "float[N,M,P,Q]"), Expected("c", "a", linear="feeds Relu"), left_out=0),
+        one("relu_in_a_branch", _branch("t = Relu(a)", "y"),
+            Expected("c", "a", linear="feeds Relu in the body of an If, Loop or Scan")),
         one("broadcast_sum", "[c] a = Conv (x, o) s = Add(a, x) y = Relu(s)",
             Expected("c", "a", linear="feeds Add", shape=(1, 3, 1, 1)), weights={"o": numbers(1, 3, 1, 1)}),
         one("broadcast_bias", "[c] a = Conv (x, o) s = Add(a, k) y = Relu(s)",
@@ -239,16 +239,13 @@ def structures() -> list[Case]:
     ]  # fmt: skip
 
 
-def _branch(op: str, kind: str) -> str:
-    """One convolution outside of an If, and `op` in each of its two bodies."""
-    inside = f"t = {op} (a, u)" if op == "Conv" else f"t = {op} (a)"
-    other = inside.replace("t =", "e =")
-    outside = f"[c] a = Conv {SAME} (x, w) " + ("y = Relu(a) " if op == "Conv" else "")
-    result = "z" if op == "Conv" else "y"
-    constant = "u = Constant <value = float[1,4,1,1] {1.0,2.0,3.0,4.0}> ()" if op == "Conv" else ""
-    branches = f"then_branch = yes () => ({kind} t) {{ {inside} }}, else_branch = no () => ({kind} e) {{ {other} }}"
-    condition = "p = ReduceMax <keepdims=0> (x) q = Cast <to=9> (p)"
-    return f"{outside} {constant} {condition} {result} = If (q) <{branches}>"
+def _branch(body: str, outside: str) -> str:
+    """An If whose one body is `body`, computing t, and whose other body gives back what it can see of the input."""
+    kind = "float[N,M,P,Q]"
+    branches = f"then_branch = yes () => ({kind} t) {{ {body} }}, else_branch = no () => ({kind} e) {{ e = Neg(x) }}"
+    return (
+        f"[c] a = Conv {SAME} (x, w) p = ReduceMax <keepdims=0> (x) q = Cast <to=9> (p) {outside} = If (q) <{branches}>"
+    )
 
 
 def batches() -> list[Case]:
@@ -265,10 +262,11 @@ def batches() -> list[Case]:
         )  # fmt: skip
 
     typed = [
-        one(f"{name}_{opset}", f"[c] a = Conv {SAME} (x, w, b) y = Relu(a)", inputs=f"{name}[N,3,6,5] x",
-            outputs=f"{name}[N,C,H,W] y", dtype=dtype, weights={"w": W.astype(dtype), "b": B.astype(dtype)}, opset=opset)
-        for name, dtype, opset in (("float16", "float16", 7), ("float16", "float16", NEWEST),
-                                   ("double", "float64", 11), ("double", "float64", NEWEST))
+        one(f"{kind}_{opset}", f"[c] a = Conv {SAME} (x, w, b) y = Relu(a)", opset=opset, dtype=dtype,
+            inputs=f"{kind}[N,3,6,5] x", outputs=f"{kind}[N,C,H,W] y",
+            weights={"w": W.astype(dtype), "b": B.astype(dtype)})
+        for kind, dtype in (("float16", "float16"), ("double", "float64"))
+        for opset in (7, NEWEST)
     ]  # fmt: skip
     mixed = "r = Relu(a) p = Reshape(r, s) m = ReduceMax <axes=[0]> (p) f = Reshape(m, t) y = MatMul(f, d)"
     return [
@@ -291,6 +289,11 @@ def opsets() -> list[Case]:
 
 
 ZOO: Mapping[str, Case] = {
-    case.name: case
-    for case in [*geometry(), *norms(), *constants(), *structures(), *batches(), *opsets()]
-}  # fmt: skip
+    case.name: case for case in [*geometry(), *norms(), *constants(), *structures(), *batches(), *opsets()]
+}
+RUNS: Mapping[str, Case] = {
+    name: case
+    for name, case in ZOO.items()
+    if case.dtype != "float64" and name != "foreign_operator"  # no runtime has those
+}
+"""The nets that onnxruntime can run on a CPU."""

@@ -7,7 +7,11 @@ import numpy as np
 from inspector import Array, Filters, Inapplicable, ModelView, Tap
 
 ROUNDING = 1e-5
-"""How far below zero a bound must lie, relative to the terms that make it up, before rounding cannot undo it."""
+"""How far below zero a bound must lie, relative to the terms that make it up, before rounding cannot undo it.
+
+Where a normalisation is folded in, terms that cancelled in the bias cannot be seen any more, and a run rounds each of
+them: relative to at least 1, the size that a normalisation gives.
+"""
 
 
 def never_fires(model: ModelView, tap: Tap) -> Array:
@@ -39,6 +43,8 @@ def _at_most_zero(filters: Filters, low: float, high: float) -> Array:
     with np.errstate(invalid="ignore"):
         best = np.where(weight == 0, 0.0, np.maximum(weight * low, weight * high)).sum(1)
         # Where no input helps, every term is <= 0 in any order of adding; else rounding needs room.
-        room = np.where(best == 0, 0.0, ROUNDING * (np.abs(bias) + np.abs(best)))
+        certain = (best == 0) & ((bias == 0) | (not filters.folded))
+        least = 1.0 if filters.folded else 0.0
+        room = np.where(certain, 0.0, ROUNDING * np.maximum(np.abs(bias) + best, least))
         dead: Array = best + bias <= -room
     return dead & np.isfinite(weight).all(1) & np.isfinite(bias)

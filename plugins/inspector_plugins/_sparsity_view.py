@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +25,9 @@ from inspector_plugins._sparsity_result import LayerSparsity
 
 _CONFIDENCE: Final = 0.05
 _SURE: Final = 0.05
-"""Upper bound of the firing rate below which a dead channel is worth a warning: from 59 inputs on."""
+"""Upper bound of the firing rate below which a dead or constant channel is worth a warning: from 59 inputs on."""
+_ALWAYS: Final = 5
+"""Leading columns of the table of layers that are there even when no tap has such a number."""
 _MAX_LISTED: Final = 24
 
 
@@ -62,12 +65,16 @@ def _layers(result: Sequence[LayerSparsity], params: Any) -> Table:
     )
     rows = tuple(_layer_row(x) for x in result)
     inputs = result[0].inputs if result else 0
-    return Table(
-        "Sparsity by layer",
-        columns,
-        rows,
-        f"Over {inputs} inputs. A dead channel fires for under {firing_bound(inputs):.3g} of such inputs (95 % bound).",
-    )
+    bound = f"A dead channel fires for under {firing_bound(inputs):.3g} of such inputs (95 % bound)."
+    return _without_empty(Table("Sparsity by layer", columns, rows, f"Over {_amount(inputs)}. {bound}"))
+
+
+def _without_empty(table: Table) -> Table:
+    """The table without the columns that have a number in no row."""
+    kept = [i for i in range(len(table.columns)) if i < _ALWAYS or any(row[i] is not None for row in table.rows)]
+    columns = tuple(table.columns[i] for i in kept)
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, columns=columns, rows=rows)
 
 
 def _layer_row(x: LayerSparsity) -> tuple[Cell, ...]:
@@ -156,13 +163,13 @@ def _definitions(params: Any) -> Note:
 def _findings(result: Sequence[LayerSparsity]) -> Iterator[Finding]:
     for x in result:
         bound = firing_bound(x.inputs)
-        dead = f"fired for none of {x.inputs} inputs (so for under {bound:.3g} of such inputs, 95 % bound)"
+        dead = f"fired for none of {_amount(x.inputs)} (so for under {bound:.3g} of such inputs, 95 % bound)"
         sure = Severity.WARNING if bound <= _SURE else Severity.INFO  # a handful of inputs proves little
         judged = (
             ("not-finite", x.not_finite, Severity.ERROR, "gave NaN or Inf for some input"),
             ("dead", x.dead & ~x.structurally_dead, sure, dead),
             ("structurally-dead", x.structurally_dead, Severity.WARNING, "cannot fire for any input"),
-            ("constant", x.constant, Severity.WARNING, "gave one and the same value everywhere"),
+            ("constant", x.constant, sure, "gave one and the same value everywhere"),
         )
         for rule, flag, severity, message in judged:
             if flag.any():
@@ -195,6 +202,10 @@ def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, m
 def _listed(channels: Array) -> str:
     more = f" … ({len(channels)})" if len(channels) > _MAX_LISTED else ""
     return " ".join(str(c) for c in channels[:_MAX_LISTED]) + more
+
+
+def _amount(inputs: int) -> str:
+    return "1 input" if inputs == 1 else f"{inputs} inputs"
 
 
 def _count(flag: Array) -> int:

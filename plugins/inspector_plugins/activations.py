@@ -132,6 +132,10 @@ def _plane(values: Array) -> Array:
     return values
 
 
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
 def _table(result: Shown) -> Table:
     rows = []
     for k, name in enumerate(result.ids):
@@ -139,14 +143,15 @@ def _table(result: Shown) -> Table:
             values = maps[k].astype(np.float64)
             silent = int(sum(not np.any(m) for m in values)) if tap.zeros is Zeros.EXACT else None
             shape = "x".join(str(d) for d in values.shape)
-            rows.append((name, tap.name, tap.tensor, shape, silent, float(values.min()), float(values.max())))
+            ends = (_number(values.min()), _number(values.max()))
+            rows.append((name, tap.name, tap.tensor, shape, silent, *ends))
     columns = (
         Column("input"),
         Column("tap", "layer:kind"),
         Column("tensor", "name of the watched ONNX value"),
         Column("shape", "channels x space"),
         Column("silent", "maps that are zero everywhere for this input; none where zeros mean nothing", "maps"),
-        Column("min", "smallest element"),
-        Column("max", "largest element"),
+        Column("min", "smallest element; none where a map is not finite"),
+        Column("max", "largest element; none where a map is not finite"),
     )
     return Table("Feature maps", columns, tuple(rows), "Silent for one input is not dead: see the sparsity analysis.")

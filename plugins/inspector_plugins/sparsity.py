@@ -7,7 +7,7 @@ Definitions, for the maps a[n, c, ...] at a named tensor (peers differ here, so 
 - dead over the data set: silent for every input. After n inputs without a firing, the 95 % upper bound of the rate
   at which it fires is 1 - 0.05^(1/n);
 - structurally dead: no input can make it fire, by the weights alone (see `_bounds`);
-- a map with NaN or Inf counts as not finite and in nothing else.
+- a map with NaN or Inf counts as not finite and in nothing else; a channel that has one is neither dead nor constant.
 
 Where the activation gives no exact zeros (SiLU, GELU, LeakyRelu, a linear output, …) `|a| < near` stands in for zero,
 and no channel is called silent or dead.
@@ -141,7 +141,8 @@ class Sparsity:
     def _layer(self, model: ModelView, tap: Tap, s: Activity) -> LayerSparsity:
         exact, seen = tap.zeros is Zeros.EXACT, s.finite > 0
         none = np.zeros(tap.channels, bool)
-        dead = seen & (s.active == 0) & exact
+        whole = s.finite == int(s.inputs)
+        dead = whole & (s.active == 0) & exact
         share = s.active / np.maximum(s.finite, 1)
         return LayerSparsity(
             tap=tap,
@@ -153,10 +154,10 @@ class Sparsity:
             mean=_ratio(s.total, s.finite),
             dead=dead,
             structurally_dead=never_fires(model, tap) if exact else none,
-            rare=seen & ~dead & (share < self.params.rare) & exact,
+            rare=(s.active > 0) & (share < self.params.rare) & exact,
             never_zero=seen & (s.zeros == 0) & exact,
-            constant=seen & (s.peak == s.low) & ~dead,
-            not_finite=s.finite < int(s.inputs),
+            constant=whole & (s.peak == s.low) & ~dead,
+            not_finite=~whole,
             ids=tuple(str(i) for i in s.first.ids),
             silent=s.first.values if exact else np.zeros_like(s.first.values),
         )

@@ -1,0 +1,114 @@
+"""Slow twins: every number of an analysis once more, written from its definition."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from inspector import Array, Filters
+
+
+def values(data: bytes, feeds: Mapping[str, Array], tensors: Iterable[str]) -> dict[str, Array]:
+    """Values inside of a model, by the ONNX reference implementation."""
+    proto = onnx.load_from_string(data)
+    names = list(dict.fromkeys(tensors))
+    del proto.graph.output[:]
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    nodes = _needed(list(proto.graph.node), set(names))
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    return dict(zip(names, ReferenceEvaluator(proto).run(None, dict(feeds)), strict=True))
+
+
+def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
+    """The nodes that these values depend on, in order."""
+    kept = []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            kept.append(node)
+            wanted |= set(node.input)
+            for attribute in node.attribute:
+                wanted |= {name for inner in attribute.g.node for name in inner.input}
+    return kept[::-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sparsity:
+    """What the sparsity analysis says of maps (N, C, *space), from all of them at once; arrays are (C,)."""
+
+    zero_fraction: Array
+    active: Array
+    dead: Array
+    rare: Array
+    never_zero: Array
+    constant: Array
+    not_finite: Array
+    peak: Array
+    low: Array
+    mean: Array
+    silent: Array
+
+    @classmethod
+    def of(cls, maps: Array, *, exact: bool, near: float = 1e-3, rare: float = 0.01) -> Sparsity:
+        """`exact`: zeros are exact zeros; otherwise |a| < near, and nothing is dead, rare or silent."""
+        wide = maps.astype(np.float64 if maps.dtype == np.float64 else np.float32)
+        channels = [_channel(wide[:, c], exact=exact, near=near, rare=rare) for c in range(wide.shape[1])]
+        columns = {name: np.array([channel[name] for channel in channels]) for name in channels[0]}
+        return cls(**columns | {"silent": columns["silent"].T})
+
+
+def _channel(maps: Array, *, exact: bool, near: float, rare: float) -> dict[str, object]:
+    """One channel: maps (N, *space)."""
+    finite = [bool(np.isfinite(m).all()) for m in maps]
+    good = [m for m, ok in zip(maps, finite, strict=True) if ok]
+    zeros = [int(sum(1 for v in m.ravel() if (v == 0 if exact else abs(v) < np.float32(near)))) for m in good]
+    elements = [m.size for m in good]
+    active = sum(z < e for z, e in zip(zeros, elements, strict=True))
+    dead = exact and all(finite) and active == 0
+    every = [float(v) for m in good for v in m.ravel()]
+    one_value = all(finite) and min(every) == max(every)
+    return {
+        "zero_fraction": sum(zeros) / sum(elements) if good else np.nan,
+        "active": active,
+        "dead": dead,
+        "rare": exact and active > 0 and active / len(good) < rare,
+        "never_zero": exact and bool(good) and sum(zeros) == 0,
+        "constant": one_value and not dead,
+        "not_finite": not all(finite),
+        "peak": max(every) if good else np.nan,
+        "low": min(every) if good else np.nan,
+        "mean": float(np.mean([np.mean(m, dtype=np.float64) for m in good])) if good else np.nan,
+        "silent": [exact and ok and not m.any() for m, ok in zip(maps, finite, strict=True)],
+    }
+
+
+def most_before_activation(filters: Filters, low: float, high: float) -> list[float]:
+    """For every filter the largest value it can give for an input in [low, high], by the best input of each weight."""
+    most = []
+    for kernel, bias in zip(filters.weight, filters.bias, strict=True):
+        total = float(bias)
+        for index in itertools.product(*map(range, kernel.shape)):
+            weight = float(kernel[index])
+            total += max((weight * low, weight * high)) if weight else 0.0
+        most.append(total)
+    return most
+
+
+def transposed(
+    x: Array, weight: Array, *, groups: int, strides: tuple[int, int], pads: tuple[int, ...], extra: tuple[int, int]
+) -> Array:
+    """A transposed convolution (N, C, H, W) -> (N, M, H', W'): every input element adds its filter to the output."""
+    n, channels, height, width = x.shape
+    _, per_group, kh, kw = weight.shape
+    out = np.zeros((n, per_group * groups, (height - 1) * strides[0] + kh, (width - 1) * strides[1] + kw))
+    out = np.pad(out, [(0, 0), (0, 0), (0, extra[0]), (0, extra[1])])
+    for c, i, j, m in itertools.product(range(channels), range(height), range(width), range(per_group)):
+        o = c // (channels // groups) * per_group + m
+        top, left = i * strides[0], j * strides[1]
+        out[:, o, top : top + kh, left : left + kw] += x[:, c, i, j, None, None] * weight[c, m]
+    return out[:, :, pads[0] : out.shape[2] - pads[2], pads[1] : out.shape[3] - pads[3]]
