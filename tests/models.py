@@ -214,6 +214,11 @@ def structures() -> list[Case]:
         Case("concat", model(concat, weights={"w": W, "p": small}),
              (Expected("c", "a", linear="feeds Concat"),
               Expected("d", "e", linear="feeds Concat", shape=(4, 3, 1, 1)))),
+        Case("norm_of_a_sum", model(f"[c] a = Conv {SAME} (x, w) m = Mul(a, w1) [d] e = Conv (x, p) s = Add(m, e) "
+                                    "n = Mul(s, w1) y = Relu(n)",
+                                    weights={"w": W, "p": small, "w1": numbers(4, 1, 1)}),
+             (Expected("c", "a", "y", "Relu", norm="m", shared=True),
+              Expected("d", "e", "y", "Relu", shared=True, shape=(4, 3, 1, 1)))),
         Case("two_readers", model(f"[c] a = Conv {SAME} (x, w) r = Relu(a) m = MaxPool <kernel_shape=[1,1]> (a) "
                                   "y = Add(r, m)", weights={"w": W}),
              (Expected("c", "a", linear="feeds Relu, MaxPool"),)),

@@ -43,9 +43,7 @@ LIMIT = 2_000_000  # bytes of all samples together
 FAINT = 1e-3  # a filter whose strongest answer is below this could be called dead on another processor
 
 
-def measure_digits(
-    name: str, digits: Digits, folder: Path, *, dead_over: np.ndarray | None = None
-) -> DigitFigures:
+def measure_digits(name: str, digits: Digits, folder: Path, *, dead_over: np.ndarray | None = None) -> DigitFigures:
     """Accuracy and firing counts of a written digit model: dead over the given digits (default all)."""
     model = folder / f"{name}.onnx"
     shipped, labels = check.read_pictures(folder / "pictures" / "digits", DIGIT_SIDE, check.unit)
@@ -91,9 +89,7 @@ def demand_digits(sane: DigitFigures, hot: DigitFigures) -> None:
             "the sound network has a rare filter": any(layer.rare(sane.shipped) for layer in sane.layers),
             "the hot network is better than chance": hot.accuracy > 0.2,
             "the hot network has dead filters": sum(layer.dead for layer in hot.layers) >= 5,
-            "every layer of the hot network lives": all(
-                layer.dead < len(layer.fired_all) for layer in hot.layers
-            ),
+            "every layer of the hot network lives": all(layer.dead < len(layer.fired_all) for layer in hot.layers),
             "no filter is faint": all(layer.lowest > FAINT for layer in (*sane.layers, *hot.layers)),
         }
     )
@@ -109,9 +105,7 @@ def make_digits(folder: Path) -> tuple[DigitFigures, DigitFigures]:
     sane = measure_digits("digits", digits, folder, dead_over=digits.test)
     hot = measure_digits("digits_hot", digits, folder)
     for figures in (sane, hot):
-        print(
-            f"{figures.name}: accuracy {figures.accuracy:.4f}\n{check.table(figures.layers, figures.shipped)}"
-        )
+        print(f"{figures.name}: accuracy {figures.accuracy:.4f}\n{check.table(figures.layers, figures.shipped)}")
     demand_digits(sane, hot)
     return sane, hot
 

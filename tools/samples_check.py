@@ -54,9 +54,7 @@ def signed(pixels: NDArray[np.uint8]) -> Floats:
     return pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
 
 
-def read_pictures(
-    folder: Path, side: int, scale: Callable[[NDArray[np.uint8]], Floats]
-) -> tuple[Floats, list[str]]:
+def read_pictures(folder: Path, side: int, scale: Callable[[NDArray[np.uint8]], Floats]) -> tuple[Floats, list[str]]:
     """Every ``<class>/<n>.png`` below ``folder`` as (N, C, side, side), with the names of the classes."""
     paths = sorted(folder.glob("*/*.png"))
     pictures = []

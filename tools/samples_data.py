@@ -76,9 +76,7 @@ def write_digits(digits: Digits, folder: Path) -> None:
         (folder / str(digit)).mkdir(parents=True, exist_ok=True)
         own = digits.shipped[digits.labels[digits.shipped] == digit]
         for number, index in enumerate(own):
-            Image.fromarray(digits.images[index]).save(
-                folder / str(digit) / f"{number:03d}.png", optimize=True
-            )
+            Image.fromarray(digits.images[index]).save(folder / str(digit) / f"{number:03d}.png", optimize=True)
 
 
 def photograph(name: str) -> Bytes:

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
@@ -21,7 +23,7 @@ class Feed:
     """Opens a data source and passes its batches on.
 
     After the run: `count` inputs were used, `digest` identifies them, `skipped` names those that could not be used,
-    `first` holds the feeds of the first batch.
+    `looked_at` holds the inputs that may be run again.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Feed:
         self.source: Source = open_source(data, inputs, self.preprocess)
         self._watch, self._stop, self._most = watch, stop, most
         self.count = 0
-        self.first: Mapping[str, Array] = {}
+        self._kept: list[Mapping[str, Array]] = []
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
         self.digest = Digest()
@@ -53,7 +55,7 @@ class Feed:
         """
         with contextlib.closing(batches(self.source, size, stop=self._stop, on_skip=self._skip)) as inner:
             for batch in inner:
-                self.first = self.first or batch.feeds
+                self._keep(batch.feeds)
                 self.count += len(batch.info.ids)
                 self._limit(self.count)
                 self.digest.update(batch)
@@ -64,6 +66,16 @@ class Feed:
             raise InputError(
                 self.source.description, f"none of {self.skipped_count} inputs could be used", found=reason.rstrip(".")
             )
+
+    @property
+    def looked_at(self) -> Mapping[str, Array]:
+        """Inputs for analyses that explore: all of the first one's shape where their number is limited, or a batch."""
+        return {name: np.concatenate([feeds[name] for feeds in self._kept]) for name in self._kept[0]}
+
+    def _keep(self, feeds: Mapping[str, Array]) -> None:
+        limited = self._most is not None
+        if not self._kept or (limited and all(a.shape[1:] == self._kept[0][n].shape[1:] for n, a in feeds.items())):
+            self._kept.append(feeds)
 
     def _skip(self, skipped: Skipped) -> None:
         self.skipped_count += 1

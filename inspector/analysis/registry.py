@@ -192,9 +192,10 @@ def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
         raise ParameterError(
             f"parameter {unknown!r} of {request.name!r}", near.problem, expected=near.expected, remedy=near.remedy
         )
-    listed = kind.Params.model_json_schema(by_alias=False).get("properties", {})
+    listed = kind.Params.model_json_schema().get("properties", {})
     values = {
-        k: [v] if listed[k].get("type") == "array" and not isinstance(v, list) else v for k, v in request.params.items()
+        k: [v] if listed.get(k, {}).get("type") == "array" and not isinstance(v, list) else v
+        for k, v in request.params.items()
     }
     try:
         params: BaseModel = kind.Params.model_validate(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,7 @@ from inspector.errors import InputError, LimitError
 from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
 from inspector.report import Provenance, Report
+from inspector.runtime.data import Batch
 from inspector.runtime.session import Fidelity
 
 MAX_KEPT_BYTES = 4 << 30
@@ -69,18 +70,20 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
     feed = setting.feed(view, data)
     observer = setting.observer(view, plan.requests)
     totals = fold(plan, observer(feed.batches(setting.batch_size)))
-    results = conclude(view, plan, totals, ModelLab(feed.first, _lab(view, setting)))
+    again: list[Observer] = []
+    results = conclude(view, plan, totals, ModelLab(feed.looked_at, _lab(view, setting, again)))
+    ran = next((o for o in [observer, *again] if o.device), observer)
     provenance = replace(
         provenance,
         data=feed.source.description,
         data_sha256=feed.digest.hex,
         inputs=feed.count,
-        batch=setting.batch_size,
+        batch=ran.batch(setting.batch_size),
         preprocess=feed.preprocess.text if feed.preprocess else "",
-        fidelity=setting.fidelity,
-        device=observer.device,
-        providers=observer.providers,
-        notes=tuple(observer.notes),
+        fidelity=setting.fidelity if ran.device else "",
+        device=ran.device,
+        providers=ran.providers,
+        notes=tuple(ran.notes),
         seconds=time.monotonic() - began,
     )
     return Report(provenance, results, tuple(feed.skipped), feed.skipped_count)
@@ -93,11 +96,18 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
         LimitError: they would be larger than `MAX_KEPT_BYTES`.
         InputError: the maps of different inputs have different sizes.
     """
-    kept = {tap: Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps}
+    return _gather(setting.observer(view, _kept(taps)), setting.feed(view, data).batches(setting.batch_size), taps)
+
+
+def _kept(taps: Sequence[Tap]) -> list[Request]:
+    return [Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps]
+
+
+def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap]) -> dict[Tap, Array]:
     parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
     size = 0
-    for rows, _ in setting.observer(view, list(kept.values()))(setting.feed(view, data).batches(setting.batch_size)):
-        size += sum(rows[request].nbytes for request in kept.values())
+    for rows, _ in observer(batches):
+        size += sum(array.nbytes for array in rows.values())
         if size > MAX_KEPT_BYTES:
             raise LimitError(
                 "activations",
@@ -105,7 +115,7 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
                 expected=f"at most {MAX_KEPT_BYTES} bytes",
                 remedy="Choose fewer taps or inputs.",
             )
-        for tap, request in kept.items():
+        for tap, request in zip(taps, _kept(taps), strict=True):
             parts[tap].append(rows[request])
     return {tap: _joined(tap, parts[tap]) for tap in taps}
 
@@ -120,9 +130,18 @@ def _joined(tap: Tap, parts: list[Array]) -> Array:
     return np.concatenate(parts)
 
 
-def _lab(view: OnnxView, setting: Setting) -> Callable[[Mapping[str, Array], tuple[Tap, ...]], Mapping[Tap, Array]]:
+def _lab(
+    view: OnnxView, setting: Setting, ran: list[Observer]
+) -> Callable[[Mapping[str, Array], tuple[Tap, ...]], Mapping[Tap, Array]]:
+    """A way to run the model again; `ran` collects the observers of it."""
     quiet = replace(setting, preprocess="", watch=lambda _: None, most=None)
-    return lambda feeds, taps: gather(view, feeds, taps, quiet)
+
+    def run(feeds: Mapping[str, Array], taps: tuple[Tap, ...]) -> Mapping[Tap, Array]:
+        observer = quiet.observer(view, _kept(taps))
+        ran.append(observer)
+        return _gather(observer, quiet.feed(view, feeds).batches(quiet.batch_size), taps)
+
+    return run
 
 
 def _versions() -> dict[str, str]:

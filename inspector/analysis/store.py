@@ -1,6 +1,7 @@
 """Summaries to bytes and back, derived from their fields: an `.npz` archive without pickles.
 
-`header` holds the format's version and the plan's digest; every other entry is one field of one summary, named `<analysis index>/<tap index>/<field>[.<field>…]`.
+`header` holds the format's version and the plan's digest; every other entry is one field of one summary, named
+`<analysis index>/<tap index>/<field>[.<field>…]`.
 """
 
 from __future__ import annotations

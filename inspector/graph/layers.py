@@ -133,7 +133,10 @@ def _int(node: ir.Node, name: str, default: int) -> int:
 
 
 def _text(node: ir.Node, name: str, default: str) -> str:
-    return str(node.attributes[name].as_string()) if name in node.attributes else default
+    try:
+        return str(node.attributes[name].as_string()) if name in node.attributes else default
+    except TypeError:
+        return repr(node.attributes[name].value)  # no UTF-8
 
 
 def _ints(node: ir.Node, name: str, default: tuple[int, ...], *, least: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.errors import LimitError, ModelError, NotFoundError
-from inspector.graph.contents import count_nodes, tensors
+from inspector.graph.contents import broken_texts, count_nodes, tensors
 from inspector.graph.view import OnnxView
 
 
@@ -108,6 +108,9 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
 
 def _check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
     _check_tensors(proto, label)
+    broken = next(broken_texts(proto), None)
+    if broken is not None:
+        raise ModelError(label, "it breaks the ONNX standard", expected="names in UTF-8", found=repr(broken[:80]))
     try:
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, ValueError) as error:

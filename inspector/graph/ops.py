@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from inspector.contract.measures import Value
+from inspector.contract.measures import TAPPED, Value
 
 SLOPE: Final = 3.4e38
 """Slope of the step, near the largest float32."""
@@ -153,7 +153,9 @@ class _Writer:
         return self._reduce("GlobalAveragePool", "ReduceMean", self.lower(measure.inputs[0]))
 
     def positions(self, _: Value) -> ir.Value:
-        shape = self.to.node("Shape", [self.tensor])
+        # Where the area is known, N is read off small rows: asking the maps for it would force a reorder of them.
+        asked = self.tensor if self.area is None else self.lower(Value("max", "rows", (TAPPED,)))
+        shape = self.to.node("Shape", [asked])
         batch = self.to.node("Gather", [shape, self.to.constant("int64", 0)])
         if self.area is None:
             space = self.to.node("Gather", [shape, self.to.constant("int64", *range(2, self.rank))])

@@ -1,7 +1,8 @@
 """Bounds that every element of a value keeps, whatever the model is fed: what makes a filter structurally dead.
 
 Interval arithmetic over the operators that bound or preserve; anything else gives (-inf, inf), which is always true.
-Bounds hold up to the rounding of the model's own arithmetic; a bound of zero holds exactly.
+Where arithmetic rounds, the bounds are widened by more than it can round, in bfloat16 too, so that they hold strictly.
+NaN keeps no bounds, and neither does what is computed from it: the largest of two NaN is -3.4e38 in some kernels.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.walk import clip_bounds
 
 Range = tuple[float, float]
+ROUNDING: Final = 2.0**-7
+"""Relative rounding of one operation in bfloat16, the coarsest type, twice over."""
 
 _BOUNDED: Final[dict[str, Range]] = {
     "Sigmoid": (0.0, 1.0),
@@ -35,7 +38,6 @@ _SAME: Final = frozenset(
         "Dropout",
         "MaxPool",
         "GlobalMaxPool",
-        "GlobalAveragePool",
         "Reshape",
         "Flatten",
         "Transpose",
@@ -99,7 +101,7 @@ class Ranges:
             return float(clipped[0]), float(clipped[1])
         if node.op_type in _RULES:
             return _RULES[node.op_type](inputs)
-        return _BOUNDED.get(node.op_type, UNBOUNDED)
+        return _sum([_BOUNDED.get(node.op_type, UNBOUNDED)])  # a kernel's tanh can be 1.0000001
 
 
 def _union(inputs: list[Range]) -> Range:
@@ -107,19 +109,22 @@ def _union(inputs: list[Range]) -> Range:
 
 
 def _sum(inputs: list[Range]) -> Range:
-    return sum(low for low, _ in inputs), sum(high for _, high in inputs)
+    """Of one range, too: widened for the rounding of what gave it. A bound that adds up zeros stays 0."""
+    lows, highs = zip(*inputs, strict=True)
+    return sum(lows) - ROUNDING * sum(map(abs, lows)), sum(highs) + ROUNDING * sum(map(abs, highs))
 
 
 def _product(inputs: list[Range]) -> Range:
     (a, b), (c, d) = inputs
     corners = [0.0 if 0 in (x, y) else x * y for x in (a, b) for y in (c, d)]
-    return min(corners), max(corners)
+    return _sum([(min(corners), max(corners))])
 
 
 _RULES: Final[dict[str, Callable[[list[Range]], Range]]] = {
     **dict.fromkeys(_SAME, lambda inputs: inputs[0]),
     "Relu": lambda inputs: (max(inputs[0][0], 0.0), max(inputs[0][1], 0.0)),
-    "AveragePool": lambda inputs: _union([inputs[0], (0.0, 0.0)]),  # padding may be counted in
+    "GlobalAveragePool": _sum,
+    "AveragePool": lambda inputs: _sum([_union([inputs[0], (0.0, 0.0)])]),  # padding may be counted in
     "LRN": lambda inputs: (0.0 if inputs[0][0] >= 0 else -np.inf, np.inf),  # keeps the sign; the divisor may be < 1
     **dict.fromkeys(_UNION, _union),
     "Add": _sum,

@@ -48,7 +48,7 @@ def find_devices(text: str) -> tuple[Device, ...]:
         ParameterError: not a device.
         ProviderError: CUDA was asked for and this onnxruntime has none.
     """
-    match = re.fullmatch(r"(auto|cpu|cuda)(?::(\d{1,3}))?", text)
+    match = re.fullmatch(r"(auto|cpu|cuda)(?::([0-9]{1,3}))?", text)
     if match is None or (match[2] and match[1] != "cuda"):
         raise ParameterError(
             "device", "there is no such device", expected="auto, cpu, cuda or cuda:<index>", found=repr(text)

@@ -94,9 +94,11 @@ DECOMPOSED = [
     Written("hard_swish_min_relu", "t = Add(a, three) r = Relu(t) i = Min(r, six) d = Mul(i, sixth) y = Mul(d, a)",
             "HardSwish", EXACT),
     Written("gelu_erf_torch", "d = Div(a, root) e = Erf(d) p = Add(e, one) m = Mul(a, p) y = Mul(m, half)", "GELU"),
-    Written("gelu_erf_half_first", "h = Mul(a, half) d = Mul(a, over) e = Erf(d) p = Add(e, one) y = Mul(h, p)", "GELU"),
+    Written("gelu_erf_half_first", "h = Mul(a, half) d = Mul(a, over) e = Erf(d) p = Add(e, one) y = Mul(h, p)",
+            "GELU"),
     Written("gelu_erf_tf", "d = Mul(a, over) e = Erf(d) p = Add(one, e) h = Mul(half, p) y = Mul(a, h)", "GELU"),
-    Written("gelu_erf_half_last", "d = Mul(a, over) e = Erf(d) p = Add(e, one) m = Mul(p, a) y = Div(m, two)", "GELU"),
+    Written("gelu_erf_half_last", "d = Mul(a, over) e = Erf(d) p = Add(e, one) m = Mul(p, a) y = Div(m, two)",
+            "GELU"),
     Written("gelu_tanh_pow", "q = Pow(a, three) c = Mul(q, cubic) u = Add(a, c) s = Mul(u, pi) " + _TANH
             + " m = Mul(a, p) y = Mul(m, half)", "GELU"),
     Written("gelu_tanh_mul", "q = Mul(a, a) c = Mul(q, a) v = Mul(cubic, c) u = Add(a, v) s = Mul(pi, u) " + _TANH

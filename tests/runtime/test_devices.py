@@ -21,7 +21,9 @@ def with_providers(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(devices, "runtime", lambda: SimpleNamespace(get_available_providers=lambda: list(names)))
 
 
-@pytest.mark.parametrize("text", ["", "gpu", "cpu:0", "auto:1", "cuda:", "cuda:x", "cuda:-1", "CUDA", "cuda:1234"])
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "cpu:0", "auto:1", "cuda:", "cuda:x", "cuda:-1", "CUDA", "cuda:1234", "cuda:٣"]
+)
 def test_a_name_that_is_no_device_says_what_there_is(text: str) -> None:
     with pytest.raises(ParameterError, match="auto, cpu, cuda or cuda:<index>"):
         find_devices(text)

@@ -1,0 +1,83 @@
+"""What a layer costs for one input: parameters, multiply-accumulates, bytes of its output.
+
+Multiply-accumulates (MACs), with M filters, C input channels, g groups:
+
+    Conv            M * C / g * prod(kernel) * prod(space of the output)
+    ConvTranspose   C * M / g * prod(kernel) * prod(space of the input)
+
+The usual convention: taps that fall into padding count, adding the bias does not, and one MAC is what others count as
+two operations (FLOPs). Only layers are counted; fully connected layers, pooling, normalisation and activations are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from inspector.contract import Layer, TapKind
+
+_BITS_OF_A_BYTE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one layer, or of several together, for one input.
+
+    Attributes:
+        parameters: weights and biases held by the convolution itself.
+        macs: multiply-accumulates; None where the model leaves the size of the maps open.
+        activation_bytes: of the raw output, in its own element type; None as above.
+    """
+
+    parameters: int
+    macs: int | None
+    activation_bytes: int | None
+
+
+def layer_costs(model: ir.Model, layers: Iterable[Layer]) -> dict[str, Cost]:
+    """By name of the layer. Shapes must have been inferred; the batch axis is left out."""
+    nodes = {str(node.outputs[0].name): node for node in model.graph}
+    return {layer.name: _cost(layer, nodes[layer.taps[TapKind.CONV].tensor]) for layer in layers}
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum; None where a part is None. The bytes are those of all outputs, not of those alive at one time."""
+    parts = list(costs)
+    return Cost(
+        sum(part.parameters for part in parts),
+        _sum([part.macs for part in parts]),
+        _sum([part.activation_bytes for part in parts]),
+    )
+
+
+def multiply_accumulates(layer: Layer, space: Sequence[int]) -> int:
+    """MACs for one input; `space`: spatial size of a Conv's output, of a ConvTranspose's input."""
+    return math.prod(layer.weight_shape) * math.prod(space)
+
+
+def _cost(layer: Layer, node: ir.Node) -> Cost:
+    output = node.outputs[0]
+    made = _space(output)
+    walked = _space(node.inputs[0]) if layer.op == "ConvTranspose" else made
+    bits = None if output.dtype is None else output.dtype.bitwidth
+    return Cost(
+        layer.parameters,
+        None if walked is None else multiply_accumulates(layer, walked),
+        None if made is None or bits is None else -(-layer.out_channels * math.prod(made) * bits // _BITS_OF_A_BYTE),
+    )
+
+
+def _space(value: ir.Value | None) -> tuple[int, ...] | None:
+    """Sizes from axis 2 on, where all are known."""
+    if value is None or value.shape is None:
+        return None
+    sizes = [size for size in value.shape.dims[2:] if isinstance(size, int)]
+    return tuple(sizes) if len(sizes) == value.shape.rank() - 2 else None
+
+
+def _sum(numbers: Sequence[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None

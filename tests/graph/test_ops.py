@@ -1,0 +1,207 @@
+"""Measures in the graph against NumPy: every operator, opset, element type, rank; known and unknown area."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from models import NEWEST
+
+from inspector import Array, Ops, Value
+from inspector.contract.measures import TAPPED
+from inspector.errors import PluginError
+from inspector.graph import ops
+from inspector.graph.ops import Lowering, area_of
+from inspector.runtime.session import Fidelity, open_session
+
+op, x = Ops(), TAPPED
+OPSETS = (7, 9, 11, 13, 18, NEWEST)
+
+
+def measured(maps: Array, *measures: Value, opset: int = NEWEST, area_known: bool = True, fidelity: Fidelity = "fast",
+             nodes: list[str] | None = None) -> list[Array]:  # fmt: skip
+    """The measures of maps, by onnxruntime; `nodes` collects the operators that were written."""
+    dtype = ir.DataType.from_numpy(maps.dtype)
+    space = list(maps.shape[2:]) if area_known else [f"d{i}" for i in range(maps.ndim - 2)]
+    fed = ir.Value(name="fed", shape=ir.Shape(["N", maps.shape[1], *space]), type=ir.TensorType(dtype))
+    node = ir.Node("", "Identity", [fed])
+    tensor = node.outputs[0]
+    tensor.name, tensor.shape, tensor.dtype = "tensor", fed.shape, dtype
+    graph = ir.Graph([fed], [], nodes=[node], opset_imports={"": opset})
+    lower = Lowering(graph, opset)
+    graph.outputs.extend(lower(tensor, m, dtype=dtype, rank=maps.ndim, area=area_of(tensor.shape)) for m in measures)
+    if nodes is not None:
+        nodes.extend(n.op_type for n in graph)
+    data = ir.to_proto(ir.Model(graph, ir_version=8)).SerializeToString()
+    with open_session(data, device="cpu", fidelity=fidelity) as session:
+        return list(session.run({"fed": maps}))
+
+
+def count(mask: Array) -> Array:
+    return np.count_nonzero(mask, axis=tuple(range(2, mask.ndim))).astype(np.int64)
+
+
+def space(maps: Array) -> tuple[int, ...]:
+    return tuple(range(2, maps.ndim))
+
+
+EXACT: Mapping[str, tuple[Value, Callable[[Array], Array]]] = {
+    "above zero": (op.count(op.greater(x, 0)), lambda a: count(a > 0)),
+    "below zero": (op.count(op.less(x, 0)), lambda a: count(a < 0)),
+    "above a number": (op.count(op.greater(x, 0.5)), lambda a: count(a > a.dtype.type(0.5))),
+    "below a number": (op.count(op.less(x, -0.3)), lambda a: count(a < a.dtype.type(-0.3))),
+    "near zero": (op.count(op.less(op.abs(x), 1e-3)), lambda a: count(abs(a) < a.dtype.type(1e-3))),
+    "max": (op.max(x), lambda a: a.max(space(a))),
+    "min": (op.min(x), lambda a: a.min(space(a))),
+    "max of abs": (op.max(op.abs(x)), lambda a: abs(a).max(space(a))),
+    "positions": (op.positions(x), lambda a: np.full((len(a), 1), a[0, 0].size, np.int64)),
+    "keep": (op.keep(x), lambda a: a),
+}
+ROUNDED: Mapping[str, tuple[Value, Callable[[Array], Array]]] = {
+    "mean": (op.mean(x), lambda a: a.mean(space(a), dtype=np.float64)),
+    "mean of abs": (op.mean(op.abs(x)), lambda a: abs(a).mean(space(a), dtype=np.float64)),
+}
+ALL = [m for m, _ in (*EXACT.values(), *ROUNDED.values())]
+
+
+def maps_of(dtype: str, rank: int) -> Array:
+    """Three inputs of four channels: noise, noise cut off at zero, zeros, and one value."""
+    maps = np.random.default_rng(rank).normal(size=(3, 4, 7, 5, 6)[:rank])
+    maps[:, 1] = np.maximum(maps[:, 1], 0)
+    maps[:, 2] = 0.0
+    maps[:, 3] = -1e-4
+    return maps.astype(dtype)
+
+
+@pytest.mark.parametrize("area_known", [True, False], ids=["static", "free"])
+@pytest.mark.parametrize("rank", [3, 4, 5])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_measure_equals_numpy(opset: int, dtype: str, rank: int, area_known: bool) -> None:
+    maps = maps_of(dtype, rank)
+    wide = maps.astype(np.float32) if dtype == "float16" else maps
+    found = measured(maps, *ALL, opset=opset, area_known=area_known)
+    for (name, (_, twin)), rows in zip(EXACT.items(), found, strict=False):
+        expected = twin(maps if name == "keep" else wide)
+        assert rows.dtype == expected.dtype, name
+        np.testing.assert_array_equal(rows, expected, err_msg=name)
+    for (name, (_, twin)), rows in zip(ROUNDED.items(), found[len(EXACT) :], strict=True):
+        assert rows.dtype == wide.dtype, name
+        tolerance = 1e-12 if dtype == "float64" else 1e-6
+        np.testing.assert_allclose(rows, twin(wide), rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+numbers = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False)
+one_map = arrays(np.float32, st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+                 elements=numbers | st.sampled_from([0.0, -0.0, 1e-38, -1e-38, 3.4e38, -3.4e38]))  # fmt: skip
+
+
+@given(one_map, st.booleans())
+def test_counts_and_extremes_are_exact_for_any_numbers(maps: Array, area_known: bool) -> None:
+    """From the smallest normal float32 to the largest; minus zero is zero."""
+    found = measured(maps, *[m for m, _ in EXACT.values()], area_known=area_known, fidelity="exact")
+    for (name, (_, twin)), rows in zip(EXACT.items(), found, strict=True):
+        np.testing.assert_array_equal(rows, twin(maps), err_msg=name)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_map_with_nan_or_infinity_is_given_away_by_its_mean_and_leaves_the_others_alone(
+    value: float, dtype: str
+) -> None:
+    maps = maps_of(dtype, 4)
+    broken = maps.copy()
+    broken[1, 1, 2, 3] = value
+    for area_known in (True, False):
+        clean, found = (measured(m, *ALL, area_known=area_known) for m in (maps, broken))
+        others = np.ones((3, 4), bool)
+        others[1, 1] = False
+        for before, after in zip(clean, found, strict=True):
+            if before.shape == others.shape:
+                np.testing.assert_array_equal(before[others], after[others])
+        assert np.isfinite(found[len(EXACT)]).tolist() == others.tolist()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2048, 2048), (1, 1, 2049, 2049), (1, 1, 3000, 3000), (1, 2, (1 << 22) + 1)])
+def test_counts_are_exact_on_both_sides_of_the_area_that_fits_an_average(shape: tuple[int, ...]) -> None:
+    """2^22 positions and one more way to count beyond: one position more or less must show."""
+    for zeros in (0, 1, 2, 3, 12345, 2_097_153):
+        maps = np.ones(shape, np.float32)
+        maps.reshape(shape[0], shape[1], -1)[..., :zeros] = 0
+        (above, below) = measured(maps, op.count(op.greater(x, 0)), op.count(op.less(x, 0.5)))
+        assert set(above.ravel().tolist()) == {maps[0, 0].size - zeros}
+        assert set(below.ravel().tolist()) == {zeros}
+
+
+def test_the_cheap_way_to_count_is_taken_only_where_it_is_exact() -> None:
+    cheap: list[str] = []
+    measured(np.ones((1, 1, 4, 4), np.float32), op.count(op.greater(x, 0)), nodes=cheap)
+    assert "HardSigmoid" in cheap
+    assert "Greater" not in cheap
+    for maps, known in [(np.ones((1, 1, 4, 4)), True), (np.ones((1, 1, 4, 4), np.float32), False)]:
+        general: list[str] = []
+        measured(maps, op.count(op.greater(x, 0)), area_known=known, nodes=general)
+        assert "HardSigmoid" not in general
+
+
+def test_the_number_of_positions_is_not_asked_of_the_maps_where_it_is_known() -> None:
+    """Asking them would force a reorder of every map out of the runtime's blocked layout."""
+    known: list[str] = []
+    free: list[str] = []
+    measured(np.ones((2, 1, 4, 4), np.float32), op.positions(x), nodes=known)
+    measured(np.ones((2, 1, 4, 4), np.float32), op.positions(x), nodes=free, area_known=False)
+    assert known.index("GlobalMaxPool") < known.index("Shape")
+    assert "GlobalMaxPool" not in free
+
+
+def test_the_slope_is_steep_enough_for_the_smallest_normal_number_and_does_not_overflow_the_largest() -> None:
+    small, large = np.finfo(np.float32).tiny, np.finfo(np.float32).max
+    maps = np.array([[[small, large, -small, -large, 0, -0.0]]], np.float32)
+    above, below = measured(maps, op.count(op.greater(x, 0)), op.count(op.less(x, 0)))
+    assert (int(above[0, 0]), int(below[0, 0])) == (2, 2)
+    assert ops.SLOPE * small >= 1
+
+
+@pytest.mark.parametrize("threshold", [1e300, -1e300, 3.5e38])
+def test_a_threshold_beyond_the_type_compares_as_it_would_on_paper(threshold: float) -> None:
+    maps = np.array([[[3e38, -3e38, 0, np.inf]]], np.float32)
+    with np.errstate(over="ignore"):
+        above, below = measured(maps, op.count(op.greater(x, threshold)), op.count(op.less(x, threshold)))
+    finite = maps[np.isfinite(maps)].astype(np.float64)
+    assert int(above[0, 0]) == np.count_nonzero(finite > threshold) + (threshold < 0)
+    assert int(below[0, 0]) == np.count_nonzero(finite < threshold)
+
+
+def test_equal_measures_of_one_tensor_become_one_set_of_nodes() -> None:
+    once: list[str] = []
+    again: list[str] = []
+    measured(maps_of("float32", 4), op.max(x), op.mean(op.abs(x)), nodes=once)
+    measured(maps_of("float32", 4), op.max(x), op.mean(op.abs(x)), op.max(x), op.mean(op.abs(x)), nodes=again)
+    assert once == again
+
+
+def test_what_ops_builds_is_known_and_what_it_does_not_is_not() -> None:
+    assert all(ops.is_known(m) for m in ALL)
+    assert not ops.is_known(Value("median", "rows", (x,)))
+    assert not ops.is_known(Value("max", "rows", (Value("sort", "maps", (x,)),)))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: op.count(x),
+        lambda: op.max(op.max(x)),
+        lambda: op.abs(op.greater(x, 0)),
+        lambda: op.keep(op.mean(x)),
+        lambda: op.greater(x, float("nan")),
+        lambda: op.less(x, float("inf")),
+    ],
+)
+def test_measures_that_make_no_sense_are_refused_where_they_are_written(build: Callable[[], Value]) -> None:
+    with pytest.raises(PluginError):
+        build()

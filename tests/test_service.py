@@ -1,0 +1,150 @@
+"""The use cases, as faces and notebooks call them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from models import NEWEST, ZOO
+
+import inspector
+from inspector import service
+from inspector.errors import InputError, LimitError, ModelError, NotFoundError, ParameterError
+from inspector.graph.load import Limits
+from inspector.report import Failure, Skipped
+from inspector.runtime.data import Raw
+
+CHAIN = ZOO["chain"]
+X = CHAIN.inputs(3)
+
+
+def test_a_model_may_be_given_as_a_view_a_path_or_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "chain.onnx"
+    path.write_bytes(CHAIN.data)
+    for given in (service.load(CHAIN.data), path, str(path), CHAIN.data):
+        report = service.audit(given, X)
+        assert report.provenance.sha256 == hashlib.sha256(CHAIN.data).hexdigest()
+        assert report.provenance.model == (
+            "model" if given is CHAIN.data or not isinstance(given, str | Path) else "chain"
+        )
+
+
+def test_loading_passes_the_limits_on() -> None:
+    with pytest.raises(LimitError):
+        service.load(CHAIN.data, limits=Limits(nodes=1))
+
+
+def test_activations_come_by_tap_name_in_the_models_own_type() -> None:
+    maps = service.activations(CHAIN.data, X, ["*", "c:conv"])
+    kinds = {name: (a.shape, a.dtype.name) for name, a in maps.items()}
+    assert kinds == dict.fromkeys(("c:act", "c:conv", "d:act"), ((3, 4, 6, 5), "float32"))
+    np.testing.assert_array_equal(maps["c:act"], np.maximum(maps["c:conv"], 0))
+    half = ZOO["float16_7"]
+    assert service.activations(half.data, half.inputs(2))["c:act"].dtype == np.float16
+    assert service.activations(CHAIN.data, X, []) == {}
+
+
+def test_taps_that_share_a_tensor_come_under_both_names() -> None:
+    case = ZOO["residual"]
+    maps = service.activations(case.data, case.inputs(2))
+    assert list(maps) == ["c:act", "d:act"]
+    np.testing.assert_array_equal(maps["c:act"], maps["d:act"])
+
+
+def test_one_input_without_a_batch_axis_is_one_input() -> None:
+    alone = service.activations(CHAIN.data, X[0])["d:act"]
+    np.testing.assert_array_equal(alone, service.activations(CHAIN.data, X[:1])["d:act"])
+
+
+def test_exact_and_fast_agree_to_rounding_and_say_which_they_are() -> None:
+    exact, fast = (service.activations(CHAIN.data, X, fidelity=f)["d:act"] for f in ("exact", "fast"))
+    np.testing.assert_allclose(fast, exact, rtol=1e-5, atol=1e-6)
+    assert [service.audit(CHAIN.data, X, fidelity=f).provenance.fidelity for f in ("exact", "fast")] == [
+        "exact",
+        "fast",
+    ]
+
+
+def test_the_defaults_are_what_a_user_expects() -> None:
+    def names(report: inspector.Report) -> list[str]:
+        return [result.name for result in report.results]
+
+    assert names(service.inspect(CHAIN.data)) == ["filters", "connectivity"]
+    assert names(service.inspect(CHAIN.data, X)) == ["filters", "activations", "sparsity", "connectivity"]
+    assert names(service.audit(CHAIN.data, X)) == ["sparsity"]
+    audit, inspection = service.audit(CHAIN.data, X).provenance, service.inspect(CHAIN.data, X).provenance
+    assert (audit.batch, audit.fidelity) == (16, "fast")
+    assert (inspection.batch, inspection.fidelity) == (1, "exact")
+
+
+def test_provenance_says_where_every_number_comes_from() -> None:
+    where = service.audit(CHAIN.data, X, batch_size=2).provenance
+    assert (where.inputs, where.device, where.preprocess) == (3, "cpu", "")
+    assert sum(where.providers.values()) > 2
+    assert {"python", "onnxruntime", "onnx", "numpy", "onnx-inspector"} <= set(where.versions)
+    assert where.started.endswith("+00:00")
+    assert where.seconds > 0
+    other = service.audit(CHAIN.data, X[::-1].copy(), batch_size=2).provenance
+    assert where.data_sha256 != other.data_sha256
+
+
+def test_what_only_the_weights_say_needs_no_data_and_uses_none() -> None:
+    where = service.inspect(CHAIN.data, X, ["filters"]).provenance
+    assert (where.device, where.fidelity, where.batch, where.providers) == ("", "", 0, {})
+
+
+def test_inputs_that_cannot_be_used_are_skipped_and_named() -> None:
+    raws = [Raw(f"r{i}", tensors={"x": X[i] if i != 1 else X[i][:2]}) for i in range(3)]
+    report = service.audit(CHAIN.data, raws)
+    assert (report.provenance.inputs, report.skipped_count) == (2, 1)
+    (skipped,) = report.skipped
+    assert isinstance(skipped, Skipped)
+    assert skipped.id == "r1"
+    with pytest.raises(InputError, match="none of 1 inputs could be used"):
+        service.audit(CHAIN.data, raws[1:2])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"fidelity": "quick"}, ParameterError, "fast or exact"),
+        ({"batch_size": -1}, ParameterError, "batch size"),
+        ({"device": "tpu"}, ParameterError, "auto, cpu, cuda"),
+        ({"analyses": ["sparsty"]}, NotFoundError, "Did you mean 'sparsity'"),
+        ({"analyses": ["sparsity:nearr=1"]}, ParameterError, "Did you mean 'near'"),
+        ({"analyses": ["sparsity:near=-1"]}, ParameterError, "'near' of 'sparsity'"),
+        ({"data": X[:, :2]}, InputError, "another shape"),
+        ({"data": X.astype(np.float64)}, InputError, "another element type"),
+        ({"data": {"z": X}}, InputError, "not the model's inputs"),
+        ({"data": "/nowhere/at/all"}, NotFoundError, "no such file or folder"),
+        ({"model": b"nothing"}, ModelError, "not an ONNX file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_the_reason(options: dict[str, Any], error: type, says: str) -> None:
+    with pytest.raises(error, match=says):
+        service.audit(**{"model": CHAIN.data, "data": X} | options)
+
+
+def test_patterns_that_fit_nothing_are_failures_of_the_analysis_and_not_of_the_run() -> None:
+    report = service.audit(CHAIN.data, X, ["sparsity:taps=nowhere", "sparsity:taps=c:norm", "sparsity"])
+    missing, inapplicable, fine = report.results
+    assert isinstance(missing.failure, Failure)
+    assert isinstance(inapplicable.failure, Failure)
+    assert (missing.failure.kind, inapplicable.failure.kind, fine.failure) == ("NOT_FOUND", "INAPPLICABLE", None)
+    assert not report.ok
+    assert service.audit(CHAIN.data, X, ["sparsity:taps=c:norm"]).ok  # nothing to say is no fault
+
+
+@pytest.mark.parametrize("opset", range(7, NEWEST + 1))
+def test_an_audit_runs_in_every_opset(opset: int) -> None:
+    case = ZOO[f"opset_{opset}"]
+    report = service.audit(case.data, case.inputs(2))
+    assert report.result("sparsity").failure is None
+    maps = service.activations(case.data, case.inputs(2))["c:act"]
+    layers = report.result("sparsity").blocks[0]
+    assert isinstance(layers, inspector.Table)
+    zero = dict(zip((c.name for c in layers.columns), layers.rows[0], strict=True))["zero fraction"]
+    assert zero == pytest.approx(float((maps == 0).mean()), abs=1e-12)
