@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspector.contract import Layer, ModelView, TapKind, TensorInfo
+from inspector.contract import Layer, TapKind, TensorInfo
+from inspector.graph.view import OnnxView
 
 
-def describe(view: ModelView) -> dict[str, Any]:
-    """`{"model": {…}, "layers": […]}`, plain values only."""
+def describe(view: OnnxView) -> dict[str, Any]:
+    """`{"model": {…}, "layers": […]}`, plain values only.
+
+    A receptive field is that of the raw output, by the name of the image input; None where it depends on no image.
+    """
     return {
         "model": {
             "name": view.name,
             "sha256": view.sha256,
             **view.facts,
+            "left_out": list(view.left_out),
             "inputs": [_tensor(t) for t in view.inputs],
             "outputs": [_tensor(t) for t in view.outputs],
         },
-        "layers": [_layer(layer) for layer in view.layers],
+        "layers": [_layer(view, layer) for layer in view.layers],
     }
 
 
@@ -25,7 +30,9 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
     return {"name": info.name, "dtype": info.dtype, "shape": None if info.shape is None else list(info.shape)}
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
+def _layer(view: OnnxView, layer: Layer) -> dict[str, Any]:
+    cost = view.cost(layer.name)
+    fields = {name: field.facts() for name, field in view.receptive_fields(layer.name).items()}
     taps = {kind.value: layer.taps[kind].tensor if kind in layer.taps else None for kind in TapKind}
     return {
         "name": layer.name,
@@ -41,7 +48,10 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "pads": list(layer.pads),
         "auto_pad": layer.auto_pad,
         "parameters": layer.parameters,
+        "macs": cost.macs,
+        "activation_bytes": cost.activation_bytes,
         "taps": taps,
         "activation": layer.activation,
         "linear": layer.linear,
+        "receptive_field": fields or None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -12,9 +13,11 @@ from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.contract.model import UNBOUNDED
 from inspector.errors import Inapplicable, ModelError, NotFoundError
 from inspector.graph.constants import Constants
+from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.folding import fold
 from inspector.graph.layers import Site, find_layers
 from inspector.graph.ranges import Ranges
+from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
 from inspector.graph.taps import find_taps
 
 
@@ -80,6 +83,22 @@ class OnnxView:
         """Bounds of every element the layer can read."""
         node = self._site(layer).node
         return self._ranges(node.inputs[0]) if node.inputs else UNBOUNDED
+
+    def receptive_fields(self, layer: str) -> dict[str, ReceptiveField]:
+        """What a unit of the layer's raw output reads of every image that is fed, by the name of that input."""
+        return self._fields.of(self.layer(layer).taps[TapKind.CONV].tensor)
+
+    def cost(self, layer: str) -> Cost:
+        """Parameters, multiply-accumulates and bytes of the raw output, for one input."""
+        return self._costs[self.layer(layer).name]
+
+    @cached_property
+    def _fields(self) -> ReceptiveFields:
+        return receptive_fields(self.model, self._constants)
+
+    @cached_property
+    def _costs(self) -> dict[str, Cost]:
+        return layer_costs(self.model, self.layers)
 
     def _site(self, name: str) -> Site:
         if name not in self._sites:

@@ -47,6 +47,10 @@ def test_describe_lists_every_layer_with_its_taps(capsys: Capture) -> None:
     assert layers["block/depthwise"]["depthwise"] is True
     assert layers["stem/conv"]["taps"] == {"conv": "stem/conv:out", "norm": "stem/bn:out", "act": "stem/relu:out"}
     assert layers["head/conv"]["activation"] == "SiLU"
+    assert layers["stem/conv"]["macs"] == 24 * 3 * 7 * 7 * 16 * 16
+    field = layers["head/conv"]["receptive_field"]["image"]
+    # 7, a pool of 2 (jump 2), then 3, 1 and 3 (jump 4): 7 + 1 * 2 + 2 * 4 + 0 * 4 + 2 * 4.
+    assert (field["size"], field["stride"], field["offset"]) == ([25, 25], [4, 4], [-11, -11])
     assert described["model"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["N", 3, 32, 32]}]
 
 

@@ -7,13 +7,15 @@ from fractions import Fraction
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from models import NEWEST, model, numbers
 from receptive_pixels import C4, C, H, W, changes, fields_of, net
 
 from inspector.errors import LimitError
+from inspector.graph.constants import Constants
 from inspector.graph.load import load
-from inspector.graph.receptive import MAX_IMAGES, ReceptiveField
+from inspector.graph.receptive import MAX_IMAGES, ReceptiveField, receptive_fields
 
 ONES = np.ones(4, np.float32)
 TO_4D = np.array([-1, 1, 1, 2])
@@ -35,7 +37,7 @@ UNBOUNDED = [  # name, body, the node that is named, whether rows and columns ar
     ("mean_variance", f"{C4} y = MeanVarianceNormalization(a)", "MeanVarianceNormalization 'y'", "hw", (2, 1), 17, {}),
     ("dense", f"{C} f = Flatten(a) d = Gemm(f, k) y = Reshape(d, s)", "Gemm 'd'", "hw", (None, None), 17,
      {"k": np.ones((35, 2), "f"), "s": TO_4D}),
-    ("dense_turned", f"{C} f = Flatten(a) t = Transpose(f) d = Gemm <transA=1> (t, k) y = Reshape(d, s)", "Gemm 'd'",
+    ("dense_turned", f"{C} f = Flatten <axis=-3> (a) t = Transpose(f) d = Gemm <transA=1> (t, k) y = Reshape(d, s)", "Gemm 'd'",
      "hw", (None, None), 17, {"k": np.ones((35, 2), "f"), "s": TO_4D}),
     ("product", f"{C} f = Reshape(a, t) d = MatMul(f, k) y = Reshape(d, s)", "MatMul 'd'", "hw", (None, None), 17,
      {"k": np.ones((35, 2), "f"), "t": np.array([0, -1]), "s": TO_4D}),
@@ -169,7 +171,9 @@ def test_branches_with_different_unknown_paddings_have_no_known_union() -> None:
 def test_units_that_are_alone_are_not_spread_by_each_other() -> None:
     """Two maps of one unit each, which both read the image from corner to corner."""
     kernel = {"k": np.ones((1, 1, H, W), "f")}
-    field = fields_of(net("a = Conv(x, k) b = MaxPool <kernel_shape=[12,8]> (x) y = Add(a, b)", kernel, 17)).of("y")["x"]
+    field = fields_of(net("a = Conv(x, k) b = MaxPool <kernel_shape=[12,8]> (x) y = Add(a, b)", kernel, 17)).of("y")[
+        "x"
+    ]
     assert (field.size, field.offset, field.unbounded) == ((H, W), (0, 0), False)
 
 
@@ -178,15 +182,34 @@ def test_parts_of_unknown_size_are_cut_nobody_knows_where() -> None:
     assert (field.size, field.reason) == ((None, 1), "where Split 'y' cuts is not known")
 
 
-def test_a_dense_layer_over_channels_alone_keeps_places_apart() -> None:
-    """A matrix on either side: rows or columns of pixels are left as they are."""
-    first = fields_of(net("f = Flatten <axis=3> (x) y = Gemm(f, k)", {"k": np.ones((W, 2), "f")}, 17)).of("y")["x"]
-    assert (first.unbounded, "Gemm 'y'" in first.reason) == (True, True)
-    image = "float[4,3] x"
-    for body, size, axis in (("y = Gemm(x, k)", (1, None), 0), ("y = Gemm <transA=1> (x, k)", (None, 1), 0),
-                             ("y = Gemm(k, x)", (None, 1), 1), ("y = Gemm <transB=1> (k, x)", (1, None), 1)):  # fmt: skip
-        data = model(f"{body} u = Unsqueeze(y, n) z = Relu(u)", inputs=image, weights={"k": ONES, "n": np.array([0, 1])})
-        assert data, (size, axis)
+@pytest.mark.parametrize(
+    ("product", "matrix", "axes"),
+    [
+        ("y = Gemm(s, k)", (5, 2), (0, None)),
+        ("y = Gemm <transA=1> (s, k)", (6, 2), (None, 0)),
+        ("y = Gemm(k, s)", (2, 6), (None, 1)),
+        ("y = Gemm <transB=1> (k, s)", (2, 5), (1, None)),
+        ("y = MatMul(s, k)", (5, 2), (0, None)),
+        ("y = MatMul(k, s)", (2, 6), (None, 1)),
+        ("y = MatMul(k, s)", (3, 2, 6), (None, 2)),
+    ],
+)
+def test_a_product_with_a_matrix_sums_over_one_axis(
+    product: str, matrix: tuple[int, ...], axes: tuple[int | None, int | None]
+) -> None:
+    """The other axis of the picture is left as it is, and becomes that axis of the result."""
+    body = f"u = Unsqueeze(x, n) m = MaxPool <kernel_shape=[1,1]> (u) s = Squeeze(m, n) {product}"
+    weights = {"n": np.array([0, 1]), "k": np.ones(matrix, "f")}
+    field = fields_of(model(body, inputs="float[6,5] x", weights=weights)).of("y")["x"]
+    assert field.axes == axes
+    assert field.size == tuple(None if axis is None else 1 for axis in axes)
+    assert field.unbounded
+
+
+def test_kernels_are_found_without_inferred_shapes() -> None:
+    body = "w = ConstantOfShape(s) y = Conv(x, w)"
+    graph = ir.from_proto(onnx.load_from_string(net(body, {"s": np.array([1, 1, 3, 2])}, 17)))
+    assert receptive_fields(graph, Constants()).of("y")["x"].size == (3, 2)
 
 
 def test_two_images_have_a_field_each() -> None:
@@ -270,9 +293,6 @@ def test_real_files_are_read_through_the_front_door() -> None:
     view = load(
         model("[c] a = Conv <pads=[1,1,1,1]> (x, w) y = Relu(a)", weights={"w": numbers(4, 3, 3, 3)}, opset=NEWEST)
     )
-    from inspector.graph.constants import Constants
-    from inspector.graph.receptive import receptive_fields
-
     fields = receptive_fields(view.model, Constants())
     assert {tap.tensor: fields.of(tap.tensor)["x"].size for tap in view.layer("c").taps.values()} == {
         "a": (3, 3), "y": (3, 3)

@@ -47,8 +47,8 @@ CASES = [
     case("transposed_same_upper", 'y = ConvTranspose <strides=[2,1], auto_pad="SAME_UPPER"> (x, t1)'),
     case("transposed_same_lower", 'y = ConvTranspose <strides=[2,1], auto_pad="SAME_LOWER"> (x, t1)'),
     case("transposed_shape", "y = ConvTranspose <strides=[2,2], output_shape=[22,15]> (x, t1)", free=False),
-    case("transposed_shape_upper", 'y = ConvTranspose <strides=[2,3], output_shape=[20,19], auto_pad="SAME_UPPER"> (x, t1)',
-         free=False),
+    case("transposed_shape_upper", "y = ConvTranspose <strides=[2,3], output_shape=[20,19], "
+         'auto_pad="SAME_UPPER"> (x, t1)', free=False),
     case("transposed_shape_lower", 'y = ConvTranspose <strides=[2,3], output_shape=[20,20], output_padding=[1,2], '
          'auto_pad="SAME_LOWER"> (x, t1)', free=False),
     case("transposed_valid", 'y = ConvTranspose <strides=[2,1], auto_pad="VALID"> (x, t1)'),
@@ -88,6 +88,10 @@ CASES = [
     case("cast_like", "k = CastLike(s, x) y = Add(x, k)", s=np.float32(2)),
     case("batch_norm", "y = BatchNormalization(x, k, k, k, k)", k=np.ones(1, "f")),
     case("quantised", "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)", s=np.float32(1), z=np.uint8(0)),
+    case("quantised_conv", "q = QuantizeLinear(x, s, z) a = QLinearConv <strides=[2,1]> (q, s, z, v, s, z, s, z) "
+         "y = DequantizeLinear(a, s, z)", s=np.float32(1), z=np.uint8(0), v=np.ones((1, 1, 3, 2), np.uint8)),
+    case("integer_conv", "q = QuantizeLinear(x, s, z) a = ConvInteger <pads=[1,0,0,0]> (q, v) y = Cast <to=1> (a)",
+         s=np.float32(1), z=np.uint8(0), v=np.ones((1, 1, 3, 2), np.uint8)),
     case("shape_only", "s = Shape(x) n = ConstantOfShape(s) y = Add(x, n)"),
     case("pixel_shuffle", f"{C4} r = Reshape(a, s) t = Transpose <perm=[0,1,4,2,5,3]> (r) y = Reshape(t, o)",
          s=[-1, 1, 2, 2, 6, 8], o=[-1, 1, 12, 16], free=False),
