@@ -176,6 +176,8 @@ def _summary_fault(kind: Any) -> str:
     summary = getattr(kind, "summary", None)
     if not (isinstance(summary, type) and issubclass(summary, Summary)):
         return "summary is no Summary"
+    if "__dataclass_fields__" not in vars(summary):
+        return "summary is no dataclass"
     try:
         if summary.__add__ is Summary.__add__:
             merges_of(summary)

@@ -48,7 +48,11 @@ class Ops:
         return Value("less", "mask", (_form(x, "maps"),), _finite(number))
 
     def count(self, mask: Value) -> Value:
-        """True positions of every map: mask -> rows (N, C) int64, exact for maps of any size."""
+        """True positions of every map: mask -> rows (N, C) int64, exact for maps of any size.
+
+        Of maps that hold a NaN the count may be anything: look at `mean` as well, which is not finite then. Positive
+        numbers below 2.95e-39 may or may not be counted as greater than 0.
+        """
         return Value("count", "rows", (_form(mask, "mask"),))
 
     def max(self, x: Value) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
@@ -19,6 +20,9 @@ from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.ops import PREFIX, Lowering, area_of
 from inspector.graph.view import OnnxView
+
+NEWEST_IR: Final = 13
+"""The newest file format that onnxruntime 1.31 reads. onnx 1.23 writes 14; operators have versions of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ def instrument(
         LimitError: the result would not fit one protobuf message.
     """
     model = view.model.clone()
+    model.ir_version = min(model.ir_version or NEWEST_IR, NEWEST_IR)
     _refuse_our_names(view, model)
     _drop_repeated_names(model)
     batch = fixed_batch(view.inputs) if free else None

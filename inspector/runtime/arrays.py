@@ -46,6 +46,8 @@ class Stack:
         Raises:
             InputError: a name, element type, rank or length that the model does not take.
         """
+        if not inputs:
+            raise InputError(subject, "this model takes no inputs", remedy="Inspect its weights alone.")
         _check_names(arrays, inputs, subject)
         columns = {i.name: _column(arrays[i.name], i, subject) for i in inputs}
         counts = {name: len(column) for name, column in columns.items()}

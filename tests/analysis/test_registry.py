@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from toys import Again, Params, Peaks, Says, failing, installed
 
-from inspector import Summary
+from inspector import Max, Summary
 from inspector.analysis import registry
 from inspector.analysis.registry import AnalysisRequest, make, plugins
 from inspector.errors import NotFoundError, ParameterError, PluginError
@@ -81,6 +81,10 @@ class Vague(Summary):
     peak: int
 
 
+class Undecorated(Summary):
+    peak: Max
+
+
 def broken(**members: object) -> type:
     return type("Broken", (Peaks,), {"name": "broken", **members})
 
@@ -92,6 +96,7 @@ def broken(**members: object) -> type:
         (broken(Params=dict), "no pydantic model"),
         (broken(summary=int), "summary is no Summary"),
         (broken(summary=Vague), "does not say how it merges"),
+        (broken(summary=Undecorated), "summary is no dataclass"),
         (broken(present=None), "no present"),
         (broken(select=None), "no select"),
         (type("Other", (Says,), {"name": "broken", "finalize": None}), "no finalize"),

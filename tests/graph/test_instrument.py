@@ -9,13 +9,14 @@ import pytest
 from models import RUNS, SAME, ZOO, Case, W, model
 from reference import transposed, values
 
-from inspector import Array, Ops, TapKind
+from inspector import Array, Ops, TapKind, service
 from inspector.contract.measures import TAPPED
 from inspector.errors import ModelError
 from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.load import load
 from inspector.graph.view import OnnxView
 from inspector.runtime.session import Fidelity, open_session
+from inspector.samples import SAMPLES
 
 op = Ops()
 ROWS = (op.max(TAPPED), op.mean(TAPPED), op.count(op.greater(TAPPED, 0)), op.positions(TAPPED), op.keep(TAPPED))
@@ -192,3 +193,10 @@ def test_counts_use_the_area_that_the_runtime_gives_not_one_that_is_only_inferre
     maps, positions, above = run(instrument(view, requests, shapes={"x": x.shape[1:]}).model, x)
     assert set(positions.ravel().tolist()) == {maps[0, 0].size}
     np.testing.assert_array_equal(above, (maps > 0).sum((2, 3)))
+
+
+def test_a_file_newer_than_the_runtime_reads_is_written_in_a_format_that_it_reads() -> None:
+    model = onnx.load(SAMPLES[0].model)
+    model.ir_version = 14
+    maps = service.activations(model.SerializeToString(), np.zeros((1, 1, 16, 16), np.float32), ["conv1"])
+    assert maps["conv1:act"].shape == (1, 8, 16, 16)

@@ -37,8 +37,8 @@ UNBOUNDED = [  # name, body, the node that is named, whether rows and columns ar
     ("mean_variance", f"{C4} y = MeanVarianceNormalization(a)", "MeanVarianceNormalization 'y'", "hw", (2, 1), 17, {}),
     ("dense", f"{C} f = Flatten(a) d = Gemm(f, k) y = Reshape(d, s)", "Gemm 'd'", "hw", (None, None), 17,
      {"k": np.ones((35, 2), "f"), "s": TO_4D}),
-    ("dense_turned", f"{C} f = Flatten <axis=-3> (a) t = Transpose(f) d = Gemm <transA=1> (t, k) y = Reshape(d, s)", "Gemm 'd'",
-     "hw", (None, None), 17, {"k": np.ones((35, 2), "f"), "s": TO_4D}),
+    ("dense_turned", f"{C} f = Flatten <axis=-3> (a) t = Transpose(f) d = Gemm <transA=1> (t, k) y = Reshape(d, s)",
+     "Gemm 'd'", "hw", (None, None), 17, {"k": np.ones((35, 2), "f"), "s": TO_4D}),
     ("product", f"{C} f = Reshape(a, t) d = MatMul(f, k) y = Reshape(d, s)", "MatMul 'd'", "hw", (None, None), 17,
      {"k": np.ones((35, 2), "f"), "t": np.array([0, -1]), "s": TO_4D}),
     ("attention", (f"{C4} f = Reshape(a, t) q = Transpose <perm=[0,2,1]> (f) s = MatMul(q, f) p = Softmax(s) "
