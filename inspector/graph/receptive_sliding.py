@@ -102,13 +102,12 @@ def _one_conv_axis(step: Step, trace: Trace, t: int, geometry: _Geometry) -> Tra
     i = t - 2
     span, stride = geometry.spans[i], geometry.strides[i]
     window = trace.axes[t].single
-    size = step.size(0, t)
     before: Shift = Shift(Fraction(geometry.pads[i]))
     extent: Extent = step.out_extent(t)
     if geometry.mode == "VALID":
         before = Shift()
     elif geometry.mode != "NOTSET" and window is not None:
-        before = _same(step, window.extent if size is None else size, span, stride, lower=geometry.mode == "SAME_LOWER")
+        before = _same(step, window.extent, span, stride, lower=geometry.mode == "SAME_LOWER")
     keeps = geometry.mode.startswith("SAME") or geometry.pads[i] + geometry.pads[i + len(geometry.spans)] == span - 1
     if window is not None and not isinstance(extent, int) and keeps:
         extent = window.extent if stride == 1 else step.open.extent("ceil", window.extent, stride)

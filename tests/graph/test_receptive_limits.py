@@ -97,6 +97,8 @@ UNDETERMINED = [  # name, body, a part of the reason, opset, weights
     ("tiled", f"{C} y = Tile(a, r)", "side by side", 17, {"r": np.array([1, 1, 2, 1])}),
     ("data_decide", f"{C} s = Cast <to=7> (x) y = Slice(a, s, e, o)", "the image itself decides", 17,
      {"e": np.array([99]), "o": np.array([2])}),
+    ("data_pick", f"{C} i = Cast <to=7> (x) y = Gather <axis=1> (a, i)", "which units Gather 'y' picks", 17, {}),
+    ("squeezed_somehow", f"{C} y = Squeeze(a)", "which axes Squeeze 'y' takes away", 17, {}),
     ("merged", f"{C} r = Reshape(a, s) y = Conv(r, k)", "merges axes", 17,
      {"s": np.array([0, 1, -1]), "k": np.ones((1, 1, 3), "f")}),
     ("merged_and_cut", f"{C} r = Reshape(a, s) y = Reshape(r, t)", "rearranges", 17,
@@ -204,6 +206,12 @@ def test_a_product_with_a_matrix_sums_over_one_axis(
     assert field.axes == axes
     assert field.size == tuple(None if axis is None else 1 for axis in axes)
     assert field.unbounded
+
+
+def test_axes_of_one_unit_are_squeezed_without_being_listed() -> None:
+    body = "s = Squeeze(x) u = Unsqueeze(s, n) y = MaxPool <kernel_shape=[1,3]> (u)"
+    field = fields_of(model(body, inputs="float[1,1,6,5] x", weights={"n": np.array([0, 1])})).of("y")["x"]
+    assert (field.size, field.unbounded) == ((1, 3), False)
 
 
 def test_kernels_are_found_without_inferred_shapes() -> None:
