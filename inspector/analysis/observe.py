@@ -144,13 +144,22 @@ def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
 
 
 def _run_fixed(session: Session, feeds: Mapping[str, Array], size: int) -> list[Array]:
-    """Any number of inputs through a model that takes `size` at a time; what fills the last run up is cut off again."""
+    """Any number of inputs through a model that takes `size` at a time; what fills the last run up is cut off again.
+
+    A value that has another number of rows than the model has inputs is given whole: what belongs to which input is
+    not known.
+    """
     count = len(next(iter(feeds.values())))
     parts = [
         session.run({name: _filled(array[start : start + size], size) for name, array in feeds.items()})
         for start in range(0, count, size)
     ]
-    return [np.concatenate([part[i] for part in parts])[:count] for i in range(len(parts[0]))]
+    return [_cut([part[i] for part in parts], size, count) for i in range(len(parts[0]))]
+
+
+def _cut(parts: list[Array], size: int, count: int) -> Array:
+    whole = np.concatenate(parts)
+    return whole[:count] if all(len(part) == size for part in parts) else whole
 
 
 def _filled(array: Array, size: int) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from inspector.analysis.attempt import attempt
 from inspector.analysis.plan import Entry, Plan
 from inspector.contract import Array, BatchInfo, Explored, Finding, Lab, Measured, ModelView, Summary, Tap
+from inspector.errors import RunError
 from inspector.graph.instrument import Request
 from inspector.report import AnalysisResult, Failure
 
@@ -33,8 +34,23 @@ class Totals:
         analysis = cast("Measured[Summary, Any]", entry.analysis)
         totals = self.summaries[index]
         for watch in entry.watches:
-            part = analysis.summarize(watch.tap, {name: rows[r] for name, r in watch.rows.items()}, batch)
+            own = {name: rows[r] for name, r in watch.rows.items()}
+            _check_one_each(watch.tap, own, batch)
+            part = analysis.summarize(watch.tap, own, batch)
             totals[watch.tap] = totals[watch.tap] + part if watch.tap in totals else part
+
+
+def _check_one_each(tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> None:
+    """A model may join several images along the batch axis inside; then no row belongs to one input."""
+    found = next((len(row) for row in rows.values() if len(row) != len(batch.ids)), None)
+    if found is not None:
+        raise RunError(
+            f"tap {tap.name!r}",
+            "the model changes the batch axis before it, so that its values cannot be told apart by input",
+            expected=f"{len(batch.ids)} rows for {len(batch.ids)} inputs",
+            found=str(found),
+            remedy="Choose other taps; `activations` gives its maps as they are.",
+        )
 
 
 def fold(plan: Plan, observed: Iterable[tuple[Rows, BatchInfo]]) -> Totals:

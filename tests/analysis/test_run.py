@@ -173,3 +173,21 @@ def test_inputs_of_different_sizes_are_counted_together() -> None:
 def test_maps_of_inputs_of_different_sizes_cannot_be_one_array() -> None:
     with pytest.raises(InputError, match="different sizes"):
         service.activations(free_model(), [sized(0, 8), sized(1, 5)])
+
+
+JOINED = """<ir_version: 8, opset_import: ["" : 17]>
+net (float[%n, 1, 6, 6] x) => (float[M, 2, 4, 4] y) <float[2, 1, 3, 3] w = {%s}>
+{ n = Neg(x)  b = Concat <axis = 0> (x, n)  c = Conv(b, w)  y = Relu(c) }""".replace(
+    "%s", ", ".join(["0.5", "-0.5"] * 9)
+)
+
+
+@pytest.mark.parametrize("batch", ["1", "N"])
+@pytest.mark.parametrize("size", [1, 2])
+def test_values_that_cannot_be_told_apart_by_input_are_a_failure_and_never_a_number(batch: str, size: int) -> None:
+    model = onnx.parser.parse_model(JOINED.replace("%n", batch)).SerializeToString()
+    inputs = np.random.default_rng(0).normal(size=(3, 1, 6, 6)).astype(np.float32)
+    failure = service.audit(model, inputs, batch_size=size).result("sparsity").failure
+    assert failure is not None
+    assert "changes the batch axis" in failure.message
+    assert service.activations(model, inputs)["c:act"].shape == (6, 2, 4, 4)
