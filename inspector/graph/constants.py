@@ -33,6 +33,7 @@ _KEEP_SIZE: Final = frozenset(
         "Unsqueeze",
         "Flatten",
         "Cast",
+        "BatchNormalization",  # weight standardisation, as PyTorch exports it
         "Slice",
         "Split",
         "Shape",

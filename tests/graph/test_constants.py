@@ -152,3 +152,21 @@ def test_an_initializer_whose_bytes_do_not_fit_its_shape_is_a_fault_of_the_model
     proto.graph.initializer[0].raw_data += b"abc"
     with pytest.raises(ModelError, match=r"initializer 'k'.*cannot be read"):
         load(proto.SerializeToString()).filters("c")
+
+
+def test_a_standardised_weight_is_evaluated_as_the_exporters_write_it() -> None:
+    """Weight standardisation: every filter has mean 0 and variance 1, by a BatchNormalization in training mode."""
+    filters = len(W)
+    given = {
+        "w": W, "flat": np.array([1, filters, -1]), "back": np.array(W.shape),
+        "one": np.ones(filters, np.float32), "zero": np.zeros(filters, np.float32),
+    }  # fmt: skip
+    found = weight(
+        "f = Reshape(w, flat) n, m, v = BatchNormalization <training_mode=1> (f, one, zero, zero, one) "
+        "k = Reshape(n, back)",
+        17,
+        given,
+    )
+    rows = W.reshape(filters, -1).astype(np.float64)
+    expected = (rows - rows.mean(1, keepdims=True)) / np.sqrt(rows.var(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(found, expected.reshape(W.shape), rtol=1e-5, atol=1e-6)
