@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import ClassVar
 
 import grpc
 import numpy as np
@@ -16,8 +17,10 @@ from inspector import errors
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc
 from inspector.control import Progress, Stop
+from inspector.faces.grpc import servicer
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.errors import BusyError, InternalError
+from inspector.faces.grpc.workers import Workers
 from inspector.runtime.data import Raw
 
 PIXELS = np.ones((3, 5, 8), np.float32)
@@ -264,16 +267,41 @@ def refusal(stub):
     return caught.value if caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED else None
 
 
-def test_a_run_that_waits_is_taken_out_of_the_queue_when_its_client_leaves(start, use_cases):
+class CountingWorkers(Workers):
+    """Workers that can be asked how many jobs they ever took, and how many they still hold."""
+
+    made: ClassVar[list[CountingWorkers]] = []
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        super().__init__(name, threads, waiting)
+        self.taken = 0
+        self.made.append(self)
+
+    def submit(self, job):
+        future = super().submit(job)
+        self.taken += 1
+        return future
+
+    @property
+    def held(self) -> int:
+        return self._admitted
+
+
+def test_a_run_that_waits_is_taken_out_of_the_queue_when_its_client_leaves(start, use_cases, monkeypatch):
+    monkeypatch.setattr(CountingWorkers, "made", [])
+    monkeypatch.setattr(servicer, "Workers", CountingWorkers)
     address = start(workers=1, queue=1)
+    runs = CountingWorkers.made[0]
     with grpc.insecure_channel(address) as channel:
         stub = inspector_service_pb2_grpc.InspectorServiceStub(channel)
         running = stub.Inspect(pb.InspectRequest(model="models/toy", analyses=["wait"]))
         next(running)
-        taken, until = 0, time.monotonic() + 120
-        while taken < 3 and time.monotonic() < until:  # more than there is room for, one after the other
-            taken += refusal(stub) is None
-        assert taken == 3
+        until = time.monotonic() + 120
+        while (runs.taken < 4 or runs.held > 1) and time.monotonic() < until:  # 3 beside the one that runs
+            if runs.held == 1:
+                refusal(stub)
+            time.sleep(0.01)  # a client knows of its deadline before the server does
+        assert (runs.taken, runs.held) == (4, 1)
         use_cases.go_on.set()
         assert list(running)[-1].event.end.ok
     assert len(use_cases.calls) == 1
