@@ -44,6 +44,7 @@ def inspect(
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "exact",
+    strict: bool = False,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -51,11 +52,13 @@ def inspect(
 
     Args:
         model: a loaded model, a path or the file's bytes.
-        inputs: pictures, arrays or a folder (see `inspector.runtime.data.open_source`), at most 64; None: weights only.
+        inputs: pictures, arrays, folders, URLs, … (see `inspector.runtime.sources.open_source` and docs/data.md), at
+            most 64; None: weights only.
         analyses: `name`, `name:key=value,…` or requests; by default all built-in ones that need no more than is given.
         preprocess: how pictures become tensors, such as `imagenet` (see `Preprocess.parse`).
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.
+        strict: True: an input that cannot be used is an error. Otherwise it is skipped, counted and named.
         watch: told about progress.
         stop: ends the run early, with StoppedError.
 
@@ -64,7 +67,7 @@ def inspect(
     """
     view = _view(model)
     plan = make_plan(view, analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT), allow_maps=True)
-    return report(view, inputs, plan, _setting(preprocess, device, fidelity, 1, watch, stop, MAX_INSPECTED))
+    return report(view, inputs, plan, _setting(preprocess, device, fidelity, 1, watch, stop, MAX_INSPECTED, strict))
 
 
 def audit(
@@ -76,6 +79,7 @@ def audit(
     device: str = "auto",
     fidelity: Fidelity = "fast",
     batch_size: int = 0,
+    strict: bool = False,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -87,7 +91,7 @@ def audit(
         raise ParameterError("batch size", "it is too small", expected="0 or more", found=str(batch_size))
     view, size = _view(model), batch_size or BATCH_DEFAULT
     plan = make_plan(view, analyses or AUDIT_DEFAULT, allow_maps=False)
-    return report(view, data, plan, _setting(preprocess, device, fidelity, size, watch, stop, None))
+    return report(view, data, plan, _setting(preprocess, device, fidelity, size, watch, stop, None, strict))
 
 
 def activations(
@@ -98,6 +102,7 @@ def activations(
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "exact",
+    strict: bool = False,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> dict[str, Array]:
@@ -107,7 +112,7 @@ def activations(
     `taps` are patterns (see `ModelView.taps`). Other arguments and errors as for `inspect`.
     """
     view = _view(model)
-    setting = _setting(preprocess, device, fidelity, 1, watch, stop, None)
+    setting = _setting(preprocess, device, fidelity, 1, watch, stop, None, strict)
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
 
 
@@ -117,11 +122,11 @@ def _view(model: Model) -> OnnxView:
 
 def _setting(  # noqa: PLR0917 - positional here, so that the three use cases above stay readable
     preprocess: str, device: str, fidelity: Fidelity, batch_size: int, watch: Watcher | None, stop: Stop | None,
-    most: int | None,
+    most: int | None, strict: bool,  # noqa: FBT001 - as above
 ) -> Setting:  # fmt: skip
     if fidelity not in ("fast", "exact"):
         raise ParameterError("fidelity", "there is no such one", expected="fast or exact", found=repr(fidelity))
-    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), most)
+    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), most, strict)
 
 
 def _ignore(_: Progress) -> None:

@@ -23,7 +23,7 @@ class Feed:
     """Opens a data source and passes its batches on.
 
     After the run: `count` inputs were used, `digest` identifies them, `skipped` names those that could not be used,
-    `looked_at` holds the inputs that may be run again.
+    `looked_at` holds the inputs that may be run again, `waited` is how many seconds the run waited for inputs.
     """
 
     def __init__(
@@ -35,11 +35,13 @@ class Feed:
         watch: Watcher,
         stop: Stop,
         most: int | None,
+        strict: bool = False,
     ) -> None:
-        """`most`: how many inputs are allowed, None for any number."""
+        """`most`: how many inputs are allowed, None for any number. `strict`: an input that is skipped is an error."""
         self.preprocess = Preprocess.parse(preprocess) if preprocess else None
         self.source: Source = open_source(data, inputs, self.preprocess)
-        self._watch, self._stop, self._most = watch, stop, most
+        self._watch, self._stop, self._most, self._strict = watch, stop, most, strict
+        self.waited = 0.0
         self.count = 0
         self._kept: list[Mapping[str, Array]] = []
         self.skipped: list[Skipped] = []
@@ -51,10 +53,11 @@ class Feed:
         """Batches of up to `size` inputs.
 
         Raises:
-            InputError: there were too many inputs, or none that could be used.
+            InputError: there were too many inputs, none that could be used, or (strict) one that could not.
         """
         with contextlib.closing(batches(self.source, size, stop=self._stop, on_skip=self._skip)) as inner:
             for batch in inner:
+                self.waited += batch.waited
                 self._keep(batch.feeds)
                 self.count += len(batch.info.ids)
                 self._limit(self.count)
@@ -78,6 +81,11 @@ class Feed:
             self._kept.append(feeds)
 
     def _skip(self, skipped: Skipped) -> None:
+        if self._strict:
+            remedy = "Mend or remove it, or run without strict, which skips and counts such inputs."
+            raise InputError(
+                f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
+            )
         self.skipped_count += 1
         if len(self.skipped) < MAX_LISTED_SKIPS:
             self.skipped.append(skipped)

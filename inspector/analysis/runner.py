@@ -33,7 +33,7 @@ MAX_KEPT_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is carried out: see `inspector.service.inspect` for the first five; `most` limits the inputs."""
+    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs."""
 
     preprocess: str
     device: str
@@ -42,6 +42,7 @@ class Setting:
     watch: Watcher
     stop: Stop
     most: int | None = None
+    strict: bool = False
 
     def observer(self, view: OnnxView, requests: Sequence[Request]) -> Observer:
         """An observer of these requests; inputs share a run when the batch size allows it."""
@@ -51,7 +52,9 @@ class Setting:
 
     def feed(self, view: OnnxView, data: Any) -> Feed:
         """The data on its way in."""
-        return Feed(data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most)
+        return Feed(
+            data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most, strict=self.strict
+        )
 
 
 def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
@@ -83,7 +86,7 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
         fidelity=setting.fidelity if ran.device else "",
         device=ran.device,
         providers=ran.providers,
-        notes=tuple(ran.notes),
+        notes=(*feed.source.notes, *ran.notes),
         seconds=time.monotonic() - began,
     )
     return Report(provenance, results, tuple(feed.skipped), feed.skipped_count)

@@ -44,8 +44,18 @@ class Fidelity(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(help="An .onnx file.", show_default=False)]
-Inputs = Annotated[list[Path], typer.Option("--input", "-i", help="A picture, .npy, .npz or folder; repeatable.")]
-Data = Annotated[list[Path], typer.Option("--data", "-d", help="A folder of pictures, .npy or .npz; repeatable.")]
+Inputs = Annotated[list[str], typer.Option("--input", "-i", help="A picture, .npy, .npz, folder or URL; repeatable.")]
+Data = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        "-d",
+        metavar="SOURCE",
+        help="A folder, picture, .npy, .npz, .tar or .parquet file, or a URL or pattern of these; repeatable. "
+        "Or noise:N, for a run without data.",
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail where an input cannot be used, in place of skipping it.")]
 Analyses = Annotated[
     list[str], typer.Option("--analysis", "-a", help="NAME or NAME:key=value,…; repeatable.", show_default=False)
 ]
@@ -95,6 +105,7 @@ def inspect(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
+    strict: Strict = False,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
@@ -103,7 +114,7 @@ def inspect(
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.inspect(
             service.load(model), _sources(inputs), analyses, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, watch=watch,
+            fidelity=fidelity.value, strict=strict, watch=watch,
         )  # fmt: skip
     _show(report, json_file, out, rows)
 
@@ -117,6 +128,7 @@ def audit(
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.fast,
     batch_size: Annotated[int, typer.Option(min=0, help="Inputs that share a run; 0: chosen for you.")] = 0,
+    strict: Strict = False,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
@@ -125,7 +137,7 @@ def audit(
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
             service.load(model), _sources(data), analyses, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, batch_size=batch_size, watch=watch,
+            fidelity=fidelity.value, batch_size=batch_size, strict=strict, watch=watch,
         )  # fmt: skip
     _show(report, json_file, out, rows)
 
@@ -141,12 +153,13 @@ def activations(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
+    strict: Strict = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
             service.load(model), _sources(inputs), taps, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, watch=watch,
+            fidelity=fidelity.value, strict=strict, watch=watch,
         )  # fmt: skip
     np.savez(out, allow_pickle=False, **maps)
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
@@ -213,9 +226,9 @@ def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.
     run_demo(out, Console())
 
 
-def _sources(paths: Sequence[Path]) -> Any:
-    """One path as itself, several as a list, none as None."""
-    return paths[0] if len(paths) == 1 else (list(paths) or None)
+def _sources(places: Sequence[str]) -> Any:
+    """One place as itself, several as a list, none as None."""
+    return places[0] if len(places) == 1 else (list(places) or None)
 
 
 def _show(report: Report, json_file: str, out: Path | None, rows: int) -> None:

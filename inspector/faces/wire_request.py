@@ -24,7 +24,7 @@ FIDELITIES: Final[dict[str, inspector_service_pb2.Fidelity]] = {
 
 def input_to_message(raw: Raw) -> input_pb2.Input:
     """An input as a message; InputError for arrays that do not travel."""
-    message = input_pb2.Input(id=utf8(raw.id))
+    message = input_pb2.Input(id=utf8(raw.id), label=None if raw.label is None else utf8(raw.label))
     if raw.picture is not None:
         message.picture = raw.picture
     elif raw.tensors is not None:
@@ -42,15 +42,15 @@ def input_from_message(message: input_pb2.Input) -> Raw:
     """
     if not message.id:
         raise InputError("input", "it has no id", remedy="Give every input of a run an id of its own.")
+    label = message.label if message.HasField("label") else None
     match message.WhichOneof("content"):
         case "picture":
-            return Raw(message.id, picture=message.picture)
+            return Raw(message.id, picture=message.picture, label=label)
         case "tensors":
             named = message.tensors.tensors
             subject = f"input {message.id!r}, tensor"
-            return Raw(
-                message.id, tensors={n: tensor_from_message(named[n], f"{subject} {n!r}") for n in sorted(named)}
-            )
+            tensors = {n: tensor_from_message(named[n], f"{subject} {n!r}") for n in sorted(named)}
+            return Raw(message.id, tensors=tensors, label=label)
         case _:
             raise InputError(f"input {message.id!r}", "there is nothing to feed", expected="a picture or tensors")
 

@@ -25,6 +25,7 @@ MAX_BYTES = 2**30
 """Numbers in one input of a .npy file (which is read piece by piece), or in a whole .npz file (which is not)."""
 
 _PLAIN_COMPRESSION = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # what NumPy writes
+_ZIP = b"PK\x03\x04"  # how a zip file begins
 _LONGEST_HEADER = 2**16  # bytes; NumPy refuses to parse more than 10,000
 
 
@@ -68,18 +69,20 @@ class Stack:
         return {n: np.array(a[index], a.dtype.newbyteorder("="), order="C") for n, a in self.arrays.items()}
 
 
-def read_stack(path: Path, inputs: Sequence[TensorInfo], name: str, *, max_bytes: int = MAX_BYTES) -> Stack:
+def read_stack(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, *, max_bytes: int = MAX_BYTES) -> Stack:
     """The inputs in a .npy file (for a model with one input) or a .npz file (one array per input, by name).
+
+    `source` is the file's path, by whose ending it is read, or its bytes, which say themselves what they are.
 
     Raises:
         InputError: missing, damaged, too large, or not what the model takes.
     """
     try:
-        if not path.is_file():
+        if isinstance(source, Path) and not source.is_file():
             raise InputError(name, "it is not a regular file", remedy="Give a file that exists and can be read.")
-        if path.suffix.lower() == ".npz":
-            return Stack.of(_npz(path, inputs, name, max_bytes), inputs, name)
-        stack = Stack.of({only_input(inputs, name).name: _npy(path, name)}, inputs, name)
+        if source[:4] == _ZIP if isinstance(source, bytes) else source.suffix.lower() == ".npz":
+            return Stack.of(_npz(source, inputs, name, max_bytes), inputs, name)
+        stack = Stack.of({only_input(inputs, name).name: npy(source, name)}, inputs, name)
     except InspectorError:
         raise
     except Exception as error:  # zip and NumPy raise a dozen unrelated types on damaged bytes
@@ -187,17 +190,34 @@ def _check_header(file: IO[bytes], size: int, name: str) -> None:
         raise InputError(name, "it is cut short", expected=f"{declared:,} bytes for {dtype.name} {shape}", found=found)
 
 
-def _npy(path: Path, name: str) -> Array:
-    """A view into the file; nothing is read before it is used."""
-    with path.open("rb") as file:
-        _check_header(file, path.stat().st_size, name)
-    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+def npy(source: Path | bytes, name: str) -> Array:
+    """The array of a .npy file: a view into it, of which nothing is read before it is used.
+
+    Raises:
+        InputError: the file holds less than its header declares.
+        ValueError: it is no .npy file.
+    """
+    with _opened(source) as file:
+        _check_header(file, _size(source), name)
+        if isinstance(source, bytes):
+            file.seek(0)
+            held: Array = np.lib.format.read_array(file, allow_pickle=False)
+            return held
+    array: Array = np.load(source, mmap_mode="r", allow_pickle=False)
     return array
 
 
-def _npz(path: Path, inputs: Sequence[TensorInfo], name: str, max_bytes: int) -> dict[str, Array]:
-    _check_bytes(path.stat().st_size, name, "the file", max_bytes)
-    with zipfile.ZipFile(path) as archive:
+def _opened(source: Path | bytes) -> IO[bytes]:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _size(source: Path | bytes) -> int:
+    return len(source) if isinstance(source, bytes) else source.stat().st_size
+
+
+def _npz(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, max_bytes: int) -> dict[str, Array]:
+    _check_bytes(_size(source), name, "the file", max_bytes)
+    with _opened(source) as file, zipfile.ZipFile(file) as archive:
         members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
         _check_names(members, inputs, name)
         _check_bytes(sum(m.file_size for m in members.values()), name, "what it unpacks to", max_bytes)

@@ -152,7 +152,8 @@ def test_a_folder_without_anything_to_feed_says_what_it_looked_for_and_found(tmp
     write(tmp_path, dict.fromkeys(names, b""))
     expected = (
         f"folder {tmp_path}: it holds nothing to feed; expected pictures (.jpg, .jpeg, .png, .webp, .bmp, .gif, .tif, "
-        f".tiff) or arrays (.npy, .npz) of x float32 (N, 1, 2, 2), found {found}"
+        f".tiff) or arrays (.npy, .npz) of x float32 (N, 1, 2, 2); tar files (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz) "
+        f"or Parquet files (.parquet) of these, found {found}"
     )
     with pytest.raises(InputError, match=re.escape(expected)):
         open_source(tmp_path, [X], RAW)
@@ -204,7 +205,9 @@ def test_paths_that_are_not_there_or_cannot_be_fed_are_refused(tmp_path):
             open_source(data, [X], RAW)
     for name, ending in (("a.txt", r"\.txt"), ("plain", "no ending")):
         for data in (tmp_path / name, [str(tmp_path / name)]):
-            with pytest.raises(InputError, match=rf"its ending .* expected \.jpg, .*\.npy, \.npz, found {ending}"):
+            with pytest.raises(
+                InputError, match=rf"its ending .* expected \.jpg, .*\.npz, \.tar, .*\.parquet, found {ending}"
+            ):
                 open_source(data, [X], RAW)
 
 

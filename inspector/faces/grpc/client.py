@@ -123,12 +123,14 @@ class Client:
         preprocess: str = "",
         fidelity: str = "",
         batch_size: int = 0,
+        strict: bool = False,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
         """A data set, added up in one pass; arguments as for `inspector.audit`, the model by its name.
 
-        `data` may also be `server:PATH`, for data that the server holds. All other data is streamed to it.
+        `data` may also be `server:PATH`, for data that the server holds, or `server:noise:N`. All other data is
+        streamed to it.
         """
         on_server = isinstance(data, str) and data.startswith(SERVER_DATA)
         config = pb.AuditConfig(
@@ -138,6 +140,7 @@ class Client:
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
             batch_size=batch_size,
+            strict=strict,
         )
         inputs: Iterator[Raw] = iter(()) if on_server else raw_inputs(data, self._inputs_of(model))
         return self._report(self._stub.Audit, _audit(config, inputs), watch, stop)

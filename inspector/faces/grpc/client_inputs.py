@@ -14,7 +14,7 @@ from inspector.errors import InputError, NotFoundError
 from inspector.runtime import arrays, pictures
 from inspector.runtime.arrays import Stack, only_input, read_stack
 from inspector.runtime.data import Data, Raw
-from inspector.runtime.sources import short_names
+from inspector.runtime.files import short_names
 
 Inputs = Callable[[], Sequence[TensorInfo]]
 """Asks the server what the model takes; called only for arrays."""

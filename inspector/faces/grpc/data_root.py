@@ -6,10 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from inspector.errors import InspectorError, NotFoundError, ParameterError
 from inspector.faces.grpc.errors import NotAllowedError
 from inspector.report import Report
+from inspector.runtime.noise import PREFIX as NOISE
+
+MAX_NOISE: Final = 100_000
+"""Inputs of noise that a client may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +23,22 @@ class DataRoot:
 
     folder: Path | None
 
-    def path(self, source: str) -> Path:
-        """What a client calls `source`, relative to the folder.
+    def data(self, source: str) -> Path | str:
+        """What a client calls `source`: a path relative to the folder, or `noise:N`, which needs no folder.
 
         Raises:
-            NotAllowedError: the server offers no data.
-            ParameterError: it leads out of the folder.
+            NotAllowedError: the server offers no data, or it is a URL.
+            ParameterError: it leads out of the folder, or is too much noise.
             NotFoundError: there is nothing.
         """
+        if source.startswith(NOISE):
+            return _little_noise(source)
+        if "://" in source:
+            remedy = "Name data of the server's folder, or send the inputs."
+            raise NotAllowedError("source", "this server reads no URLs for its clients", remedy=remedy)
+        return self._path(source)
+
+    def _path(self, source: str) -> Path:
         if self.folder is None:
             remedy = "Send the inputs, or start the server with a data folder."
             raise NotAllowedError("source", "this server offers no data of its own", remedy=remedy)
@@ -58,3 +71,12 @@ class DataRoot:
         if self.folder is None:
             return text
         return text.replace(f"{self.folder}/", "server:").replace(str(self.folder), "server:")
+
+
+def _little_noise(source: str) -> str:
+    """The same text, where it asks for no more than `MAX_NOISE` inputs; what else may be wrong is seen later."""
+    count = source.removeprefix(NOISE).partition(",")[0]
+    if len(count) > len(str(MAX_NOISE)) or (count.isdecimal() and int(count) > MAX_NOISE):
+        expected = f"at most {MAX_NOISE:,} inputs"
+        raise ParameterError("source", "it is too much noise", expected=expected, found=repr(source[:40]))
+    return source

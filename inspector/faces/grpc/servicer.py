@@ -150,9 +150,11 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
         config = (await first(stream, "config", self._settings.patience)).config
         name, options, stop = model_of(config.model, "model"), self._options(config), Stop()
         feed = Feed[pb.AuditRequest](self._settings.feed_bytes, self._settings.patience)
-        data = self._data.path(config.source) if config.source else (input_from_message(r.input) for r in feed)
+        data = self._data.data(config.source) if config.source else (input_from_message(r.input) for r in feed)
         if config.batch_size:
             options["batch_size"] = config.batch_size
+        if config.strict:
+            options["strict"] = True
 
         def job(watch: Watcher) -> Report:
             view = self._repository.view(name)

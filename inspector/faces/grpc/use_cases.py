@@ -14,7 +14,7 @@ from inspector.report import Report
 from inspector.runtime.data import Raw
 
 V = TypeVar("V", bound=ModelView)
-Inputs = Path | Iterable[Raw]
+Inputs = Path | str | Iterable[Raw]
 
 
 class UseCases(Protocol[V]):
@@ -53,6 +53,7 @@ class UseCases(Protocol[V]):
         device: str = "auto",
         fidelity: Fidelity = "fast",
         batch_size: int = 16,
+        strict: bool = False,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from inspector._proto.inspector.v1 import tensor_pb2 as inspector_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inspector/v1/input.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/tensor.proto\"`\n\x05Input\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x07picture\x18\x02 \x01(\x0cH\x00\x12-\n\x07tensors\x18\x03 \x01(\x0b\x32\x1a.inspector.v1.NamedTensorsH\x00\x42\t\n\x07\x63ontent\"\x8e\x01\n\x0cNamedTensors\x12\x38\n\x07tensors\x18\x01 \x03(\x0b\x32\'.inspector.v1.NamedTensors.TensorsEntry\x1a\x44\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.inspector.v1.Tensor:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inspector/v1/input.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/tensor.proto\"~\n\x05Input\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x07picture\x18\x02 \x01(\x0cH\x00\x12-\n\x07tensors\x18\x03 \x01(\x0b\x32\x1a.inspector.v1.NamedTensorsH\x00\x12\x12\n\x05label\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07\x63ontentB\x08\n\x06_label\"\x8e\x01\n\x0cNamedTensors\x12\x38\n\x07tensors\x18\x01 \x03(\x0b\x32\'.inspector.v1.NamedTensors.TensorsEntry\x1a\x44\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.inspector.v1.Tensor:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NAMEDTENSORS_TENSORSENTRY']._loaded_options = None
   _globals['_NAMEDTENSORS_TENSORSENTRY']._serialized_options = b'8\001'
   _globals['_INPUT']._serialized_start=69
-  _globals['_INPUT']._serialized_end=165
-  _globals['_NAMEDTENSORS']._serialized_start=168
-  _globals['_NAMEDTENSORS']._serialized_end=310
-  _globals['_NAMEDTENSORS_TENSORSENTRY']._serialized_start=242
-  _globals['_NAMEDTENSORS_TENSORSENTRY']._serialized_end=310
+  _globals['_INPUT']._serialized_end=195
+  _globals['_NAMEDTENSORS']._serialized_start=198
+  _globals['_NAMEDTENSORS']._serialized_end=340
+  _globals['_NAMEDTENSORS_TENSORSENTRY']._serialized_start=272
+  _globals['_NAMEDTENSORS_TENSORSENTRY']._serialized_end=340
 # @@protoc_insertion_point(module_scope)

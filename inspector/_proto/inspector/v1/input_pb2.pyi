@@ -8,14 +8,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Input(_message.Message):
-    __slots__ = ("id", "picture", "tensors")
+    __slots__ = ("id", "picture", "tensors", "label")
     ID_FIELD_NUMBER: _ClassVar[int]
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     TENSORS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     id: str
     picture: bytes
     tensors: NamedTensors
-    def __init__(self, id: _Optional[str] = ..., picture: _Optional[bytes] = ..., tensors: _Optional[_Union[NamedTensors, _Mapping]] = ...) -> None: ...
+    label: str
+    def __init__(self, id: _Optional[str] = ..., picture: _Optional[bytes] = ..., tensors: _Optional[_Union[NamedTensors, _Mapping]] = ..., label: _Optional[str] = ...) -> None: ...
 
 class NamedTensors(_message.Message):
     __slots__ = ("tensors",)

@@ -159,7 +159,7 @@ class AuditRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[AuditConfig, _Mapping]] = ..., input: _Optional[_Union[_input_pb2.Input, _Mapping]] = ...) -> None: ...
 
 class AuditConfig(_message.Message):
-    __slots__ = ("model", "analyses", "source", "preprocess", "fidelity", "batch_size", "render_png")
+    __slots__ = ("model", "analyses", "source", "preprocess", "fidelity", "batch_size", "render_png", "strict")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ANALYSES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +167,7 @@ class AuditConfig(_message.Message):
     FIDELITY_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     RENDER_PNG_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
     model: str
     analyses: _containers.RepeatedScalarFieldContainer[str]
     source: str
@@ -174,7 +175,8 @@ class AuditConfig(_message.Message):
     fidelity: Fidelity
     batch_size: int
     render_png: bool
-    def __init__(self, model: _Optional[str] = ..., analyses: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., batch_size: _Optional[int] = ..., render_png: _Optional[bool] = ...) -> None: ...
+    strict: bool
+    def __init__(self, model: _Optional[str] = ..., analyses: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., batch_size: _Optional[int] = ..., render_png: _Optional[bool] = ..., strict: _Optional[bool] = ...) -> None: ...
 
 class AuditResponse(_message.Message):
     __slots__ = ("event",)

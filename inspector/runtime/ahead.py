@@ -1,0 +1,114 @@
+"""Reads inputs before they are asked for: one thread lists them, others read them, in order, in bounded memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from inspector.errors import InputError
+from inspector.runtime.items import Feeds, Item, Items
+
+MAX_HELD: Final = 256 * 2**20
+"""Bytes of unread inputs at which no more are fetched."""
+LEFT_ALONE: Final = 1.0
+"""Seconds that closing waits for a source that does not give its next input; it ends when that comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an item: its arrays, or why it cannot be read."""
+
+    item: Item
+    result: Feeds | InputError
+
+
+class Ahead:
+    """The items of a source, in order, with at most `room` of them fetched and not released yet.
+
+    `waited` counts the seconds that `take` had to wait.
+    """
+
+    def __init__(self, items: Items, workers: int, room: int) -> None:
+        self.waited = 0.0
+        self._items, self._room, self._held = items, room, 0
+        self._changed = threading.Condition()
+        self._ready: deque[tuple[Item, Future[Feeds]] | BaseException | None] = deque()
+        self._closing = False
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+        self._lister = threading.Thread(target=self._list, name="list", daemon=True)
+
+    def __enter__(self) -> Ahead:
+        self._lister.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._lister.join(LEFT_ALONE)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def take(self) -> Outcome | None:
+        """The next item, waiting for it; None at the end.
+
+        Raises:
+            BaseException: whatever the source raised, or reading other than InputError.
+        """
+        began = time.perf_counter()
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ready)
+                entry = self._ready[0]
+            if entry is None or isinstance(entry, BaseException):
+                return _no_more(entry)
+            item, future = entry
+            try:
+                return Outcome(item, future.result())
+            except InputError as error:
+                return Outcome(item, error)
+            finally:
+                with self._changed:
+                    self._ready.popleft()
+                    self._held -= item.held
+                    self._changed.notify_all()
+        finally:
+            self.waited += time.perf_counter() - began
+
+    def release(self, number: int) -> None:
+        """Makes room for so many more, as these are in other hands now."""
+        with self._changed:
+            self._room += number
+            self._changed.notify_all()
+
+    def _list(self) -> None:
+        end: BaseException | None = None
+        try:
+            items = iter(self._items)
+            while self._has_room() and (item := next(items, None)) is not None:
+                self._put((item, self._pool.submit(item.read)), item.held)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the items are taken
+            end = error
+        self._put(end, 0)
+
+    def _has_room(self) -> bool:
+        """Waits for it and takes it; False when it is not wanted any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing or (self._room > 0 and self._held < MAX_HELD))
+            self._room -= 1
+            return not self._closing
+
+    def _put(self, entry: tuple[Item, Future[Feeds]] | BaseException | None, held: int) -> None:
+        with self._changed:
+            self._held += held
+            self._ready.append(entry)
+            self._changed.notify_all()
+
+
+def _no_more(error: BaseException | None) -> Outcome | None:
+    if error is not None:
+        raise error
+    return None

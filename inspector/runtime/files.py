@@ -1,0 +1,111 @@
+"""Files and folders of this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from inspector.errors import InputError
+from inspector.runtime.stored import Kind, kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to feed. With a `root` (resolved) it must not lead out of there; with a `problem` it cannot be read."""
+
+    id: str
+    path: Path
+    label: str | None = None
+    root: Path | None = None
+    problem: str = ""
+
+    @property
+    def kind(self) -> Kind | None:
+        """What its ending says that it holds; None where it cannot be read."""
+        return None if self.problem else kind_of(self.path.name)
+
+    def content(self, max_bytes: int) -> Path:  # noqa: ARG002 - who reads a path checks its size
+        """Where it really lies, looked up now, because links can change."""
+        if self.problem:
+            raise InputError(self.id, self.problem)
+        try:
+            path = self.path.resolve(strict=True)
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise InputError(self.id, "it leads nowhere", remedy="Repair or remove the link.") from error
+        if self.root is not None and not path.is_relative_to(self.root):
+            raise InputError(self.id, "it is a link that leads out of the folder", remedy="Copy the file instead.")
+        return path
+
+    def open(self) -> BinaryIO:
+        """A regular file, opened; a pipe would block."""
+        path = self.content(0)
+        try:
+            if not path.is_file():
+                raise InputError(self.id, "it is not a regular file", remedy="Give a file that can be read.")
+            return cast("BinaryIO", path.open("rb"))
+        except OSError as error:
+            raise InputError(self.id, f"it cannot be read ({error.strerror or error})") from error
+
+    def stamp(self) -> str:
+        """Size and time of change; of a file that cannot be read, its problem."""
+        try:
+            found = self.content(0).stat()
+        except (InputError, OSError) as error:
+            return type(error).__name__
+        return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def listed(folder: Path) -> tuple[list[File], list[str]]:
+    """Files to feed in a folder and all below, by relative path; and the names of what else is there.
+
+    Hidden files and folders are among the others. Links to folders are not followed: they could go in circles. A
+    picture or array in a folder below has the name of the topmost one of these as its label.
+    """
+    root = folder.resolve()
+    files: list[File] = []
+    others: list[str] = []
+    failed: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=failed.append):
+        here = Path(place)
+        links = [n for n in folders if (here / n).is_symlink() and not n.startswith(".")]
+        files += [
+            File(_relative(here / n, folder), here / n, None, root, "links to folders are not followed") for n in links
+        ]
+        others += [n for n in folders if n.startswith(".")]
+        folders[:] = [n for n in folders if not n.startswith(".")]
+        for n in names:
+            if n.startswith(".") or kind_of(n) is None:
+                others.append(n)
+            else:
+                key = _relative(here / n, folder)
+                files.append(File(key, here / n, label_of(key), root))
+    files += [_unlistable(e, folder, root) for e in failed]
+    return sorted(files, key=lambda f: f.id), others
+
+
+def label_of(key: str) -> str | None:
+    """The class that a relative path says: its first folder, for pictures and arrays."""
+    above, _, _ = key.partition("/")
+    return above if above != key and kind_of(key) in {"picture", "array"} else None
+
+
+def short_names(paths: list[Path]) -> list[str]:
+    """What to call each path of a list: its place below the last folder that all of them share."""
+    base = os.path.commonpath([path.absolute().parent for path in paths])
+    return [printable(Path(os.path.relpath(path.absolute(), base)).as_posix()) for path in paths]
+
+
+def printable(name: str) -> str:
+    """Names that are no UTF-8 cannot travel in messages; their odd bytes are written out in hexadecimal."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _unlistable(error: OSError, folder: Path, root: Path) -> File:
+    path = Path(error.filename)
+    return File(_relative(path, folder), path, None, root, f"the folder cannot be listed ({error.strerror})")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return printable(path.relative_to(folder).as_posix())

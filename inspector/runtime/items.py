@@ -1,0 +1,136 @@
+"""Inputs before they are read, and what a source of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, NoReturn, Protocol
+
+from inspector.contract import Array
+from inspector.errors import InputError, ParameterError
+
+SHARD_STRIDE: Final = 1 << 32
+"""Positions between the first inputs of two shards that follow each other; no shard may hold more inputs."""
+
+Feeds = Mapping[str, Array]
+"""One input of a model: name -> array without the batch axis."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """One input that arrives over the wire: the bytes of a picture file, or an array for every input of the model.
+
+    The arrays have no batch axis, or one of length 1. `label` is what the input is known to be, where that is known.
+    """
+
+    id: str
+    picture: bytes | None = None
+    tensors: Mapping[str, Array] | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input, not read yet. `read` may be called from any thread and raises InputError for a broken one.
+
+    `label` is the name of its class, None where nothing says it. `held` is how many bytes it keeps in memory unread.
+    """
+
+    id: str
+    read: Callable[[], Feeds]
+    label: str | None = None
+    held: int = 0
+
+    @classmethod
+    def broken(cls, name: str, error: InputError) -> Item:
+        """An input that is known not to be readable; reading it raises the error."""
+        return cls(name, partial(_fail, error))
+
+
+class Items(Protocol):
+    """Inputs in a fixed order."""
+
+    @property
+    def total(self) -> int | None:
+        """Number of items, None where it is not known beforehand."""
+
+    def __iter__(self) -> Iterator[Item]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of a source that can be read alone, any number of times, in any process that opens the same data.
+
+    Attributes:
+        id: names the part and ends in a fingerprint of what is stored there (size and time of change, or ETag), so
+            that a changed file has another id. Unique among the shards of a source.
+        first: position of its first input in the whole: index of the shard x `SHARD_STRIDE`. How many good inputs
+            earlier shards hold is not known before they are read, so positions order inputs and do not count them.
+        total: number of items, None where it is not known beforehand.
+        list_items: the items, from the beginning.
+    """
+
+    id: str
+    first: int
+    total: int | None
+    list_items: Callable[[], Iterator[Item]] = field(repr=False)
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.list_items()
+
+
+class Source(Items, Protocol):
+    """A sequence of inputs. Can be gone through again, unless it was made from an iterator."""
+
+    @property
+    def description(self) -> str:
+        """What was fed, in words, places as the caller gave them, without passwords."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know about the data."""
+
+    def shards(self, size: int) -> Sequence[Shard]:
+        """The whole in parts of about `size` inputs, in order; put together they are the items of the source.
+
+        The same data and the same size give the same shards. A tar file is one shard, whatever it holds.
+
+        Raises:
+            InputError: it cannot be divided, as it is a stream, or cannot be looked at.
+            ParameterError: `size` is below 1.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a source, before it is known at which position it begins: a Shard without its place."""
+
+    name: str
+    stamp: Callable[[], str]
+    total: int | None
+    list_items: Callable[[], Iterator[Item]]
+
+
+def numbered(parts: Iterator[Part], size: int) -> tuple[Shard, ...]:
+    """Parts of that size, in order, as shards; ParameterError where the size is none."""
+    if size < 1:
+        raise ParameterError("shard size", "it is out of range", expected="at least 1", found=str(size))
+    return tuple(
+        Shard(f"{part.name}@{part.stamp()}", index * SHARD_STRIDE, part.total, part.list_items)
+        for index, part in enumerate(parts)
+    )
+
+
+def ranges(count: int, size: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of stretches of `size`, the last one shorter."""
+    return ((start, min(start + size, count)) for start in range(0, count, size))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 picture`, `1,000 pictures`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _fail(error: InputError) -> NoReturn:
+    raise error

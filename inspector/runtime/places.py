@@ -1,0 +1,123 @@
+"""From what a caller writes (paths, URLs, patterns) to files and what to call them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from inspector.errors import InputError, NotFoundError
+from inspector.runtime import files
+from inspector.runtime.files import File, printable, short_names
+from inspector.runtime.patterns import expanded
+from inspector.runtime.stored import SUFFIXES
+from inspector.runtime.urls import Place, Remote, is_url, public
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files to feed, in order, with unique ids; `others` are names of files that cannot be fed.
+
+    `shown` says where they are; `alone` is True for a single file, `folder` for a single folder.
+    """
+
+    shown: str
+    files: Sequence[File | Remote]
+    others: Sequence[str] = ()
+    alone: bool = False
+    folder: bool = False
+
+
+def find(places: Sequence[str | Path]) -> Found:
+    """The files at these places, one place after the other, in a folder by relative path.
+
+    Patterns in texts are expanded. Of a single place, ids are paths in the folder or the name of the file; of several,
+    they begin with what tells the places apart, below the last folder that all share.
+
+    Raises:
+        NotFoundError: there is nothing at a place.
+        InputError: a file cannot be fed by its ending, or comes twice.
+        ParameterError: a package is missing for a URL.
+    """
+    spots = [spot for place in places for spot in _spots(place)]
+    if len(spots) == 1:
+        return _single(spots[0])
+    found: list[File | Remote] = []
+    others: list[str] = []
+    for spot, name in zip(spots, short_names([_as_path(s) for s in spots]), strict=True):
+        if _is_folder(spot):
+            inside, more = _listed(spot)
+            found += [replace(file, id=f"{name}/{file.id}") for file in inside]
+            others += more
+        else:
+            found.append(_file(spot, name))
+    _check_unique(found)
+    names = [_shown(spot) for spot in spots]
+    shown = ", ".join(names[:3]) + (f", … ({len(names)} in all)" if len(names) > 3 else "")
+    return Found(shown, found, others)
+
+
+def endings() -> str:
+    """All endings of files that can be fed."""
+    return ", ".join(ending for kind in SUFFIXES.values() for ending in kind)
+
+
+def _spots(place: str | Path) -> list[Path | Place]:
+    if isinstance(place, Path):
+        return [place]
+    return [_spot(text) for text in expanded(_local(place))]
+
+
+def _spot(text: str) -> Path | Place:
+    return Place.of(text) if is_url(text) else Path(_local(text))
+
+
+def _local(text: str) -> str:
+    """`file://` is this machine."""
+    return unquote(urlsplit(text).path) if text.startswith("file://") else text
+
+
+def _single(spot: Path | Place) -> Found:
+    if _is_folder(spot):
+        inside, others = _listed(spot)
+        return Found(f"folder {_shown(spot)}", inside, others, folder=True)
+    return Found(f"file {_shown(spot)}", [_file(spot, printable(_as_path(spot).name))], alone=True)
+
+
+def _is_folder(spot: Path | Place) -> bool:
+    if isinstance(spot, Place):
+        return spot.is_folder()
+    if not spot.exists():
+        raise NotFoundError(f"data {str(spot)!r}", "there is no such file or folder", remedy="Check the path.")
+    return spot.is_dir()
+
+
+def _listed(spot: Path | Place) -> tuple[Sequence[File | Remote], Sequence[str]]:
+    return files.listed(spot) if isinstance(spot, Path) else spot.listed()
+
+
+def _file(spot: Path | Place, name: str) -> File | Remote:
+    file = File(name, spot) if isinstance(spot, Path) else spot.file(name)
+    if file.kind is None:
+        found = Path(name).suffix or "no ending"
+        what = "its ending is not one of those that can be fed"
+        raise InputError(f"file {_shown(spot)}", what, expected=endings(), found=found)
+    return file
+
+
+def _check_unique(found: Sequence[File | Remote]) -> None:
+    seen: set[str] = set()
+    for file in found:
+        if file.id in seen:
+            raise InputError(f"file {file.id!r}", "it is listed twice", remedy="List every file once.")
+        seen.add(file.id)
+
+
+def _shown(spot: Path | Place) -> str:
+    return str(spot) if isinstance(spot, Path) else public(spot.url)
+
+
+def _as_path(spot: Path | Place) -> Path:
+    """Something to name it after; a URL as if its scheme and host were folders."""
+    return spot if isinstance(spot, Path) else Path("/", *public(spot.url).split("://")[-1].strip("/").split("/"))

@@ -1,0 +1,91 @@
+"""The inputs in a list of files of any kind."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
+
+from inspector.errors import InputError
+from inspector.runtime import arrays, pictures
+from inspector.runtime.arrays import read_stack
+from inspector.runtime.door import Door, stacked
+from inspector.runtime.items import Feeds, Item, Part, Shard, numbered
+from inspector.runtime.parquet import parquet_items, parquet_parts
+from inspector.runtime.stored import Stored
+from inspector.runtime.tars import tar_items
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFiles:
+    """A source of files, one after the other. How many inputs a file holds is only seen when it is its turn."""
+
+    description: str
+    files: Sequence[Stored]
+    door: Door
+    notes: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> int | None:
+        """Number of items, None where a file may hold several."""
+        return _total(self.files)
+
+    def __iter__(self) -> Iterator[Item]:
+        return chain.from_iterable(_items(file, self.door) for file in self.files)
+
+    def shards(self, size: int) -> tuple[Shard, ...]:
+        """See `Source.shards`: blocks of `size` picture and array files, tar files, row groups of Parquet files."""
+        return numbered(self._parts(size), size)
+
+    def _parts(self, size: int) -> Iterator[Part]:
+        for kind, same in groupby(self.files, lambda f: f.kind if f.kind in {"tar", "parquet"} else None):
+            for file in same if kind else ():
+                if kind == "parquet":
+                    yield from parquet_parts(file, self.door, size)
+                else:
+                    yield Part(file.id, file.stamp, None, partial(_items, file, self.door))
+            small = [] if kind else list(same)
+            for start in range(0, len(small), size):
+                yield _block(small[start : start + size], self.door)
+
+
+def _block(files: Sequence[Stored], door: Door) -> Part:
+    name = files[0].id if len(files) == 1 else f"{files[0].id}..{files[-1].id}"
+    return Part(name, partial(_stamps, files), _total(files), partial(_chained, files, door))
+
+
+def _chained(files: Sequence[Stored], door: Door) -> Iterator[Item]:
+    return chain.from_iterable(_items(file, door) for file in files)
+
+
+def _stamps(files: Sequence[Stored]) -> str:
+    """One fingerprint of all."""
+    text = "\n".join(f"{file.id} {file.stamp()}" for file in files)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _total(files: Sequence[Stored]) -> int | None:
+    return len(files) if all(file.kind in {"picture", None} for file in files) else None
+
+
+def _items(file: Stored, door: Door) -> Iterator[Item]:
+    match file.kind:
+        case "tar":
+            yield from tar_items(file, door)
+        case "parquet":
+            yield from parquet_items(file, door)
+        case "array":
+            try:
+                stack = read_stack(file.content(arrays.MAX_BYTES), door.inputs, file.id)
+            except InputError as error:
+                yield Item.broken(file.id, error)
+            else:
+                yield from stacked(stack, file.id, file.label)
+        case _:
+            yield Item(file.id, partial(_read_picture, file, door), file.label)
+
+
+def _read_picture(file: Stored, door: Door) -> Feeds:
+    return door.picture(file.content(pictures.MAX_BYTES), file.id)
