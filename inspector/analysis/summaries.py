@@ -30,8 +30,11 @@ class First(Summary):
 
     @classmethod
     def of(cls, limit: int, first: int, ids: tuple[str, ...], values: Array) -> Self:
-        """From one batch: `values` is (N, ...), its first entry at position `first` of the data set."""
-        keep = min(max(0, limit - first), len(ids))
+        """From one batch: `values` is (N, ...), its first entry at position `first` of the data set.
+
+        Positions need not count inputs (see `BatchInfo`), so any batch may hold some of the first ones.
+        """
+        keep = min(limit, len(ids))
         positions = np.arange(first, first + keep, dtype=np.int64)
         return cls(np.array(limit, np.int64), positions, np.array(ids[:keep], dtype=np.str_), np.array(values[:keep]))
 
@@ -56,7 +59,7 @@ class First(Summary):
         return type(self)(
             self.limit,
             positions[order],
-            np.concatenate([self.ids, other.ids])[order],
+            np.array(np.concatenate([self.ids, other.ids])[order].tolist(), np.str_),  # as wide as what is kept
             _joined(self.values, other.values)[order],
         )
 

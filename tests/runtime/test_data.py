@@ -7,54 +7,23 @@ import io
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from listed import Feeds, Listed, broken, good
 from PIL import Image
 
 from inspector.contract import TensorInfo
 from inspector.control import Progress, Stop
-from inspector.errors import InputError, ParameterError, RunError, StoppedError
+from inspector.errors import ParameterError, RunError, StoppedError
 from inspector.report import Skipped
 from inspector.runtime.data import LOOK_AHEAD, Batch, Digest, Item, batches, open_source
 from inspector.runtime.preprocess import Preprocess
-
-Feeds = Mapping[str, np.ndarray]
-
-
-@dataclass
-class Listed:
-    """A source of functions, made for these tests."""
-
-    reads: list[Callable[[], Feeds]]
-    description: str = "test"
-    pulled: list[int] = field(default_factory=list)
-
-    @property
-    def total(self) -> int:
-        return len(self.reads)
-
-    def __iter__(self) -> Iterator[Item]:
-        for i, read in enumerate(self.reads):
-            self.pulled.append(i)
-            yield Item(f"i{i}", read)
-
-
-def good(value: float, shape: tuple[int, ...] = (2,)) -> Callable[[], Feeds]:
-    return lambda: {"x": np.full(shape, value, np.float32)}
-
-
-def broken(reason: str = "it is broken") -> Callable[[], Feeds]:
-    def read():
-        raise InputError("picture", reason)
-
-    return read
 
 
 def rows(result: list[Batch]) -> list[tuple[str, float]]:

@@ -65,6 +65,33 @@ def test_a_folder_gives_its_pictures_by_relative_path_and_counts_the_rest(tmp_pa
     assert source.description == f"folder {tmp_path} (4 pictures; 4 other files ignored)"
 
 
+def test_the_first_folder_below_is_the_label(tmp_path):
+    write(tmp_path, {"ant/a.png": png(1), "bee/deep/b.png": png(2), "c.png": png(3)})
+    np.save(tmp_path / "ant" / "x.npy", X5[:1])
+    for data in (tmp_path, [tmp_path], str(tmp_path)):
+        found = {item.id: item.label for item in open_source(data, [X], RAW)}
+        assert found == {"ant/a.png": "ant", "ant/x.npy[0]": "ant", "bee/deep/b.png": "bee", "c.png": None}
+    several = [item.label for item in open_source([tmp_path / "ant" / "a.png", tmp_path / "bee"], [X], RAW)]
+    assert several == [None, "deep"]
+
+
+def test_an_input_from_the_wire_brings_its_label():
+    raws = [Raw("a", picture=png(1), label="ant"), Raw("b", tensors={"x": X5[1]})]
+    assert [item.label for item in open_source(raws, [X], RAW)] == ["ant", None]
+
+
+def test_patterns_are_for_texts_and_a_file_of_that_name_comes_first(tmp_path):
+    write(tmp_path, {f"{i}.png": png(i) for i in range(12)} | {"[1].png": png(77)})
+    assert list(levels(open_source(f"{tmp_path}/{{9..11}}.png", [X], RAW))) == ["9.png", "10.png", "11.png"]
+    assert list(levels(open_source(f"{tmp_path}/{{3,1}}.png", [X], RAW))) == ["3.png", "1.png"]
+    assert list(levels(open_source(f"{tmp_path}/1?.png", [X], RAW))) == ["10.png", "11.png"]
+    assert levels(open_source(f"{tmp_path}/[1].png", [X], RAW)) == {"[1].png": 77}
+    with pytest.raises(NotFoundError):
+        open_source(tmp_path / "*.png", [X], RAW)
+    with pytest.raises(InputError, match="it stands for too many files"):
+        open_source("{0..999}{0..999}.png", [X], RAW)
+
+
 def test_a_folder_may_hold_arrays_beside_pictures(tmp_path):
     write(tmp_path, {"c.png": png(7)})
     np.save(tmp_path / "a.npy", X5[:3])

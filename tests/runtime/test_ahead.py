@@ -1,0 +1,79 @@
+"""Reading ahead: labels and places kept, waiting counted, memory bounded, and an end in every case."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from listed import Listed, broken, good
+
+from inspector.errors import RunError
+from inspector.runtime.data import Item, batches
+
+
+def test_labels_and_positions_travel_with_the_inputs():
+    class Labelled(Listed):
+        def __iter__(self) -> Iterator[Item]:
+            for i, item in enumerate(super().__iter__()):
+                yield Item(item.id, item.read, None if i == 2 else f"class {i}")
+
+    reads = [good(0), broken(), good(2), good(3)]
+    first, second = batches(Labelled(reads), 2, first=100)
+    assert (first.info.ids, first.info.labels, first.info.first) == (("i0", "i2"), ("class 0", None), 100)
+    assert (second.info.ids, second.info.labels, second.info.first) == (("i3",), ("class 3",), 102)
+
+
+def test_the_seconds_that_the_caller_waited_are_counted(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("inspector.runtime.ahead.time.perf_counter", lambda: float(next(clock)))
+    waits = [b.waited for b in batches(Listed([good(i) for i in range(5)]), 2)]
+    assert waits == [2.0, 2.0, 2.0]  # one tick of this clock for every wait; the last batch hears of the end as well
+
+
+def test_unread_bytes_are_limited_beside_the_number_of_inputs(monkeypatch):
+    monkeypatch.setattr("inspector.runtime.ahead.MAX_HELD", 10)
+    taken = [0]
+    beyond: list[int] = []
+
+    class Heavy(Listed):
+        def __iter__(self) -> Iterator[Item]:
+            for i, item in enumerate(super().__iter__()):
+                beyond.append(i - taken[0])
+                yield Item(item.id, item.read, held=6)
+
+    for batch in batches(Heavy([good(i) for i in range(40)]), 8, workers=1):
+        taken[0] += len(batch.info.ids)
+    assert max(beyond) <= 8 + 2  # those in the batch, and two of six bytes
+
+
+def test_a_source_that_gives_nothing_more_does_not_keep_a_caller_who_leaves(monkeypatch):
+    monkeypatch.setattr("inspector.runtime.ahead.LEFT_ALONE", 0.01)
+    more = threading.Event()
+
+    class Silent(Listed):
+        def __iter__(self) -> Iterator[Item]:
+            yield from super().__iter__()
+            more.wait(30)
+
+    before = threading.active_count()
+    running = batches(Silent([good(0)]), 1)
+    next(running)
+    running.close()
+    left = [t for t in threading.enumerate() if t.name == "list"]
+    more.set()
+    for thread in left:
+        thread.join(5)
+    assert threading.active_count() == before
+
+
+def test_what_a_source_raises_is_raised_after_the_inputs_before_it():
+    class Fails(Listed):
+        def __iter__(self) -> Iterator[Item]:
+            yield from super().__iter__()
+            raise RunError("source", "it burns")
+
+    running = batches(Fails([good(0), good(1)]), 1)
+    assert [next(running).info.ids for _ in range(2)] == [("i0",), ("i1",)]
+    with pytest.raises(RunError, match="it burns"):
+        next(running)
