@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from inspector.contract import Array, TensorInfo
-from inspector.errors import InputError, NotFoundError
+from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
 from inspector.runtime.arrays import Stack, only_input, read_stack
 from inspector.runtime.data import Data, Raw
-from inspector.runtime.files import short_names
+from inspector.runtime.places import endings, find
+from inspector.runtime.stored import Stored
 
 Inputs = Callable[[], Sequence[TensorInfo]]
 """Asks the server what the model takes; called only for arrays."""
@@ -27,18 +28,16 @@ def raw_inputs(data: Data, inputs: Inputs) -> Iterator[Raw]:
 
     Raises:
         NotFoundError: no such file or folder.
-        InputError: nothing to feed, or arrays that the model does not take.
+        InputError: nothing to feed, arrays that the model does not take, or a kind of file that is not sent.
     """
     if isinstance(data, str | Path):
-        yield from _from_path(Path(data), inputs)
+        yield from _from_places([data], inputs)
     elif isinstance(data, np.ndarray):
         yield from _from_arrays({only_input(inputs(), "array").name: data}, inputs, "array")
     elif isinstance(data, Mapping):
         yield from _from_arrays(data, inputs, "array")
     elif isinstance(data, Sequence) and data and all(isinstance(entry, str | Path) for entry in data):
-        paths = [Path(cast("str | Path", entry)) for entry in data]
-        for path, name in zip(paths, short_names(paths), strict=True):
-            yield from _from_path(path, inputs, prefix=name)
+        yield from _from_places([cast("str | Path", entry) for entry in data], inputs)
     else:
         yield from cast("Iterable[Raw]", data)
 
@@ -52,38 +51,26 @@ def _cut(stack: Stack, name: str) -> Iterator[Raw]:
         yield Raw(key, tensors=stack.one(index))
 
 
-def _from_path(path: Path, inputs: Inputs, prefix: str = "") -> Iterator[Raw]:
-    """With a prefix, as where several paths are given, ids begin with it."""
-    if not path.exists():
-        raise NotFoundError(f"data {str(path)!r}", "there is no such file or folder", remedy="Check the path.")
-    if not path.is_dir():
-        yield from _from_file(path, prefix or path.name, inputs)
-        return
-    files = sorted(_listed(path))
-    if not files:
-        endings = ", ".join(pictures.SUFFIXES + arrays.SUFFIXES)
-        raise InputError(f"folder {path}", "it holds nothing to feed", expected=f"files that end in {endings}")
-    for name in files:
-        yield from _from_file(path / name, f"{prefix}/{name}" if prefix else name, inputs)
+def _from_places(places: Sequence[str | Path], inputs: Inputs) -> Iterator[Raw]:
+    found = find(places)
+    packed = next((file.id for file in found.files if file.kind in {"tar", "parquet"}), None)
+    if packed is not None:
+        remedy = "Audit it where it lies, or put it into the server's data folder and name it as server:PATH."
+        raise InputError(f"file {packed!r}", "tar and Parquet files are not sent to a server", remedy=remedy)
+    if not found.files:
+        raise InputError(found.shown, "it holds nothing to feed", expected=f"files that end in {endings()}")
+    for file in found.files:
+        yield from _from_file(file, inputs)
 
 
-def _listed(folder: Path) -> Iterator[str]:
-    """Files to feed below a folder, by relative path; what is hidden, or leads out of the folder, is left."""
-    root = folder.resolve()
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            file = Path(place, name)
-            known = file.suffix.lower() in pictures.SUFFIXES + arrays.SUFFIXES
-            if known and not name.startswith(".") and file.resolve().is_relative_to(root):
-                yield file.relative_to(folder).as_posix()
-
-
-def _from_file(path: Path, name: str, inputs: Inputs) -> Iterator[Raw]:
-    if path.suffix.lower() in arrays.SUFFIXES:
-        yield from _cut(read_stack(path, inputs(), name), name)
+def _from_file(file: Stored, inputs: Inputs) -> Iterator[Raw]:
+    if file.kind == "array":
+        for raw in _cut(read_stack(file.content(arrays.MAX_BYTES), inputs(), file.id), file.id):
+            yield replace(raw, label=file.label)
         return
     try:
-        yield Raw(name, picture=pictures.read_bytes(path, name))
+        content = file.content(pictures.MAX_BYTES)
+        picture = content if isinstance(content, bytes) else pictures.read_bytes(content, file.id)
     except InputError:
-        yield Raw(name, picture=b"")
+        picture = b""
+    yield Raw(file.id, picture=picture, label=file.label)
