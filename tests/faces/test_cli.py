@@ -225,3 +225,18 @@ def test_a_model_with_nan_among_its_weights_fails_with_code_1(capsys: Capture, t
 def test_a_command_typed_wrongly_says_how_and_ends_with_2(arguments: list[str], capsys: Capture) -> None:
     assert main(arguments) == 2
     assert "Usage" in capsys.readouterr().err
+
+
+def test_strict_turns_a_skipped_input_into_a_failure(
+    tmp_path: Path, fails: Callable[..., str], capsys: Capture
+) -> None:
+    Image.new("L", (16, 16)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"junk")
+    arguments = ["audit", DIGITS.model, "--data", tmp_path, "--preprocess", "unit"]
+    assert main([str(a) for a in arguments]) == 0
+    capsys.readouterr()
+    assert "input 'b.png': it cannot be used" in fails(*arguments, "--strict")
+
+
+def test_urls_reach_the_file_system_that_they_name(fails: Callable[..., str]) -> None:
+    assert "Install s3fs to access S3" in fails("audit", DIGITS.model, "--data", "s3://bucket/x.tar")

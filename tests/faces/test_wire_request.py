@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,13 @@ from inspector.runtime.data import Raw
 def test_an_input_survives_its_message(raw):
     data = wire_request.input_to_message(raw).SerializeToString()
     assert plain(wire_request.input_from_message(input_pb2.Input.FromString(data))) == plain(raw)
+
+
+@pytest.mark.parametrize("label", [None, "", "ant", "größte"])
+@pytest.mark.parametrize("raw", [Raw("a", b"x"), Raw("a", tensors={})])
+def test_a_label_survives_and_none_is_no_empty_one(raw, label):
+    data = wire_request.input_to_message(replace(raw, label=label)).SerializeToString()
+    assert wire_request.input_from_message(input_pb2.Input.FromString(data)).label == label
 
 
 @pytest.mark.parametrize("message", [input_pb2.Input(id="a"), input_pb2.Input(picture=b"x"), input_pb2.Input()])
