@@ -25,7 +25,7 @@ class BatchInfo:
         ids: N names, one per row, unique in a run (a file's path in its folder, `array[3]`, …).
         first: position of the first of them in the whole data set, from 0; the others follow. Positions say the order
             of inputs; between parts of the data that are read apart they leave gaps, so they do not count inputs.
-        labels: the class of every one, None where it is unknown; empty where no labels were asked for or given.
+        labels: the class of every one, None where it is unknown; empty in a batch that was made without.
     """
 
     ids: tuple[str, ...]

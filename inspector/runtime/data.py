@@ -59,7 +59,7 @@ def batches(
         ParameterError: `size` or `workers` is below 1.
         StoppedError: `stop` was set.
     """
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    workers = os.cpu_count() or 1 if workers is None else workers
     for name, value in (("batch size", size), ("workers", workers)):
         if value < 1:
             raise ParameterError(name, "it is out of range", expected="at least 1", found=str(value))

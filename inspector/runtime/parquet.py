@@ -69,14 +69,16 @@ def _rows(stored: Stored, door: Door, groups: Sequence[int]) -> Iterator[Item]:
     try:
         with _opened(stored) as table:
             door.for_pictures(stored.id)
+            row = sum(map(table.rows, range(groups[0]))) if groups else 0
             for group in groups:
-                yield from _group(table, stored.id, group, door)
+                yield from _group(table, stored.id, group, row, door)
+                row += table.rows(group)
     except InputError as error:
         yield Item.broken(stored.id, error)
 
 
-def _group(table: _Table, name: str, group: int, door: Door) -> Iterator[Item]:
-    row, last = table.first_row(group), table.first_row(group) + table.rows(group)
+def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterator[Item]:
+    last = row + table.rows(group)
     try:
         for picture, label in table.read(group):
             key = f"{name}[{row}]"
@@ -107,9 +109,6 @@ class _Table:
 
     def rows(self, group: int) -> int:
         return int(self.file.metadata.row_group(group).num_rows)
-
-    def first_row(self, group: int) -> int:
-        return sum(map(self.rows, range(group)))
 
     def read(self, group: int) -> Iterator[tuple[Any, str | None]]:
         """(bytes, label) of every row; None in place of bytes where there are none."""

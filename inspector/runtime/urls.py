@@ -22,8 +22,6 @@ TRIES: Final = 4
 """How often a read is tried."""
 FIRST_PAUSE: Final = 0.25
 """Seconds before the second try; before every further one twice as long."""
-MAX_FILES: Final = 10_000_000
-"""Files of a folder."""
 
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
