@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -172,6 +173,7 @@ def _plugin_json(info: service.PluginInfo) -> dict[str, Any]:
         "about": info.about,
         "distribution": info.distribution,
         "failure": info.failure,
+        "metrics": [asdict(metric) for metric in info.metrics],
         "params_schema": json.loads(info.params_schema),
     }
 
