@@ -47,7 +47,7 @@ from inspector.contract import (
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
 from inspector.report import Report
-from inspector.service import activations, audit, inspect, load, plugins
+from inspector.service import activations, audit, check, compare, inspect, load, plugins
 
 if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
@@ -111,6 +111,8 @@ __all__ = [
     "Zeros",
     "activations",
     "audit",
+    "check",
+    "compare",
     "inspect",
     "load",
     "plugins",
