@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -22,7 +22,7 @@ MAX_RULES: Final = 1000
 BUILTIN: Final = "builtin:"
 
 _RULE: Final = TypeAdapter(Rule)
-_KEYS: Final = tuple(Rule.__dataclass_fields__)
+_KEYS: Final = tuple(field.name for field in fields(Rule))
 
 
 def load_policy(source: str | PathLike[str]) -> Policy:

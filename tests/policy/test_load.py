@@ -42,6 +42,7 @@ def test_a_finding_is_forbidden_unless_the_rule_allows_some(file: Path) -> None:
         ("rule = [3]", "it has no rules"),
         ("[[rule]", "it cannot be read"),
         ("x = " + "[" * 100_000, "it cannot be read"),
+        (RULE + "max = 3\n__pydantic_config__ = 1", "there is none of that name"),
         ("abuot = 3", "Did you mean 'about'"),
         (RULE + "maximum = 3", "Did you mean 'max'"),
         (RULE, "it has no limit"),
