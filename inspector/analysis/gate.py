@@ -10,7 +10,7 @@ from inspector.contract import ModelView
 from inspector.policy import compare, judge
 from inspector.policy.compare_view import NAME as COMPARE
 from inspector.policy.load import check_ids, load_policy
-from inspector.policy.names import Declared, check_analyses, check_layers, check_metrics
+from inspector.policy.names import Declared, check_analyses, check_layers, check_names
 from inspector.policy.rules import Policy
 from inspector.report import Report
 
@@ -41,7 +41,7 @@ class Gate:
     def check(self, view: ModelView, analyses: Sequence[str]) -> None:
         """Raises before a run what would make a rule judge nothing: an unknown metric, analysis or layer."""
         if self.policies:
-            check_metrics(self.policies, _declared())
+            check_names(self.policies, _declared())
             check_analyses(self.policies, analyses)
             places = [(layer.name, tap.name) for layer in view.layers for tap in layer.taps.values()]
             check_layers(self.policies, [*places, *((layer.name, layer.name) for layer in view.layers)])
@@ -52,16 +52,21 @@ class Gate:
 
     def judged_as_stored(self, report: Report) -> Report:
         """The same for a report of another time; what it holds counts as declared, whether or not it is installed."""
-        check_metrics(self.policies, _declared(report))
+        check_names(self.policies, _declared(report))
         check_analyses(self.policies, [result.name for result in report.results])
         found = [(m.layer, m.where) for result in report.results for m in result.metrics]
         check_layers(self.policies, [*found, *((f.layer, f.layer) for f in report.findings)])
         return self.judged(report)
 
 
-def _declared(report: Report | None = None) -> Declared:
-    installed = {info.name: info.metrics for info in plugins() if not info.failure}
-    declared = {**installed, COMPARE: compare.metrics_of(installed)}
+def _declared(report: Report | None = None) -> dict[str, Declared]:
+    """What the installed analyses and a comparison declare, and what the report holds."""
+    installed = {i.name: Declared(i.metrics, i.rules) for i in plugins() if not i.failure}
+    metrics = compare.metrics_of({name: one.metrics for name, one in installed.items()})
+    declared = {**installed, COMPARE: Declared(metrics, compare.RULES)}
     for result in report.results if report else ():
-        declared[result.name] = (*declared.get(result.name, ()), *compare.infos_of(result))
+        own = declared.get(result.name, Declared())
+        held = tuple(dict.fromkeys(finding.rule for finding in result.findings))
+        rules = (*own.rules, *held) if own.rules else ()
+        declared[result.name] = Declared((*own.metrics, *compare.infos_of(result)), rules)
     return declared

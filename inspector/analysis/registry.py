@@ -34,6 +34,7 @@ class PluginInfo:
         params_schema: JSON Schema of its parameters.
         failure: why it cannot be used; empty when it can.
         metrics: the numbers that it publishes for programs.
+        rules: the rules of its findings; empty where it does not say.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PluginInfo:
     params_schema: str = "{}"
     failure: str = ""
     metrics: tuple[MetricInfo, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,15 @@ def _info(point: EntryPoint) -> PluginInfo:
     about = (inspect.getdoc(kind) or "").partition("\n")[0]
     schema = json.dumps(kind.Params.model_json_schema(), sort_keys=True)
     return PluginInfo(
-        point.name, kind.version, kind_of(kind), about, _distribution(point), schema, metrics=_metrics(kind)
+        point.name,
+        kind.version,
+        kind_of(kind),
+        about,
+        _distribution(point),
+        schema,
+        metrics=tuple(getattr(kind, "metrics", ())),
+        rules=tuple(getattr(kind, "rules", ())),
     )
-
-
-def _metrics(kind: Any) -> tuple[MetricInfo, ...]:
-    return tuple(getattr(kind, "metrics", ()))
 
 
 def kind_of(analysis: Any) -> Kind:
@@ -178,16 +183,19 @@ def _fault(kind: Any, name: str) -> str:
     missing = [m for m in _MEMBERS[kind_of(kind)] if not callable(getattr(kind, m, None))]
     if missing:
         return f"it has no {', '.join(missing)}"
-    return _metrics_fault(kind) or (_summary_fault(kind) if kind_of(kind) == "measured" else "")
+    return _declared_fault(kind) or (_summary_fault(kind) if kind_of(kind) == "measured" else "")
 
 
-def _metrics_fault(kind: Any) -> str:
+def _declared_fault(kind: Any) -> str:
     infos = getattr(kind, "metrics", ())
     if not (isinstance(infos, tuple) and all(isinstance(info, MetricInfo) for info in infos)):
         return "metrics is no tuple of MetricInfo"
     odd = next((info.name for info in infos if not re.fullmatch(r"[a-z][a-z0-9_]*", info.name)), None)
     if odd is not None:
         return f"{odd!r} is no name for a metric; use lower-case letters, digits and underscores"
+    rules = getattr(kind, "rules", ())
+    if not (isinstance(rules, tuple) and all(isinstance(r, str) and r.startswith(f"{kind.name}/") for r in rules)):
+        return f"rules is no tuple of texts that begin with '{kind.name}/'"
     return "two metrics have one name" if len({info.name for info in infos}) < len(infos) else ""
 
 

@@ -94,7 +94,8 @@ def _result(
 
 
 def _checked(analysis: Any, items: list[Any]) -> list[Any]:
-    """The items; a policy can rely on it that no metric is there that was not declared."""
+    """The items; a policy can rely on it that no metric or rule is there that was not declared."""
+    rules = getattr(analysis, "rules", ())
     declared = {info.name: info.per_channel for info in getattr(analysis, "metrics", ())}
     for item in items:
         if isinstance(item, Metric) and declared.get(item.name) is not bool(item.values.ndim):
@@ -103,6 +104,13 @@ def _checked(analysis: Any, items: list[Any]) -> list[Any]:
                 "it is published in another way than it is declared",
                 expected=f"one of {', '.join(declared) or '(none)'}, per channel as declared",
                 remedy="Add a MetricInfo to the analysis's `metrics`.",
+            )
+        if isinstance(item, Finding) and rules and item.rule not in rules:
+            raise PluginError(
+                f"finding {item.rule!r} of {analysis.name!r}",
+                "its rule is not declared",
+                expected=f"one of {', '.join(rules)}",
+                remedy="Add it to the analysis's `rules`.",
             )
     return items
 

@@ -37,7 +37,8 @@ class Analysis(Protocol[R]):
 
     `name` is the entry point's name. `version` changes when the numbers change. `Params` is a pydantic model whose
     JSON Schema every face shows and checks; the analysis is made with one: `cls(params)`. An analysis that publishes
-    metrics declares them in one more member, `metrics`, a tuple of `MetricInfo`.
+    metrics declares them in one more member, `metrics`, a tuple of `MetricInfo`; one that declares the rules of its
+    findings, in `rules`, a tuple of texts `<analysis>/<rule>`, lets policies that name them be checked.
     """
 
     name: ClassVar[str]

@@ -207,6 +207,7 @@ def _plugin_json(info: service.PluginInfo) -> dict[str, Any]:
         "about": info.about,
         "distribution": info.distribution,
         "failure": info.failure,
+        "rules": info.rules,
         "metrics": [asdict(metric) for metric in info.metrics],
         "params_schema": json.loads(info.params_schema),
     }

@@ -30,6 +30,7 @@ def plugin_to_message(info: PluginInfo) -> plugin_pb2.Plugin:
         state=plugin_pb2.Plugin.STATE_FAILED if info.failure else plugin_pb2.Plugin.STATE_READY,
         failure=utf8(info.failure),
         metrics=[metric_info_to_message(metric) for metric in info.metrics],
+        rules=map(utf8, info.rules),
     )
 
 
@@ -44,4 +45,5 @@ def plugin_from_message(message: plugin_pb2.Plugin) -> PluginInfo:
         params_schema=message.params_schema,
         failure=message.failure,
         metrics=tuple(metric_info_from_message(metric) for metric in message.metrics),
+        rules=tuple(message.rules),
     )

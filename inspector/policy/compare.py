@@ -16,6 +16,10 @@ from inspector.policy.compare_view import NAME, Unfair, blocks, findings
 from inspector.policy.matching import Matches, matched, single_numbers
 from inspector.report import AnalysisResult, Provenance, Report
 
+RULES: Final = tuple(
+    f"{NAME}/{rule}"
+    for rule in ("unfair", "died", "revived", "drifted", "added-layer", "removed-layer", "renamed-layer")
+)
 METRICS: Final = (
     MetricInfo("died", "channels that are dead and were not", "channels"),
     MetricInfo("revived", "channels that were dead and are not", "channels"),

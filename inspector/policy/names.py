@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from inspector.contract import MetricInfo
 from inspector.errors import NotFoundError, ParameterError
 from inspector.policy.rules import Policy, covers
 
-Declared = Mapping[str, Sequence[MetricInfo]]
-"""The metrics that analyses declare, by the analysis."""
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What an analysis declares: its metrics, and the rules of its findings; no rules: it does not say."""
+
+    metrics: tuple[MetricInfo, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
-def check_metrics(policies: Sequence[Policy], declared: Declared) -> None:
-    """NotFoundError where a rule names an analysis or metric that does not exist; says the nearest one."""
-    known = [f"{analysis}.{info.name}" for analysis, infos in declared.items() for info in infos]
+def check_names(policies: Sequence[Policy], declared: Mapping[str, Declared]) -> None:
+    """NotFoundError where a rule names an analysis, a metric or findings that cannot be; says the nearest one."""
+    known = [f"{analysis}.{info.name}" for analysis, one in declared.items() for info in one.metrics]
+    rules = [rule for one in declared.values() for rule in one.rules]
+    silent = {analysis for analysis, one in declared.items() if not one.rules}
     for policy in policies:
         for rule in policy.rules:
             subject = f"of rule {rule.id!r} of policy {policy.name!r}:"
@@ -22,6 +31,9 @@ def check_metrics(policies: Sequence[Policy], declared: Declared) -> None:
                 raise NotFoundError.among(f"metric {subject}", rule.metric, known, "See `inspector plugins`.")
             if rule.analysis and rule.analysis not in declared:
                 raise NotFoundError.among(f"analysis {subject}", rule.analysis, declared)
+            open_end = rule.analysis in silent if rule.analysis else False
+            if rule.finding is not None and not open_end and not any(fnmatchcase(r, rule.finding) for r in rules):
+                raise NotFoundError.among(f"finding {subject}", rule.finding, rules, "See `inspector plugins`.")
 
 
 def check_analyses(policies: Sequence[Policy], chosen: Collection[str]) -> None:

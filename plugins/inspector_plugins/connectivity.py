@@ -69,6 +69,11 @@ class Connectivity:
     name: ClassVar[str] = "connectivity"
     version: ClassVar[str] = "1"
     Params: ClassVar[type[BaseModel]] = ConnectivityParams
+    rules: ClassVar[tuple[str, ...]] = (
+        "connectivity/not-finite",
+        "connectivity/unread-input",
+        "connectivity/idle-filter",
+    )
     metrics: ClassVar[tuple[MetricInfo, ...]] = (
         MetricInfo("possible_links", "links that the groups allow", "links"),
         MetricInfo("zero_links", "possible links whose kernel slice is zero", "links"),

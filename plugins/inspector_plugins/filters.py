@@ -92,6 +92,7 @@ class Filters:
     name: ClassVar[str] = "filters"
     version: ClassVar[str] = "1"
     Params: ClassVar[type[BaseModel]] = FiltersParams
+    rules: ClassVar[tuple[str, ...]] = ("filters/not-finite", "filters/zero", "filters/copy")
     metrics: ClassVar[tuple[MetricInfo, ...]] = (
         MetricInfo("filters", "output maps, M", "filters"),
         MetricInfo("zero", "filters whose weights are all exactly 0", "filters"),

@@ -45,7 +45,7 @@ from inspector import (
 from inspector_plugins._bounds import never_fires
 from inspector_plugins._sparsity_metrics import METRICS, metrics
 from inspector_plugins._sparsity_result import LayerSparsity
-from inspector_plugins._sparsity_view import show
+from inspector_plugins._sparsity_view import RULES, show
 
 _NOT_BELOW_ZERO: Final = ("Relu", "Clip(0", "HardSigmoid")
 
@@ -83,6 +83,7 @@ class Sparsity:
     version: ClassVar[str] = "1"
     summary: ClassVar[type[Summary]] = Activity
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
+    rules: ClassVar[tuple[str, ...]] = RULES
 
     class Params(BaseModel):
         """Where to look, and what counts as zero and as rare."""

@@ -98,6 +98,7 @@ def broken(**members: object) -> type:
         (broken(summary=Vague), "does not say how it merges"),
         (broken(summary=Undecorated), "summary is no dataclass"),
         (broken(present=None), "no present"),
+        (broken(rules=("other/rule",)), "rules is no tuple of texts"),
         (broken(metrics=["peak"]), "no tuple of MetricInfo"),
         (broken(metrics=(MetricInfo("Peak!", ""),)), "no name for a metric"),
         (broken(metrics=(MetricInfo("peak", ""), MetricInfo("peak", ""))), "two metrics have one name"),

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from toys import Again, Peaks, Says, failing, installed
 
-from inspector import Metric, MetricInfo, Note, service
+from inspector import Finding, Metric, MetricInfo, Note, Severity, service
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Progress, Stop
 from inspector.errors import InputError, LimitError, PluginError, StoppedError
@@ -75,6 +75,24 @@ def test_a_metric_is_published_as_it_is_declared_or_the_analysis_fails() -> None
         assert result.metrics == ()
         assert result.failure is not None
         assert f"metric '{name}' of 'loud'" in result.failure.message
+
+
+class Judging(Says):
+    """Declares one rule and finds what it is told to."""
+
+    name, rules = "judging", ("judging/hello",)
+
+    def present(self, result: str) -> Any:
+        return [Finding(f"judging/{self.params.word}", Severity.INFO, "So it is")]
+
+
+def test_a_finding_has_a_rule_that_is_declared_where_rules_are() -> None:
+    with installed(Judging):
+        fine, other = service.inspect(DIGITS.model, None, ["judging", "judging:word=other"]).results
+    assert [f.rule for f in fine.findings] == ["judging/hello"]
+    assert other.findings == ()
+    assert other.failure is not None
+    assert "its rule is not declared" in other.failure.message
 
 
 def test_metrics_are_single_numbers_or_vectors_of_numbers() -> None:

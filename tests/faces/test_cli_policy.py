@@ -113,6 +113,8 @@ def test_policies_hold_on_differences_of_metrics(
         ('metric = "filters.zero"\nmax = 0', "Run the analysis 'filters' as well"),
         ('metric = "compare.died"\nmax = 0', "the analysis that it is about is not there"),
         ('finding = "sparsty/dead"', "Did you mean 'sparsity'"),
+        ('finding = "sparsity/ded"', "Did you mean 'sparsity/dead'"),
+        ('finding = "*/not-finit"', "not-finite"),
         ('metric = "sparsity.dead"\nmacs = 0', "Did you mean 'max'"),
     ],
 )

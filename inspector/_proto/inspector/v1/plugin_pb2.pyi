@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Plugin(_message.Message):
-    __slots__ = ("name", "title", "version", "kind", "about", "distribution", "params_schema", "state", "failure", "metrics")
+    __slots__ = ("name", "title", "version", "kind", "about", "distribution", "params_schema", "state", "failure", "metrics", "rules")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Plugin.Kind]
@@ -38,6 +38,7 @@ class Plugin(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
     name: str
     title: str
     version: str
@@ -48,4 +49,5 @@ class Plugin(_message.Message):
     state: Plugin.State
     failure: str
     metrics: _containers.RepeatedCompositeFieldContainer[_metric_pb2.MetricInfo]
-    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[str] = ..., kind: _Optional[_Union[Plugin.Kind, str]] = ..., about: _Optional[str] = ..., distribution: _Optional[str] = ..., params_schema: _Optional[str] = ..., state: _Optional[_Union[Plugin.State, str]] = ..., failure: _Optional[str] = ..., metrics: _Optional[_Iterable[_Union[_metric_pb2.MetricInfo, _Mapping]]] = ...) -> None: ...
+    rules: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., version: _Optional[str] = ..., kind: _Optional[_Union[Plugin.Kind, str]] = ..., about: _Optional[str] = ..., distribution: _Optional[str] = ..., params_schema: _Optional[str] = ..., state: _Optional[_Union[Plugin.State, str]] = ..., failure: _Optional[str] = ..., metrics: _Optional[_Iterable[_Union[_metric_pb2.MetricInfo, _Mapping]]] = ..., rules: _Optional[_Iterable[str]] = ...) -> None: ...
