@@ -23,6 +23,8 @@ from inspector.contract import (
     Layer,
     Max,
     Measured,
+    Metric,
+    MetricInfo,
     Min,
     ModelView,
     Node,
@@ -45,7 +47,7 @@ from inspector.contract import (
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
 from inspector.report import Report
-from inspector.service import activations, audit, inspect, load, plugins
+from inspector.service import activations, audit, check, compare, inspect, load, plugins
 
 if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
@@ -84,6 +86,8 @@ __all__ = [
     "Layer",
     "Max",
     "Measured",
+    "Metric",
+    "MetricInfo",
     "Min",
     "ModelView",
     "Node",
@@ -107,6 +111,8 @@ __all__ = [
     "Zeros",
     "activations",
     "audit",
+    "check",
+    "compare",
     "inspect",
     "load",
     "plugins",

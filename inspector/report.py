@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inspector.contract.blocks import Block, Finding, Severity
+from inspector.contract.metrics import Metric
 from inspector.render.html import block_html, findings_html, heading, paragraph
 
 
@@ -33,7 +34,8 @@ class Failure:
 class AnalysisResult:
     """What one analysis said.
 
-    `params` is the JSON of its parameters, defaults filled in. With a `failure` there are no blocks.
+    `params` is the JSON of its parameters, defaults filled in. With a `failure` there are no blocks. `metrics` are
+    the same numbers for programs: every one is declared by the analysis.
     """
 
     name: str
@@ -42,6 +44,7 @@ class AnalysisResult:
     blocks: tuple[Block, ...] = ()
     findings: tuple[Finding, ...] = ()
     failure: Failure | None = None
+    metrics: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

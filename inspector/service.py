@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Final
 
+from inspector.analysis.gate import Gate, Source
 from inspector.analysis.plan import make_plan
 from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
 from inspector.analysis.runner import Setting, gather, report
@@ -15,10 +16,22 @@ from inspector.errors import ParameterError
 from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
+from inspector.policy.compare import compare as _compare
 from inspector.report import Report
 from inspector.runtime.session import Fidelity
 
-__all__ = ["AnalysisRequest", "Fidelity", "PluginInfo", "activations", "audit", "inspect", "load", "plugins"]
+__all__ = [
+    "AnalysisRequest",
+    "Fidelity",
+    "PluginInfo",
+    "activations",
+    "audit",
+    "check",
+    "compare",
+    "inspect",
+    "load",
+    "plugins",
+]
 
 Model = OnnxView | str | PathLike[str] | bytes
 """A loaded model, or what to load it from: a path, or the file's bytes."""
@@ -73,8 +86,9 @@ def inspect(
 def audit(
     model: Model,
     data: Any,
-    analyses: Sequence[str | AnalysisRequest] = AUDIT_DEFAULT,
+    analyses: Sequence[str | AnalysisRequest] = (),
     *,
+    policies: Sequence[Source] = (),
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "fast",
@@ -85,13 +99,38 @@ def audit(
 ) -> Report:
     """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
 
-    `batch_size`: how many inputs share a run; 0: 16.
+    `analyses` are by default `sparsity` and what the policies need. `batch_size`: how many inputs share a run; 0: 16.
+    `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
     """
     if batch_size < 0:
         raise ParameterError("batch size", "it is too small", expected="0 or more", found=str(batch_size))
     view, size = _view(model), batch_size or BATCH_DEFAULT
-    plan = make_plan(view, analyses or AUDIT_DEFAULT, allow_maps=False)
-    return report(view, data, plan, _setting(preprocess, device, fidelity, size, watch, stop, None, strict))
+    gate = Gate(policies)
+    plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
+    gate.check(view, [entry.analysis.name for entry in plan.entries])
+    setting = _setting(preprocess, device, fidelity, size, watch, stop, None, strict)
+    return gate.judged(report(view, data, plan, setting))
+
+
+def check(report: Report, policies: Sequence[Source]) -> Report:
+    """A report that is there already, judged by policies: with one more result, `policy`, in place of an earlier one.
+
+    Raises:
+        InspectorError: a policy cannot be read, or is about something that the report does not have.
+    """
+    return Gate(policies).judged_as_stored(report)
+
+
+def compare(before: Report, after: Report, policies: Sequence[Source] = ()) -> Report:
+    """What changed from one report to another: a report about the second with the result `compare`.
+
+    Policies judge that one, by metrics such as `compare.died`.
+
+    Raises:
+        InspectorError: a report has no metrics; errors of policies as for `check`.
+    """
+    gate, compared = Gate(policies), _compare(before, after)
+    return gate.judged_as_stored(compared) if policies else compared
 
 
 def activations(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from inspector.contract import Analysis, Summary
+from inspector.contract import Analysis, MetricInfo, Summary
 from inspector.contract.summary import merges_of
 from inspector.errors import InspectorError, NotFoundError, ParameterError, PluginError
 
@@ -32,6 +33,8 @@ class PluginInfo:
         distribution: the installed distribution it came with.
         params_schema: JSON Schema of its parameters.
         failure: why it cannot be used; empty when it can.
+        metrics: the numbers that it publishes for programs.
+        rules: the rules of its findings; empty where it does not say.
     """
 
     name: str
@@ -41,6 +44,8 @@ class PluginInfo:
     distribution: str = ""
     params_schema: str = "{}"
     failure: str = ""
+    metrics: tuple[MetricInfo, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,16 @@ def _info(point: EntryPoint) -> PluginInfo:
         return PluginInfo(point.name, distribution=_distribution(point), failure=str(error))
     about = (inspect.getdoc(kind) or "").partition("\n")[0]
     schema = json.dumps(kind.Params.model_json_schema(), sort_keys=True)
-    return PluginInfo(point.name, kind.version, kind_of(kind), about, _distribution(point), schema)
+    return PluginInfo(
+        point.name,
+        kind.version,
+        kind_of(kind),
+        about,
+        _distribution(point),
+        schema,
+        metrics=tuple(getattr(kind, "metrics", ())),
+        rules=tuple(getattr(kind, "rules", ())),
+    )
 
 
 def kind_of(analysis: Any) -> Kind:
@@ -169,7 +183,20 @@ def _fault(kind: Any, name: str) -> str:
     missing = [m for m in _MEMBERS[kind_of(kind)] if not callable(getattr(kind, m, None))]
     if missing:
         return f"it has no {', '.join(missing)}"
-    return _summary_fault(kind) if kind_of(kind) == "measured" else ""
+    return _declared_fault(kind) or (_summary_fault(kind) if kind_of(kind) == "measured" else "")
+
+
+def _declared_fault(kind: Any) -> str:
+    infos = getattr(kind, "metrics", ())
+    if not (isinstance(infos, tuple) and all(isinstance(info, MetricInfo) for info in infos)):
+        return "metrics is no tuple of MetricInfo"
+    odd = next((info.name for info in infos if not re.fullmatch(r"[a-z][a-z0-9_]*", info.name)), None)
+    if odd is not None:
+        return f"{odd!r} is no name for a metric; use lower-case letters, digits and underscores"
+    rules = getattr(kind, "rules", ())
+    if not (isinstance(rules, tuple) and all(isinstance(r, str) and r.startswith(f"{kind.name}/") for r in rules)):
+        return f"rules is no tuple of texts that begin with '{kind.name}/'"
+    return "two metrics have one name" if len({info.name for info in infos}) < len(infos) else ""
 
 
 def _summary_fault(kind: Any) -> str:

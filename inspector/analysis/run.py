@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from inspector.analysis.attempt import attempt
 from inspector.analysis.plan import Entry, Plan
-from inspector.contract import Array, BatchInfo, Explored, Finding, Lab, Measured, ModelView, Summary, Tap
-from inspector.errors import RunError
+from inspector.contract import Array, BatchInfo, Explored, Finding, Lab, Measured, Metric, ModelView, Summary, Tap
+from inspector.errors import PluginError, RunError
 from inspector.graph.instrument import Request
 from inspector.report import AnalysisResult, Failure
 
@@ -78,7 +78,7 @@ def _result(
             result = cast("Explored[Any]", analysis).explore(view, lab)
         else:
             result = analysis.finalize(view, summaries)
-        return list(analysis.present(result))
+        return _checked(analysis, list(analysis.present(result)))
 
     outcome = attempt(analysis.name, shown) if failure is None else None
     items = (outcome.value if outcome else None) or []
@@ -86,10 +86,33 @@ def _result(
         name=analysis.name,
         version=analysis.version,
         params=entry.params,
-        blocks=tuple(i for i in items if not isinstance(i, Finding)),
+        blocks=tuple(i for i in items if not isinstance(i, Finding | Metric)),
         findings=tuple(i for i in items if isinstance(i, Finding)),
         failure=failure or (outcome.failure if outcome else None),
+        metrics=tuple(i for i in items if isinstance(i, Metric)),
     )
+
+
+def _checked(analysis: Any, items: list[Any]) -> list[Any]:
+    """The items; a policy can rely on it that no metric or rule is there that was not declared."""
+    rules = getattr(analysis, "rules", ())
+    declared = {info.name: info.per_channel for info in getattr(analysis, "metrics", ())}
+    for item in items:
+        if isinstance(item, Metric) and declared.get(item.name) is not bool(item.values.ndim):
+            raise PluginError(
+                f"metric {item.name!r} of {analysis.name!r}",
+                "it is published in another way than it is declared",
+                expected=f"one of {', '.join(declared) or '(none)'}, per channel as declared",
+                remedy="Add a MetricInfo to the analysis's `metrics`.",
+            )
+        if isinstance(item, Finding) and rules and item.rule not in rules:
+            raise PluginError(
+                f"finding {item.rule!r} of {analysis.name!r}",
+                "its rule is not declared",
+                expected=f"one of {', '.join(rules)}",
+                remedy="Add it to the analysis's `rules`.",
+            )
+    return items
 
 
 class ModelLab:

@@ -21,6 +21,7 @@ from inspector.contract.blocks import (
     Table,
 )
 from inspector.contract.measures import Ops, Value
+from inspector.contract.metrics import Metric, MetricInfo
 from inspector.contract.model import Array, Filters, Layer, ModelView, Tap, TapKind, TensorInfo, Zeros
 from inspector.contract.summary import Any_, Max, Min, Same, Sum, Summary
 
@@ -44,6 +45,8 @@ __all__ = [
     "Layer",
     "Max",
     "Measured",
+    "Metric",
+    "MetricInfo",
     "Min",
     "ModelView",
     "Node",

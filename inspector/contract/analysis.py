@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from inspector.contract.blocks import Block, Finding
 from inspector.contract.measures import Ops, Value
+from inspector.contract.metrics import Metric
 from inspector.contract.model import Array, ModelView, Tap
 from inspector.contract.summary import Summary
 
@@ -38,7 +39,9 @@ class Analysis(Protocol[R]):
     """One question that the weights alone answer.
 
     `name` is the entry point's name. `version` changes when the numbers change. `Params` is a pydantic model whose
-    JSON Schema every face shows and checks; the analysis is made with one: `cls(params)`.
+    JSON Schema every face shows and checks; the analysis is made with one: `cls(params)`. An analysis that publishes
+    metrics declares them in one more member, `metrics`, a tuple of `MetricInfo`; one that declares the rules of its
+    findings, in `rules`, a tuple of texts `<analysis>/<rule>`, lets policies that name them be checked.
     """
 
     name: ClassVar[str]
@@ -54,8 +57,8 @@ class Analysis(Protocol[R]):
             Inapplicable: nothing can be said of this model; the report shows the reason.
         """
 
-    def present(self, result: R) -> Sequence[Block | Finding]:
-        """The result as things to show and judgements. Pure."""
+    def present(self, result: R) -> Sequence[Block | Finding | Metric]:
+        """The result as things to show, judgements and numbers for programs. Pure."""
 
 
 @runtime_checkable

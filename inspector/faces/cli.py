@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,16 +14,13 @@ import typer
 from rich.console import Console
 
 from inspector import service
-from inspector.contract import Severity
 from inspector.errors import InspectorError
 from inspector.faces import terminal
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
-from inspector.faces.files import save_report
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
-from inspector.faces.wire import report_to_json
-from inspector.report import Report
+from inspector.faces.outcome import FAILED, FINE, Outcome, read_report
 
 app = typer.Typer(
     name="inspector",
@@ -32,8 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-FINE, FOUND, FAILED = 0, 1, 2
 
 
 class Fidelity(StrEnum):
@@ -65,6 +61,13 @@ Preprocess = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
 Json = Annotated[str, typer.Option("--json", metavar="FILE|-", help="Write the report as JSON; - for standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for pictures and report.json.")]
+Policies = Annotated[
+    list[str], typer.Option("--policy", help="A policy file, or builtin:NAME, that judges the report; repeatable.")
+]
+Formats = Annotated[
+    list[str],
+    typer.Option("--format", metavar="NAME=FILE", help="junit, sarif, metrics or summary to a file; repeatable."),
+]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
 
 
@@ -108,22 +111,25 @@ def inspect(
     strict: Strict = False,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
+    formats: Formats = [],
     rows: Rows = 30,
 ) -> None:
     """Looks closely at a model's filters, and at a few inputs on their way through it."""
+    outcome = Outcome.of(json_file, out, rows, formats)
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.inspect(
             service.load(model), _sources(inputs), analyses, preprocess=preprocess, device=device,
             fidelity=fidelity.value, strict=strict, watch=watch,
         )  # fmt: skip
-    _show(report, json_file, out, rows)
+    outcome.show(report)
 
 
 @app.command()
 def audit(
     model: Model,
     data: Data,
-    analyses: Analyses = ["sparsity"],
+    analyses: Analyses = [],
+    policies: Policies = [],
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.fast,
@@ -131,15 +137,44 @@ def audit(
     strict: Strict = False,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
+    formats: Formats = [],
     rows: Rows = 30,
 ) -> None:
     """Adds up what a model does with a whole data set: dead filters, sparsity, health."""
+    outcome = Outcome.of(json_file, out, rows, formats)
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
-            service.load(model), _sources(data), analyses, preprocess=preprocess, device=device,
+            service.load(model), _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
             fidelity=fidelity.value, batch_size=batch_size, strict=strict, watch=watch,
         )  # fmt: skip
-    _show(report, json_file, out, rows)
+    outcome.show(report)
+
+
+@app.command()
+def check(
+    report: Annotated[Path, typer.Argument(help="A report as JSON.", show_default=False)],
+    policies: Policies,
+    json_file: Json = "",
+    formats: Formats = [],
+    rows: Rows = 30,
+) -> None:
+    """Judges a stored report by policies, without running anything."""
+    outcome = Outcome.of(json_file, None, rows, formats)
+    outcome.show(service.check(read_report(report), policies))
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A report as JSON: the baseline.", show_default=False)],
+    after: Annotated[Path, typer.Argument(help="A report as JSON: what is new.", show_default=False)],
+    policies: Policies = [],
+    json_file: Json = "",
+    formats: Formats = [],
+    rows: Rows = 30,
+) -> None:
+    """Says what changed from one stored report to another: channels that died, revived or drifted."""
+    outcome = Outcome.of(json_file, None, rows, formats)
+    outcome.show(service.compare(read_report(before), read_report(after), policies))
 
 
 @app.command()
@@ -185,6 +220,8 @@ def _plugin_json(info: service.PluginInfo) -> dict[str, Any]:
         "about": info.about,
         "distribution": info.distribution,
         "failure": info.failure,
+        "rules": info.rules,
+        "metrics": [asdict(metric) for metric in info.metrics],
         "params_schema": json.loads(info.params_schema),
     }
 
@@ -229,18 +266,3 @@ def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.
 def _sources(places: Sequence[str]) -> Any:
     """One place as itself, several as a list, none as None."""
     return places[0] if len(places) == 1 else (list(places) or None)
-
-
-def _show(report: Report, json_file: str, out: Path | None, rows: int) -> None:
-    """Shows and writes a report, and ends with the exit code that it deserves."""
-    if json_file and json_file != "-":
-        Path(json_file).write_text(report_to_json(report), encoding="utf-8")
-    saved = [] if out is None else save_report(report, out)
-    if json_file == "-":
-        print(report_to_json(report))
-    else:
-        terminal.print_report(report, Console(), max_rows=rows, saved=saved)
-    if any(r.failure and r.failure.kind != "INAPPLICABLE" for r in report.results):
-        raise typer.Exit(FAILED)
-    if any(f.severity is Severity.ERROR for f in report.findings):
-        raise typer.Exit(FOUND)

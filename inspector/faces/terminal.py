@@ -90,6 +90,12 @@ def print_plugins(infos: Sequence[PluginInfo], console: Console) -> None:
         _indented(console, Text(plain(info.about)))
         for line in _parameters(info.params_schema):
             _indented(console, line, 4)
+        if info.rules:
+            _indented(console, Text(plain(f"findings: {', '.join(info.rules)}"), style="dim"), 4)
+        for metric in info.metrics:
+            about = (f"  {metric.unit}" if metric.unit else "") + ("  per channel" if metric.per_channel else "")
+            name = plain(f"{info.name}.{metric.name}")
+            _indented(console, Text.assemble(name, (plain(about), "dim"), plain(f"  {metric.about}")), 4)
     if not infos:
         console.print("No plugins are installed.")
 

@@ -18,6 +18,7 @@ from inspector.faces.wire_block import (
     finding_from_message,
     finding_to_message,
 )
+from inspector.faces.wire_metric import metric_from_message, metric_to_message
 from inspector.faces.wire_tensor import utf8
 from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
 
@@ -104,6 +105,7 @@ def _result_to_message(result: AnalysisResult, draw: Draw | None) -> report_pb2.
         blocks=[block_to_message(block, draw) for block in result.blocks],
         findings=[finding_to_message(finding) for finding in result.findings],
         failure=failure_to_message(result.failure),
+        metrics=[metric_to_message(metric) for metric in result.metrics],
     )
 
 
@@ -115,6 +117,7 @@ def _result_from_message(message: report_pb2.AnalysisResult) -> AnalysisResult:
         blocks=tuple(block_from_message(block) for block in message.blocks),
         findings=tuple(finding_from_message(finding) for finding in message.findings),
         failure=failure_from_message(message.failure) if message.HasField("failure") else None,
+        metrics=tuple(metric_from_message(metric) for metric in message.metrics),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from inspector._proto.inspector.v1 import block_pb2, run_event_pb2
-from inspector.contract import Block, Finding
+from inspector.contract import Block, Finding, Metric
 from inspector.control import Progress
 from inspector.errors import InputError, LimitError
 from inspector.faces import wire
@@ -20,6 +20,7 @@ from inspector.faces.wire_block import (
     finding_from_message,
     finding_to_message,
 )
+from inspector.faces.wire_metric import metric_from_message, metric_to_message
 from inspector.faces.wire_tensor import utf8
 from inspector.report import AnalysisResult, Report
 
@@ -53,6 +54,8 @@ def report_to_events(report: Report, draw: Draw | None = None) -> Iterator[run_e
             yield from _block_to_events(block_to_message(block, draw))
         for finding in result.findings:
             yield run_event_pb2.RunEvent(finding=finding_to_message(finding))
+        for metric in result.metrics:
+            yield run_event_pb2.RunEvent(metric=metric_to_message(metric))
     yield run_event_pb2.RunEvent(end=run_event_pb2.ReportEnd(ok=report.ok))
 
 
@@ -89,12 +92,19 @@ class _Result:
     header: run_event_pb2.ResultHeader
     blocks: list[Block] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    metrics: list[Metric] = field(default_factory=list)
 
     def frozen(self) -> AnalysisResult:
         failure = wire.failure_from_message(self.header.failure) if self.header.HasField("failure") else None
         header = self.header
         return AnalysisResult(
-            header.name, header.version, header.params, tuple(self.blocks), tuple(self.findings), failure
+            header.name,
+            header.version,
+            header.params,
+            tuple(self.blocks),
+            tuple(self.findings),
+            failure,
+            tuple(self.metrics),
         )
 
 
@@ -127,6 +137,8 @@ class ReportReader:
                 self._add_piece(event.block_chunk)
             case "finding":
                 self._current().findings.append(finding_from_message(event.finding))
+            case "metric":
+                self._current().metrics.append(metric_from_message(event.metric))
             case "end":
                 self._ended = True
             case None:
@@ -148,7 +160,7 @@ class ReportReader:
 
     def _current(self) -> _Result:
         if not self._results:
-            raise InputError("report", "a block or finding came before the analysis it belongs to")
+            raise InputError("report", "a block, finding or metric came before the analysis it belongs to")
         return self._results[-1]
 
     def _add_piece(self, chunk: run_event_pb2.BlockChunk) -> None:

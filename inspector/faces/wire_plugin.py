@@ -6,6 +6,7 @@ from typing import Final
 
 from inspector._proto.inspector.v1 import plugin_pb2
 from inspector.analysis.registry import PluginInfo
+from inspector.faces.wire_metric import metric_info_from_message, metric_info_to_message
 from inspector.faces.wire_names import plugin_name
 from inspector.faces.wire_tensor import utf8
 
@@ -28,6 +29,8 @@ def plugin_to_message(info: PluginInfo) -> plugin_pb2.Plugin:
         params_schema=utf8(info.params_schema),
         state=plugin_pb2.Plugin.STATE_FAILED if info.failure else plugin_pb2.Plugin.STATE_READY,
         failure=utf8(info.failure),
+        metrics=[metric_info_to_message(metric) for metric in info.metrics],
+        rules=map(utf8, info.rules),
     )
 
 
@@ -41,4 +44,6 @@ def plugin_from_message(message: plugin_pb2.Plugin) -> PluginInfo:
         distribution=message.distribution,
         params_schema=message.params_schema,
         failure=message.failure,
+        metrics=tuple(metric_info_from_message(metric) for metric in message.metrics),
+        rules=tuple(message.rules),
     )

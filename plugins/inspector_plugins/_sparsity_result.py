@@ -11,11 +11,14 @@ from inspector import Array, Tap, Zeros
 class LayerSparsity:
     """The result for one tap; every array is (C,), NaN where no finite map was seen.
 
+    `finite` counts the maps without NaN and Inf, `active` those of them that are not zero everywhere.
+
     `silent` is (K, C) for the inputs `ids`. `rare`: fired, but in a smaller share of inputs than asked for.
     """
 
     tap: Tap
     inputs: int
+    finite: Array
     zero_fraction: Array
     active: Array
     peak: Array

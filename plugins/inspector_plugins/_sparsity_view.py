@@ -183,6 +183,8 @@ _REMEDIES: Final = {
     "constant": "It carries no information; fold it into the next layer's bias.",
 }
 
+RULES: Final = tuple(f"sparsity/{rule}" for rule in _REMEDIES)
+
 
 def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, message: str) -> Finding:
     noun = "channel" if x.tap.channels == 1 else "channels"

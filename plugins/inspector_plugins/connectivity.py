@@ -9,7 +9,22 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from inspector import Block, Cell, Column, Finding, Heatmap, ModelView, Note, Scale, ScaleKind, Severity, Table, Tap
+from inspector import (
+    Block,
+    Cell,
+    Column,
+    Finding,
+    Heatmap,
+    Metric,
+    MetricInfo,
+    ModelView,
+    Note,
+    Scale,
+    ScaleKind,
+    Severity,
+    Table,
+    Tap,
+)
 from inspector_plugins._findings import about_channels
 from inspector_plugins._layers import LeftOut, Patterns, left_out_tables, survey
 from inspector_plugins._links import LayerLinks, Norm, links_of, overview
@@ -54,6 +69,19 @@ class Connectivity:
     name: ClassVar[str] = "connectivity"
     version: ClassVar[str] = "1"
     Params: ClassVar[type[BaseModel]] = ConnectivityParams
+    rules: ClassVar[tuple[str, ...]] = (
+        "connectivity/not-finite",
+        "connectivity/unread-input",
+        "connectivity/idle-filter",
+    )
+    metrics: ClassVar[tuple[MetricInfo, ...]] = (
+        MetricInfo("possible_links", "links that the groups allow", "links"),
+        MetricInfo("zero_links", "possible links whose kernel slice is zero", "links"),
+        MetricInfo("density", "used over possible links, 0 to 1"),
+        MetricInfo("unread_inputs", "input maps that no filter reads", "maps"),
+        MetricInfo("idle_filters", "filters that read no input map", "filters"),
+        MetricInfo("not_finite", "filters with NaN or Inf among the weights", "filters"),
+    )
 
     def __init__(self, params: ConnectivityParams) -> None:
         self._params = params
@@ -74,14 +102,15 @@ class Connectivity:
         )
         return ConnectivityResult(found.found, found.left_out)
 
-    def present(self, result: ConnectivityResult) -> tuple[Block | Finding, ...]:
-        """A note on the terms, a table over the layers, one matrix per layer, and what stands out."""
+    def present(self, result: ConnectivityResult) -> tuple[Block | Finding | Metric, ...]:
+        """A note on the terms, a table over the layers, one matrix per layer, what stands out, and metrics."""
         return (
             Note(self._note(), "How to read this"),
             self._table(result.layers),
             *left_out_tables(result.left_out),
             *(self._heatmap(links) for links in result.layers),
             *(finding for links in result.layers for finding in self._findings(links)),
+            *(metric for links in result.layers for metric in _metrics(links)),
         )
 
     def _note(self) -> str:
@@ -168,6 +197,18 @@ class Connectivity:
                 "pads).",
             ),
         )
+
+
+def _metrics(links: LayerLinks) -> tuple[Metric, ...]:
+    numbers = {
+        "possible_links": links.possible,
+        "zero_links": links.possible - links.used,
+        "density": links.density,
+        "unread_inputs": len(links.unread),
+        "idle_filters": len(links.idle),
+        "not_finite": len(links.broken),
+    }
+    return tuple(Metric(name, np.asarray(value), links.layer.name) for name, value in numbers.items())
 
 
 def _row(links: LayerLinks) -> tuple[Cell, ...]:

@@ -9,7 +9,21 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from inspector import Block, Cell, Column, Finding, Layer, ModelView, Note, ParameterError, Severity, Table, Tap
+from inspector import (
+    Block,
+    Cell,
+    Column,
+    Finding,
+    Layer,
+    Metric,
+    MetricInfo,
+    ModelView,
+    Note,
+    ParameterError,
+    Severity,
+    Table,
+    Tap,
+)
 from inspector import Filters as Weights
 from inspector_plugins._filter_facts import FilterFacts, facts_of
 from inspector_plugins._filter_pictures import PATCHES, PIXELS, SIDE, Drawing, Form, Wish, block_of, drawing_of, form_of
@@ -78,6 +92,15 @@ class Filters:
     name: ClassVar[str] = "filters"
     version: ClassVar[str] = "1"
     Params: ClassVar[type[BaseModel]] = FiltersParams
+    rules: ClassVar[tuple[str, ...]] = ("filters/not-finite", "filters/zero", "filters/copy")
+    metrics: ClassVar[tuple[MetricInfo, ...]] = (
+        MetricInfo("filters", "output maps, M", "filters"),
+        MetricInfo("zero", "filters whose weights are all exactly 0", "filters"),
+        MetricInfo("copies", "filters equal to an earlier one", "filters"),
+        MetricInfo("not_finite", "filters with NaN or Inf among weights or bias", "filters"),
+        MetricInfo("channel_l1", "sum of abs(weight) of the filter; not finite where a weight is", per_channel=True),
+        MetricInfo("channel_l2", "root of the sum of weight² of the filter; as above", per_channel=True),
+    )
 
     def __init__(self, params: FiltersParams) -> None:
         self._params = params
@@ -101,8 +124,8 @@ class Filters:
         _check_filters(p.filters, found.found)
         return FiltersResult(found.found, found.left_out, *_order(p.order, model.facts.get("producer", "")))
 
-    def present(self, result: FiltersResult) -> tuple[Block | Finding, ...]:
-        """A note on how to read the pictures, a table over the layers, the pictures, and what stands out."""
+    def present(self, result: FiltersResult) -> tuple[Block | Finding | Metric, ...]:
+        """A note on how to read the pictures, a table over the layers, the pictures, what stands out, metrics."""
         own = self._params.per_filter_scale
         return (
             Note(self._note(result), "How to read this"),
@@ -110,6 +133,7 @@ class Filters:
             *left_out_tables(result.left_out),
             *(block_of(item.drawing, bgr=result.bgr, own_scales=own) for item in result.layers if item.drawing.outputs),
             *(finding for item in result.layers for finding in _findings(item)),
+            *(metric for item in result.layers for metric in _metrics(item)),
         )
 
     def _note(self, result: FiltersResult) -> str:
@@ -211,6 +235,19 @@ def _row(item: LayerFilters) -> tuple[Cell, ...]:
         len(facts.repeated),
         ", ".join(item.drawing.folded),
     )
+
+
+def _metrics(item: LayerFilters) -> tuple[Metric, ...]:
+    layer, facts = item.drawing.layer, item.facts
+    numbers = {
+        "filters": layer.out_channels,
+        "zero": len(facts.zero),
+        "copies": len(facts.repeated),
+        "not_finite": len(facts.broken),
+        "channel_l1": facts.l1,
+        "channel_l2": facts.l2,
+    }
+    return tuple(Metric(name, np.asarray(values), layer.name) for name, values in numbers.items())
 
 
 def _findings(item: LayerFilters) -> tuple[Finding, ...]:

@@ -30,6 +30,8 @@ from inspector import (
     First,
     Inapplicable,
     Max,
+    Metric,
+    MetricInfo,
     Min,
     ModelView,
     Ops,
@@ -41,8 +43,9 @@ from inspector import (
     Zeros,
 )
 from inspector_plugins._bounds import never_fires
+from inspector_plugins._sparsity_metrics import METRICS, metrics
 from inspector_plugins._sparsity_result import LayerSparsity
-from inspector_plugins._sparsity_view import show
+from inspector_plugins._sparsity_view import RULES, show
 
 _NOT_BELOW_ZERO: Final = ("Relu", "Clip(0", "HardSigmoid")
 
@@ -79,6 +82,8 @@ class Sparsity:
     name: ClassVar[str] = "sparsity"
     version: ClassVar[str] = "1"
     summary: ClassVar[type[Summary]] = Activity
+    metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
+    rules: ClassVar[tuple[str, ...]] = RULES
 
     class Params(BaseModel):
         """Where to look, and what counts as zero and as rare."""
@@ -134,9 +139,9 @@ class Sparsity:
         """What the counts mean, per tap, in layer order."""
         return tuple(self._layer(model, tap, s) for tap, s in summaries.items())
 
-    def present(self, result: tuple[LayerSparsity, ...]) -> Sequence[Block | Finding]:
-        """Tables, an overview picture and findings."""
-        return show(result, self.params)
+    def present(self, result: tuple[LayerSparsity, ...]) -> Sequence[Block | Finding | Metric]:
+        """Tables, an overview picture, findings and metrics."""
+        return [*show(result, self.params), *metrics(result)]
 
     def _layer(self, model: ModelView, tap: Tap, s: Activity) -> LayerSparsity:
         exact, seen = tap.zeros is Zeros.EXACT, s.finite > 0
@@ -147,6 +152,7 @@ class Sparsity:
         return LayerSparsity(
             tap=tap,
             inputs=int(s.inputs),
+            finite=s.finite,
             zero_fraction=_ratio(s.zeros, s.elements),
             active=s.active,
             peak=np.where(seen, s.peak, np.nan),

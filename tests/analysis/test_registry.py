@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from toys import Again, Params, Peaks, Says, failing, installed
 
-from inspector import Max, Summary
+from inspector import Max, MetricInfo, Summary
 from inspector.analysis import registry
 from inspector.analysis.registry import AnalysisRequest, make, plugins
 from inspector.errors import NotFoundError, ParameterError, PluginError
@@ -98,6 +98,10 @@ def broken(**members: object) -> type:
         (broken(summary=Vague), "does not say how it merges"),
         (broken(summary=Undecorated), "summary is no dataclass"),
         (broken(present=None), "no present"),
+        (broken(rules=("other/rule",)), "rules is no tuple of texts"),
+        (broken(metrics=["peak"]), "no tuple of MetricInfo"),
+        (broken(metrics=(MetricInfo("Peak!", ""),)), "no name for a metric"),
+        (broken(metrics=(MetricInfo("peak", ""), MetricInfo("peak", ""))), "two metrics have one name"),
         (broken(select=None), "no select"),
         (type("Other", (Says,), {"name": "broken", "finalize": None}), "no finalize"),
     ],

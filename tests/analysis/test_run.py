@@ -10,7 +10,7 @@ import onnx
 import pytest
 from toys import Again, Peaks, Says, failing, installed
 
-from inspector import Note, service
+from inspector import Finding, Metric, MetricInfo, Note, Severity, service
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Progress, Stop
 from inspector.errors import InputError, LimitError, PluginError, StoppedError
@@ -52,6 +52,55 @@ def test_any_number_of_analyses_costs_one_session_and_one_pass(monkeypatch: pyte
     with installed(Peaks):
         service.audit(DIGITS.model, INPUTS, ["sparsity", "peaks", "sparsity:near=0.1"], batch_size=2)
     assert (counted.sessions, counted.runs) == (1, 3)
+
+
+class Loud(Says):
+    """Publishes what it declares, and says so in another way when asked to."""
+
+    name, metrics = "loud", (MetricInfo("volume", "how loud"),)
+
+    def present(self, result: str) -> Any:
+        return [
+            Note(result),
+            Metric(*{"hello": ("volume", 3), "each": ("volume", [1, 2])}.get(self.params.word, ("x", 1))),
+        ]
+
+
+def test_a_metric_is_published_as_it_is_declared_or_the_analysis_fails() -> None:
+    with installed(Loud):
+        fine, each, other = service.inspect(DIGITS.model, None, ["loud", "loud:word=each", "loud:word=other"]).results
+    assert [(m.name, m.values.dtype, m.values.item()) for m in fine.metrics] == [("volume", np.int64, 3)]
+    assert len(fine.blocks) == 1
+    for result, name in ((each, "volume"), (other, "x")):
+        assert result.metrics == ()
+        assert result.failure is not None
+        assert f"metric '{name}' of 'loud'" in result.failure.message
+
+
+class Judging(Says):
+    """Declares one rule and finds what it is told to."""
+
+    name, rules = "judging", ("judging/hello",)
+
+    def present(self, result: str) -> Any:
+        return [Finding(f"judging/{self.params.word}", Severity.INFO, "So it is")]
+
+
+def test_a_finding_has_a_rule_that_is_declared_where_rules_are() -> None:
+    with installed(Judging):
+        fine, other = service.inspect(DIGITS.model, None, ["judging", "judging:word=other"]).results
+    assert [f.rule for f in fine.findings] == ["judging/hello"]
+    assert other.findings == ()
+    assert other.failure is not None
+    assert "its rule is not declared" in other.failure.message
+
+
+def test_metrics_are_single_numbers_or_vectors_of_numbers() -> None:
+    assert Metric("a", np.float32(0.5)).values.dtype == np.float64  # type: ignore[arg-type]
+    assert Metric("a", np.array([True, False])).values.tolist() == [1, 0]
+    for wrong in (np.zeros((1, 1)), np.array(["x"]), np.array([1j])):
+        with pytest.raises(PluginError, match="cannot be published"):
+            Metric("a", wrong)
 
 
 def test_weights_alone_cost_no_session(monkeypatch: pytest.MonkeyPatch) -> None:

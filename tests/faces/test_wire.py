@@ -16,7 +16,7 @@ from hypothesis import given
 from wire_strategies import REPORTS, laws, plain
 
 from inspector import contract, report
-from inspector._proto.inspector.v1 import block_pb2, report_pb2
+from inspector._proto.inspector.v1 import block_pb2, metric_pb2, report_pb2
 from inspector.contract import (
     Cell,
     Column,
@@ -150,6 +150,17 @@ def test_a_block_that_breaks_the_format_is_refused(block, problem):
 
 
 @pytest.mark.parametrize(
+    "values",
+    [ONE, {"dtype": "float64", "shape": [1, 1], "data": "AAAAAAAAAAA="}, {"dtype": "float64", "shape": [2**40]}],
+)
+def test_a_metric_that_is_neither_one_number_nor_one_per_channel_is_refused(values):
+    metric = {"name": "dead", "values": values}
+    text = json.dumps({"provenance": {"model": "m"}, "results": [{"metrics": [metric]}]})
+    with pytest.raises(InputError, match="'dead'"):
+        wire.report_from_json(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
@@ -180,6 +191,8 @@ def test_a_report_of_a_later_version_can_be_read():
         *((kind, getattr(block_pb2, kind.__name__), set()) for kind in (Column, Edge, Finding, Node, Scale, Series)),
         (contract.Picture, block_pb2.Picture, {"png"}),
         *((getattr(report, n), getattr(report_pb2, n), set()) for n in ("Provenance", "AnalysisResult", "Failure")),
+        (contract.Metric, metric_pb2.Metric, set()),
+        (contract.MetricInfo, metric_pb2.MetricInfo, set()),
         (report.Report, report_pb2.Report, {"ok"}),
         (report.Skipped, report_pb2.SkippedInput, set()),
     ],

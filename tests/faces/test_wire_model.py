@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire_strategies import COUNTS, TEXT, laws, tuples
+from wire_strategies import COUNTS, METRIC_INFOS, TEXT, laws, tuples
 
 from inspector._proto.inspector.v1 import model_pb2, plugin_pb2
 from inspector.analysis.registry import PluginInfo
@@ -60,7 +60,7 @@ KINDS = st.sampled_from(["", "static", "measured", "explored"])
 
 
 @laws
-@given(st.builds(PluginInfo, TEXT, TEXT, KINDS, TEXT, TEXT, TEXT, TEXT))
+@given(st.builds(PluginInfo, TEXT, TEXT, KINDS, TEXT, TEXT, TEXT, TEXT, tuples(METRIC_INFOS), tuples(TEXT)))
 def test_a_plugins_description_survives_its_message(info):
     message = plugin_pb2.Plugin.FromString(wire_plugin.plugin_to_message(info).SerializeToString())
     assert wire_plugin.plugin_from_message(message) == info

@@ -16,6 +16,8 @@ from inspector.contract import (
     Graph,
     Heatmap,
     Images,
+    Metric,
+    MetricInfo,
     Node,
     Note,
     Picture,
@@ -81,8 +83,20 @@ BLOCKS = st.one_of(
 FINDINGS = st.builds(
     Finding, TEXT, st.sampled_from(Severity), TEXT, TEXT, tuples(COUNTS), st.dictionaries(TEXT, CELLS, max_size=3), TEXT
 )
+METRIC_VALUES = st.one_of(
+    COUNTS.map(np.int64), FLOATS.map(np.float64), st.lists(FLOATS, max_size=4).map(lambda v: np.array(v, np.float64))
+)
+METRICS = st.builds(Metric, TEXT, METRIC_VALUES, TEXT, TEXT)
+METRIC_INFOS = st.builds(MetricInfo, TEXT, TEXT, TEXT, st.booleans())
 RESULTS = st.builds(
-    AnalysisResult, TEXT, TEXT, TEXT, tuples(BLOCKS), tuples(FINDINGS), st.builds(Failure, TEXT, TEXT, TEXT) | st.none()
+    AnalysisResult,
+    TEXT,
+    TEXT,
+    TEXT,
+    tuples(BLOCKS),
+    tuples(FINDINGS),
+    st.builds(Failure, TEXT, TEXT, TEXT) | st.none(),
+    tuples(METRICS),
 )
 PROVENANCES = st.builds(
     Provenance,

@@ -1,4 +1,5 @@
 from inspector._proto.inspector.v1 import block_pb2 as _block_pb2
+from inspector._proto.inspector.v1 import metric_pb2 as _metric_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -68,20 +69,22 @@ class Provenance(_message.Message):
     def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class AnalysisResult(_message.Message):
-    __slots__ = ("name", "version", "params", "blocks", "findings", "failure")
+    __slots__ = ("name", "version", "params", "blocks", "findings", "failure", "metrics")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PARAMS_FIELD_NUMBER: _ClassVar[int]
     BLOCKS_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     params: str
     blocks: _containers.RepeatedCompositeFieldContainer[_block_pb2.Block]
     findings: _containers.RepeatedCompositeFieldContainer[_block_pb2.Finding]
     failure: Failure
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., params: _Optional[str] = ..., blocks: _Optional[_Iterable[_Union[_block_pb2.Block, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[_block_pb2.Finding, _Mapping]]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    metrics: _containers.RepeatedCompositeFieldContainer[_metric_pb2.Metric]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., params: _Optional[str] = ..., blocks: _Optional[_Iterable[_Union[_block_pb2.Block, _Mapping]]] = ..., findings: _Optional[_Iterable[_Union[_block_pb2.Finding, _Mapping]]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., metrics: _Optional[_Iterable[_Union[_metric_pb2.Metric, _Mapping]]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("kind", "message", "remedy")

@@ -1,4 +1,5 @@
 from inspector._proto.inspector.v1 import block_pb2 as _block_pb2
+from inspector._proto.inspector.v1 import metric_pb2 as _metric_pb2
 from inspector._proto.inspector.v1 import report_pb2 as _report_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -9,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RunEvent(_message.Message):
-    __slots__ = ("progress", "header", "result", "block", "block_chunk", "finding", "end")
+    __slots__ = ("progress", "header", "result", "block", "block_chunk", "finding", "end", "metric")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +18,7 @@ class RunEvent(_message.Message):
     BLOCK_CHUNK_FIELD_NUMBER: _ClassVar[int]
     FINDING_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
     progress: Progress
     header: ReportHeader
     result: ResultHeader
@@ -24,7 +26,8 @@ class RunEvent(_message.Message):
     block_chunk: BlockChunk
     finding: _block_pb2.Finding
     end: ReportEnd
-    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., header: _Optional[_Union[ReportHeader, _Mapping]] = ..., result: _Optional[_Union[ResultHeader, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., block_chunk: _Optional[_Union[BlockChunk, _Mapping]] = ..., finding: _Optional[_Union[_block_pb2.Finding, _Mapping]] = ..., end: _Optional[_Union[ReportEnd, _Mapping]] = ...) -> None: ...
+    metric: _metric_pb2.Metric
+    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., header: _Optional[_Union[ReportHeader, _Mapping]] = ..., result: _Optional[_Union[ResultHeader, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., block_chunk: _Optional[_Union[BlockChunk, _Mapping]] = ..., finding: _Optional[_Union[_block_pb2.Finding, _Mapping]] = ..., end: _Optional[_Union[ReportEnd, _Mapping]] = ..., metric: _Optional[_Union[_metric_pb2.Metric, _Mapping]] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "total")

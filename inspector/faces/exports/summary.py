@@ -1,0 +1,61 @@
+"""A report on one screen, in GitHub Markdown: for the summary of a job, or a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from inspector.contract import Finding, Severity
+from inspector.faces.exports.plain_text import in_markdown
+from inspector.policy import judge
+from inspector.report import Report
+
+MOST: Final = 100
+"""Rules, and findings, that are listed: a job's summary is limited to 1 MiB."""
+_LONGEST: Final = 300
+_ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+def to_summary(report: Report) -> str:
+    """Verdict, provenance, rules and findings, worst first; at most `MOST` of each."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    origin = report.provenance
+    yield f"## {'Passed' if report.ok else 'Failed'}: {_text(origin.model)}"
+    yield ""
+    fed = f"{origin.inputs} inputs from {origin.data}" if origin.data else ""
+    run = ", ".join(filter(None, [origin.device, origin.fidelity]))
+    skipped = f"{report.skipped_count} skipped" if report.skipped_count else ""
+    yield " · ".join(_text(part) for part in (f"sha256 {origin.sha256[:12]}", fed, skipped, run) if part)
+    for result in report.results:
+        if result.failure:
+            yield ""
+            yield f"**{_text(result.name)}**: {_text(result.failure.message)}"
+    verdicts = judge.verdicts_of(report)
+    rows = [(v.rule, v.about, v.limit, f"{v.broken} of {v.judged}", v.verdict) for v in verdicts]
+    yield from _table(("rule", "about", "limit", "broken", "verdict"), rows)
+    found = sorted(report.findings, key=lambda f: _ORDER.index(f.severity))
+    yield from _table(("severity", "rule", "layer", "finding"), [_row(f) for f in found])
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    return (finding.severity.value, finding.rule, finding.layer, finding.message)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if not rows:
+        return
+    yield ""
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows[:MOST]:
+        yield f"| {' | '.join(map(_text, row))} |"
+    if len(rows) > MOST:
+        yield ""
+        yield f"{len(rows) - MOST} more are in the report."
+
+
+def _text(text: str) -> str:
+    return in_markdown(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

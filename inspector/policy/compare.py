@@ -1,0 +1,109 @@
+"""Two reports compared: what died, what came back, what drifted, and whether the comparison is fair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from inspector.contract import Metric, MetricInfo
+from inspector.errors import InputError
+from inspector.policy.changes import LEAST, LEVEL, Change, changes_of
+from inspector.policy.compare_view import NAME, Unfair, blocks, findings
+from inspector.policy.matching import Matches, matched, single_numbers
+from inspector.report import AnalysisResult, Provenance, Report
+
+RULES: Final = tuple(
+    f"{NAME}/{rule}"
+    for rule in ("unfair", "died", "revived", "drifted", "added-layer", "removed-layer", "renamed-layer")
+)
+METRICS: Final = (
+    MetricInfo("died", "channels that are dead and were not", "channels"),
+    MetricInfo("revived", "channels that were dead and are not", "channels"),
+    MetricInfo("drifted", "channels active in another share of inputs, beyond chance", "channels"),
+    MetricInfo("added_layers", "layers without a counterpart before", "layers"),
+    MetricInfo("removed_layers", "layers without a counterpart after", "layers"),
+    MetricInfo("renamed_layers", "layers matched by position and channels", "layers"),
+    MetricInfo("unfair", "facts of the two runs that differ and should not"),
+)
+
+
+def metrics_of(declared: Mapping[str, Sequence[MetricInfo]]) -> tuple[MetricInfo, ...]:
+    """What a comparison declares, given what the analyses do: its own metrics, and a difference of each of theirs."""
+    deltas = [
+        MetricInfo(_delta(analysis, info.name), f"after minus before: {info.about}", info.unit)
+        for analysis, infos in declared.items()
+        for info in infos
+        if not info.per_channel
+    ]
+    return (*METRICS, *deltas)
+
+
+def infos_of(result: AnalysisResult) -> tuple[MetricInfo, ...]:
+    """What a stored result declares by holding it."""
+    names = dict.fromkeys((m.name, bool(m.values.ndim)) for m in result.metrics)
+    return tuple(MetricInfo(name, "", per_channel=each) for name, each in names)
+
+
+def _delta(analysis: str, metric: str) -> str:
+    return f"delta_{analysis}_{metric}"
+
+
+def compare(before: Report, after: Report) -> Report:
+    """What changed from one report to the other, as a report about the second with one result, `compare`.
+
+    Raises:
+        InputError: a report has no metrics, as when it was stored by a version that had none.
+    """
+    for word, report in (("first", before), ("second", after)):
+        if not any(result.metrics for result in report.results):
+            remedy = "Make it anew, with analyses that publish metrics."
+            raise InputError(f"{word} report", "it has no metrics to compare", remedy=remedy)
+    matches = matched(before, after)
+    changes = changes_of(matches)
+    unfair = _unfair(before.provenance, after.provenance)
+    old = before.provenance
+    params = {"model": old.model, "sha256": old.sha256, "started": old.started, "level": LEVEL, "least": LEAST}
+    result = AnalysisResult(
+        NAME,
+        "1",
+        json.dumps(params),
+        tuple(blocks(before, after, matches, changes, unfair)),
+        tuple(findings(matches, changes, unfair)),
+        metrics=tuple(_metrics(matches, changes, unfair)),
+    )
+    note = f"compared with model {old.model} (sha256 {old.sha256[:12]}) of {old.started or 'an unknown time'}"
+    origin = replace(after.provenance, notes=(*after.provenance.notes, note))
+    return Report(origin, (result,), after.skipped, after.skipped_count)
+
+
+_FACTS: Final = {
+    "data_sha256": "other inputs",
+    "inputs": "another number of inputs",
+    "preprocess": "other preprocessing",
+    "fidelity": "another fidelity",
+    "device": "another device",
+}
+
+
+def _unfair(a: Provenance, b: Provenance) -> Unfair:
+    """Facts of the runs that differ and should not."""
+    found = [
+        (why, str(getattr(a, f)), str(getattr(b, f))) for f, why in _FACTS.items() if getattr(a, f) != getattr(b, f)
+    ]
+    was, ran = (", ".join(sorted(p.providers)) for p in (a, b))
+    return (*found, *([("other execution providers", was, ran)] if was != ran else []))
+
+
+def _metrics(matches: Matches, changes: Sequence[Change], unfair: Unfair) -> Iterator[Metric]:
+    for x in changes:
+        for name, flag in (("died", x.died), ("revived", x.revived), ("drifted", x.drifted)):
+            yield Metric(name, np.asarray(np.count_nonzero(flag)), x.layer, x.tap)
+    for layer, tap, analysis, name, old, new in single_numbers(matches):
+        yield Metric(_delta(analysis, name), new - old, layer, tap)
+    counts = {"added_layers": matches.added, "removed_layers": matches.removed, "renamed_layers": matches.renamed}
+    for name, found in {**counts, "unfair": unfair}.items():
+        yield Metric(name, np.asarray(len(found)))

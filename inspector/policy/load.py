@@ -1,0 +1,135 @@
+"""Policy files (TOML), read and checked; the ones that come with the package by name."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import fields, replace
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from inspector.errors import LimitError, NotFoundError, ParameterError
+from inspector.policy.rules import NUMBERS, TEXTS, Policy, Rule
+
+MAX_BYTES: Final = 1 << 20
+"""Size of a policy file."""
+MAX_RULES: Final = 1000
+"""Rules of one policy."""
+BUILTIN: Final = "builtin:"
+
+_RULE: Final = TypeAdapter(Rule)
+_KEYS: Final = tuple(field.name for field in fields(Rule))
+
+
+def load_policy(source: str | PathLike[str]) -> Policy:
+    """The policy of a file, or `builtin:<name>`.
+
+    Raises:
+        NotFoundError: there is no such file, built-in policy, or part of the provenance.
+        ParameterError: it is no TOML, has an unknown key, or a rule that says nothing that can be judged.
+        LimitError: it is too large.
+    """
+    name = str(source)
+    if name.startswith(BUILTIN):
+        return _parsed(name, _builtin(name.removeprefix(BUILTIN)))
+    path = Path(source)
+    if not path.is_file():
+        raise NotFoundError(
+            f"policy {name!r}",
+            "there is no such file",
+            remedy=f"Or one of: {', '.join(map(BUILTIN.__add__, builtins()))}.",
+        )
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise LimitError(f"policy {name!r}", "it is too large", expected=f"at most {MAX_BYTES} bytes")
+    return _parsed(path.stem, data)
+
+
+def builtins() -> tuple[str, ...]:
+    """Names of the policies that come with the package."""
+    return tuple(sorted(f.name.removesuffix(".toml") for f in _folder().iterdir() if f.name.endswith(".toml")))
+
+
+def _folder() -> Any:
+    return files("inspector.policy") / "builtin"
+
+
+def _builtin(name: str) -> bytes:
+    if name not in builtins():
+        raise NotFoundError.among("built-in policy", name, builtins())
+    data: bytes = (_folder() / f"{name}.toml").read_bytes()
+    return data
+
+
+def _parsed(name: str, data: bytes) -> Policy:
+    try:
+        tree = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"policy {name!r}", "it cannot be read", expected="TOML", found=str(error)) from error
+    _check_keys(f"key of policy {name!r}", tree, ("about", "rule"))
+    about, items = tree.get("about", ""), tree.get("rule", [])
+    if not (isinstance(about, str) and isinstance(items, list) and all(isinstance(i, dict) for i in items) and items):
+        raise ParameterError(f"policy {name!r}", "it has no rules", expected="an optional text `about`, and [[rule]]s")
+    if len(items) > MAX_RULES:
+        raise LimitError(f"policy {name!r}", "too many rules", expected=f"at most {MAX_RULES}", found=str(len(items)))
+    rules = tuple(_rule(f"rule {item.get('id', at)!r} of policy {name!r}", item) for at, item in enumerate(items, 1))
+    check_ids(rules)
+    return Policy(name, hashlib.sha256(data).hexdigest(), rules, about)
+
+
+def check_ids(rules: tuple[Rule, ...]) -> None:
+    """ParameterError where two rules have one id, as their findings could not be told apart."""
+    ids = [rule.id for rule in rules]
+    if double := next((i for i in ids if ids.count(i) > 1), None):
+        raise ParameterError(f"rule {double!r}", "two rules have this id", remedy="Give every rule an id of its own.")
+
+
+def _check_keys(kind: str, tree: dict[str, Any], known: tuple[str, ...]) -> None:
+    unknown = next((key for key in tree if key not in known), None)
+    if unknown is not None:
+        raise NotFoundError.among(kind, unknown, known)
+
+
+def _rule(subject: str, item: dict[str, Any]) -> Rule:
+    _check_keys(f"key of {subject}", item, _KEYS)
+    try:
+        rule = _RULE.validate_python(item)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = str(first["loc"][0]) if first["loc"] else ""
+        raise ParameterError(
+            f"{where or 'rule'} in {subject}",
+            "it is not valid",
+            expected=first["msg"],
+            found=repr(first["input"])[:200],
+        ) from error
+    return _sensible(subject, rule)
+
+
+def _sensible(subject: str, rule: Rule) -> Rule:
+    """The rule, a limit filled in where there is a default; ParameterError where it makes no sense."""
+    if sum(value is not None for value in (rule.metric, rule.finding, rule.report)) != 1:
+        raise ParameterError(
+            subject, "it has to be about one thing", expected="exactly one of: metric, finding, report"
+        )
+    if rule.report is not None and rule.report not in (*NUMBERS, *TEXTS):
+        raise NotFoundError.among(f"report in {subject}:", rule.report, (*NUMBERS, *TEXTS))
+    if rule.report is not None and rule.layers != ("*",):
+        raise ParameterError(subject, "provenance has no layers", remedy="Leave `layers` out.")
+    textual = rule.report in TEXTS
+    numeric = rule.min is not None or rule.max is not None or isinstance(rule.equals, int | float)
+    if numeric if textual else (isinstance(rule.equals, str) or rule.one_of):
+        kind = "a text (equals, one_of)" if textual else "a number (min, max, equals)"
+        raise ParameterError(subject, "its limit is of the wrong kind", expected=f"{kind} for {rule.subject!r}")
+    if not rule.limit:
+        if rule.kind != "finding":
+            raise ParameterError(subject, "it has no limit", expected="min, max, equals or one_of")
+        rule = replace(rule, max=0)
+    if rule.min is not None and rule.max is not None and rule.min > rule.max:
+        raise ParameterError(subject, "no number keeps both limits", found=f"min {rule.min}, max {rule.max}")
+    return rule

@@ -1,0 +1,73 @@
+"""Which layer of one report is which layer of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from inspector.contract import Array
+from inspector.report import Report
+
+_ABSENT: Final = np.array(np.nan)
+Key = tuple[str, str, str]
+"""Analysis, metric, tap."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """All numbers that a report has about one layer; `channels` are those of its longest metric, 0 without one."""
+
+    name: str
+    values: Mapping[Key, Array]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the layer, as far as the report says."""
+        return max((v.size for v in self.values.values() if v.ndim), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Pairs of layers that are the same (`renamed` lists those of them with two names), and the rest of either side."""
+
+    pairs: tuple[tuple[Numbers, Numbers], ...]
+    renamed: tuple[tuple[str, str], ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def layers_of(report: Report) -> dict[str, Numbers]:
+    """The layers that a report has numbers about, in its order; the whole model is the layer without a name."""
+    found: dict[str, dict[Key, Array]] = {}
+    for result in report.results:
+        for m in result.metrics:
+            found.setdefault(m.layer, {})[result.name, m.name, m.tap] = m.values
+    return {name: Numbers(name, values) for name, values in found.items()}
+
+
+def matched(before: Report, after: Report) -> Matches:
+    """Layers by name; then those left over that stand at the same position and have as many channels."""
+    old, new = layers_of(before), layers_of(after)
+    pairs = [(old[name], new[name]) for name in old if name in new]
+    renamed: list[tuple[str, str]] = []
+    for a, b in zip(old.values(), new.values(), strict=False):
+        if a.name not in new and b.name not in old and a.channels == b.channels:
+            pairs.append((a, b))
+            renamed.append((a.name, b.name))
+    gone, came = {a for a, _ in renamed}, {b for _, b in renamed}
+    removed = tuple(name for name in old if name not in new and name not in gone)
+    added = tuple(name for name in new if name not in old and name not in came)
+    order = {name: at for at, name in enumerate(new)}
+    return Matches(tuple(sorted(pairs, key=lambda p: order[p[1].name])), tuple(renamed), removed, added)
+
+
+def single_numbers(matches: Matches) -> Iterator[tuple[str, str, str, str, Array, Array]]:
+    """Layer, tap, analysis and metric of every single number, before and after; NaN where one side lacks it."""
+    for a, b in matches.pairs:
+        for key in dict.fromkeys((*b.values, *a.values)):
+            old, new = a.values.get(key, _ABSENT), b.values.get(key, _ABSENT)
+            if not old.ndim and not new.ndim:
+                yield b.name, key[2], key[0], key[1], old, new

@@ -1,0 +1,137 @@
+"""What a policy is: rules about the numbers, the findings and the provenance of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, ClassVar, Final, Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, StrictFloat
+
+from inspector.contract import Array, Severity
+from inspector.render.numbers import number
+
+Text = Annotated[str, Field(max_length=2000)]
+Name = Annotated[str, Field(min_length=1, max_length=500)]
+Limit = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Subject = Literal["metric", "finding", "report"]
+
+NUMBERS: Final = ("inputs", "skipped", "skipped_share", "batch")
+"""Numbers that a rule on `report` can name."""
+TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "device", "provider")
+"""Texts that a rule on `report` can name."""
+
+
+def covers(pattern: str, layer: str, where: str) -> bool:
+    """Whether a pattern means this layer, or this place in it (`layer:tap`); a name means itself."""
+    return pattern in {layer, where} or fnmatchcase(layer, pattern) or fnmatchcase(where, pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, field by field as in the file.
+
+    Attributes:
+        id: lower-case letters, digits and hyphens; findings are called `policy/<id>`.
+        metric: `analysis.metric`; every layer and every channel of it has to keep the limits.
+        finding: pattern of findings' rules, such as `sparsity/dead`; their number has to keep the limits,
+            at most 0 where there are none.
+        report: what of the report's provenance, one of `NUMBERS` and `TEXTS`.
+        layers: patterns of layers (`conv*`) or taps (`conv1:act`) that a metric or finding is about.
+        min: least number that is right.
+        max: largest number that is right.
+        equals: the one number or text that is right.
+        one_of: the texts that are right.
+        severity: of the finding where the rule does not hold; an error makes the report not ok.
+        missing: what it means that there is nothing to judge: `fail` or `pass`.
+        message: what is wrong then, in words of the policy.
+        remedy: what can be done about it.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
+    metric: Name | None = None
+    finding: Name | None = None
+    report: Name | None = None
+    layers: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] = ("*",)
+    min: Limit | None = None
+    max: Limit | None = None
+    equals: Limit | Text | None = None
+    one_of: Annotated[tuple[Text, ...], Field(max_length=1000)] = ()
+    severity: Severity = Severity.ERROR
+    missing: Literal["fail", "pass"] = "fail"
+    message: Text = ""
+    remedy: Text = ""
+
+    @property
+    def kind(self) -> Subject:
+        """What the rule is about."""
+        return "metric" if self.metric else "finding" if self.finding else "report"
+
+    @property
+    def subject(self) -> str:
+        """The metric, the pattern of findings, or the part of the provenance."""
+        return self.metric or self.finding or self.report or ""
+
+    @property
+    def analysis(self) -> str:
+        """The analysis that has to run for it; empty where any may."""
+        separator = {"metric": ".", "finding": "/", "report": ""}[self.kind]
+        name = self.subject.partition(separator)[0] if separator else ""
+        return "" if set(name) & set("*?[") else name
+
+    @property
+    def limit(self) -> str:
+        """The limits in words."""
+        sides = ((self.min, "at least"), (self.max, "at most"), (self.equals, "exactly"))
+        parts = [f"{word} {v if isinstance(v, str) else number(v)}" for v, word in sides if v is not None]
+        return " and ".join([*parts, *([f"one of: {', '.join(self.one_of)}"] if self.one_of else [])])
+
+    def covers(self, layer: str, where: str) -> bool:
+        """Whether the rule is about this layer, or this place in it (`layer:tap`)."""
+        return any(covers(pattern, layer, where) for pattern in self.layers)
+
+    def broken_by(self, values: Array) -> Array:
+        """Which of the numbers (n,) do not keep the limits, (n,) bool; NaN never does."""
+        fine = ~np.isnan(values.astype(np.float64))
+        if self.min is not None:
+            fine &= values >= self.min
+        if self.max is not None:
+            fine &= values <= self.max
+        if self.equals is not None:
+            fine &= values == self.equals
+        return ~fine
+
+    def allows(self, text: str) -> bool:
+        """Whether a text is right."""
+        return (self.equals is None or text == self.equals) and (not self.one_of or text in self.one_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules that belong together.
+
+    Attributes:
+        name: of the file, without its ending, or `builtin:<name>`.
+        sha256: of the file's bytes.
+        rules: in the order of the file.
+        about: what it is for.
+    """
+
+    name: str
+    sha256: str
+    rules: tuple[Rule, ...]
+    about: str = ""
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        """The analyses that its rules need, each once."""
+        return tuple(dict.fromkeys(rule.analysis for rule in self.rules if rule.analysis))
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What a report says about it."""
+        return {"name": self.name, "sha256": self.sha256}

@@ -1,0 +1,171 @@
+"""Policies and comparisons at the command line: exit codes, files for pipelines, mistakes said before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from inspector import service
+from inspector.faces.cli import main
+from inspector.faces.wire import report_from_json
+from inspector.samples import SAMPLES, Sample
+
+DIGITS, HOT, PATCHES = SAMPLES
+Capture = pytest.CaptureFixture[str]
+JUDGES = ("release", "dormant", "sparsity")
+
+
+def audit(model: Path, *options: str) -> int:
+    return main(["audit", str(model), "-d", str(DIGITS.pictures), "-p", "unit", *options])
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sample], Path]:
+    """Reports of whole audits, made once."""
+    folder = tmp_path_factory.mktemp("reports")
+
+    def file(sample: Sample) -> Path:
+        path = folder / f"{sample.name}.json"
+        if not path.exists():
+            options = ("-a", "sparsity", "-a", "filters", "-a", "connectivity", "--json", str(path))
+            assert audit(sample.model, *options) == 0
+        return path
+
+    return file
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize(("sample", "code"), [(DIGITS, 0), (HOT, 1)], ids=["digits", "digits_hot"])
+def test_a_policy_passes_the_sane_model_and_stops_the_other(
+    judge: str, sample: Sample, code: int, capsys: Capture, stored: Callable[[Sample], Path]
+) -> None:
+    assert main(["check", str(stored(sample)), "--policy", f"builtin:{judge}"]) == code
+    assert ("ERROR" in capsys.readouterr().out) is bool(code)
+
+
+def test_an_audit_with_policies_runs_what_they_need_and_ends_with_their_verdict(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    policies = [word for name in ("release", "weights") for word in ("--policy", f"builtin:{name}")]
+    for sample, code in ((DIGITS, 0), (HOT, 1)):
+        file = tmp_path / "report.json"
+        assert audit(sample.model, *policies, "--json", str(file)) == code
+        report = report_from_json(file.read_text())
+        assert [r.name for r in report.results] == ["sparsity", "filters", "connectivity", "policy"]
+        assert report.ok is (code == 0)
+    assert "policy/dead-filters" in capsys.readouterr().out
+
+
+def test_copied_filters_are_found_by_the_policy_on_weights(capsys: Capture, tmp_path: Path) -> None:
+    model = onnx.load(DIGITS.model)
+    for tensor in model.graph.initializer:
+        if tensor.name in {"conv2.weight", "conv2.bias"}:
+            values = numpy_helper.to_array(tensor).copy()
+            values[5] = values[2]
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "copied.onnx")
+    assert audit(tmp_path / "copied.onnx", "--policy", "builtin:weights") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "conv2: Filters equal to an earlier one (filters.copies is 1, not at most 0)" in printed
+
+
+def test_a_comparison_shows_what_died_and_a_policy_can_stop_it(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    sane, hot, file = str(stored(DIGITS)), str(stored(HOT)), tmp_path / "compared.json"
+    assert main(["compare", sane, hot, "--json", str(file)]) == 0
+    assert main(["compare", sane, hot, "--policy", "builtin:unchanged"]) == 1
+    assert main(["compare", sane, sane, "--policy", "builtin:unchanged"]) == 0
+    capsys.readouterr()
+    died = {f.layer: f.channels for f in report_from_json(file.read_text()).findings if f.rule == "compare/died"}
+    dead = {f.layer: f.channels for f in report_from_json(Path(hot).read_text()).findings if f.rule == "sparsity/dead"}
+    assert died == dead  # none was dead before
+    assert len(died) == 3
+
+
+def test_policies_hold_on_differences_of_metrics(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    policy = tmp_path / "delta.toml"
+    policy.write_text(
+        '[[rule]]\nid = "d"\nmetric = "compare.delta_sparsity_zero_fraction"\nlayers = ["conv3"]\nmax = 0.2\n'
+    )
+    arguments = ["compare", str(stored(DIGITS)), str(stored(HOT)), "--policy", str(policy)]
+    assert main(arguments) == 1
+    assert "is 0.2333, not at most 0.2" in " ".join(capsys.readouterr().out.split())  # 0.9509 - 0.7176
+    policy.write_text(policy.read_text().replace("0.2", "0.3"))
+    assert main(arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ('metric = "sparsity.deadshare"\nmax = 0', "Did you mean 'sparsity.dead_share'"),
+        ('metric = "sparsty.dead"\nmax = 0', "Did you mean 'sparsity.dead'"),
+        ('metric = "sparsity.dead"\nmax = 0\nlayers = ["conf1"]', "Did you mean 'conv1'"),
+        ('metric = "sparsity.dead"\nmax = 0\nlayers = ["x*"]', "conv1, conv2, conv3"),
+        ('metric = "filters.zero"\nmax = 0', "Run the analysis 'filters' as well"),
+        ('metric = "compare.died"\nmax = 0', "the analysis that it is about is not there"),
+        ('finding = "sparsty/dead"', "Did you mean 'sparsity'"),
+        ('finding = "sparsity/ded"', "Did you mean 'sparsity/dead'"),
+        ('finding = "*/not-finit"', "not-finite"),
+        ('metric = "sparsity.dead"\nmacs = 0', "Did you mean 'max'"),
+    ],
+)
+def test_a_mistake_in_a_policy_is_said_before_anything_runs(
+    rule: str, says: str, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr(service, "report", never)
+    policy = tmp_path / "wrong.toml"
+    policy.write_text(f'[[rule]]\nid = "r"\n{rule}\n')
+    assert audit(DIGITS.model, "-a", "sparsity", "--policy", str(policy)) == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "none.json", "--policy", "builtin:release"], "no such file"),
+        (["check", "REPORT", "--policy", "builtin:relase"], "Did you mean 'release'"),
+        (["check", "REPORT", "--policy", "builtin:unchanged"], "the analysis that it is about is not there"),
+        (["check", "REPORT", "--policy", "builtin:release", "--format", "junit"], "it says no file"),
+        (["check", "REPORT", "--policy", "builtin:release", "--format", "junti=x"], "Did you mean 'junit'"),
+        (["compare", "REPORT", "none.json"], "no such file"),
+        (["check", str(DIGITS.model), "--policy", "builtin:release"], "cannot be read"),
+    ],
+)
+def test_what_cannot_be_judged_ends_with_2(
+    arguments: list[str], says: str, capsys: Capture, stored: Callable[[Sample], Path]
+) -> None:
+    file = str(stored(DIGITS))
+    capsys.readouterr()
+    assert main([file if a == "REPORT" else a for a in arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_check_without_a_policy_says_how(capsys: Capture, stored: Callable[[Sample], Path]) -> None:
+    assert main(["check", str(stored(DIGITS))]) == 2
+    assert "--policy" in capsys.readouterr().err
+
+
+def test_every_format_is_written_and_the_verdict_stays(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    formats = {name: tmp_path / name for name in ("junit", "sarif", "metrics", "summary")}
+    options = [word for name, file in formats.items() for word in ("--format", f"{name}={file}")]
+    assert main(["check", str(stored(HOT)), "--policy", "builtin:release", *options]) == 1
+    capsys.readouterr()
+    assert all(file.stat().st_size for file in formats.values())
+    numbers = json.loads(formats["metrics"].read_text())
+    assert numbers["sparsity"]["dead_share"] == {"conv1:act": 0.75, "conv2:act": 0.6875, "conv3:act": 0.40625}
+    assert np.isclose(numbers["sparsity"]["zero_fraction"]["conv1:act"], 0.9363, atol=5e-5)
+    assert numbers["policy"] == {"rules": {"model": 4}, "broken": {"model": 1}}

@@ -1,0 +1,218 @@
+"""Files for other programs: right in form whatever a model's names hold, right in content."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wire_strategies import REPORTS, laws
+
+from inspector import Finding, InspectorError, Metric, Severity
+from inspector.faces.exports import FORMATS, parse_formats
+from inspector.faces.exports.plain_text import in_markdown, in_sarif, in_xml
+from inspector.faces.exports.summary import MOST
+from inspector.policy.judge import judged
+from inspector.policy.rules import Policy, Rule
+from inspector.report import AnalysisResult, Failure, Provenance, Report
+
+HOSTILE = "a<b>&\"'|`*_[x](http://y)\n\x00\x1b[31m]]>{0}{{\ud800\N{SNOWMAN}"
+ANY_TEXT = st.text(st.characters(), max_size=40)
+
+
+def finding(severity: Severity, rule: str = "sparsity/dead", layer: str = "conv1", message: str = "Dead") -> Finding:
+    return Finding(rule, severity, message, layer, (0, 3), {"inputs": 5, "nan": float("nan")}, "Prune")
+
+
+def made() -> Report:
+    findings = (finding(Severity.WARNING), finding(Severity.ERROR, "sparsity/not-finite", "conv2", "NaN"))
+    metrics = (
+        Metric("dead", np.array(2), "conv1", "act"),
+        Metric("mean", np.array(np.nan), "conv1", "act"),
+        Metric("active", np.array([1, 2]), "conv1", "act"),
+    )
+    results = (
+        AnalysisResult("sparsity", "1", "{}", findings=findings, metrics=metrics),
+        AnalysisResult("sparsity", "1", "{}", metrics=metrics[:1]),
+        AnalysisResult("filters", "1", "{}", failure=Failure("PLUGIN_FAILED", "It broke")),
+        AnalysisResult("odd", "1", "{}", failure=Failure("INAPPLICABLE", "Nothing here")),
+    )
+    rules = (Rule("few", metric="sparsity.dead", max=1), Rule("fed", report="inputs", min=1))
+    report = Report(Provenance("m", "ab", "pictures", "cd", 7, started="2026-01-02T03:04:05+00:00", seconds=2), results)
+    return judged(report, [Policy("p", "00", rules)])
+
+
+def hostile(text: str) -> Report:
+    """A report that holds the text wherever a model, a plugin or a policy may have put it."""
+    result = AnalysisResult(
+        text, text, "{}", (), (Finding(text, Severity.ERROR, text, text, (), {text: text}, text),),
+        Failure(text, text, text), (Metric(text, np.array(1), text, text),),
+    )  # fmt: skip
+    return judged(Report(Provenance(text, text, text, text), (result,)), [Policy(text, "", (Rule("r", finding="*"),))])
+
+
+# ---------------------------------------------------------------------------------------------------------- JUnit
+
+
+def test_junit_has_a_case_for_every_analysis_rule_and_subject() -> None:
+    suites = ET.fromstring(FORMATS["junit"](made()))
+    (suite,) = suites
+    cases = {(c.get("classname"), c.get("name")): [inner.tag for inner in c] for c in suite.iter("testcase")}
+    assert cases == {
+        ("analysis", "sparsity"): [],
+        ("analysis", "filters"): ["error"],
+        ("analysis", "odd"): ["skipped"],
+        ("analysis", "policy"): [],
+        ("policy.p", "few"): ["failure"],
+        ("policy.p", "fed"): [],
+        ("finding.sparsity/dead", "conv1"): ["system-out"],
+        ("finding.sparsity/not-finite", "conv2"): ["failure"],
+    }
+    counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped", "time", "timestamp")}
+    assert counts == {
+        "tests": "9", "failures": "2", "errors": "1", "skipped": "1", "time": "2.000",
+        "timestamp": "2026-01-02T03:04:05",
+    }  # fmt: skip
+    assert suites.get("tests") == "9"
+    assert {p.get("name"): p.get("value") for p in suite.iter("property")}["sha256"] == "ab"
+
+
+@laws
+@given(ANY_TEXT)
+def test_junit_is_xml_whatever_the_names_hold_and_says_them_as_they_are(text: str) -> None:
+    suite = ET.fromstring(FORMATS["junit"](hostile(text)).encode())[0]
+    assert {c.get("classname") for c in suite.iter("testcase")} >= {"analysis", f"policy.{in_xml(text)}"}
+    assert suite.find(".//testcase/error").get("message") == in_xml(text)  # type: ignore[union-attr]
+
+
+def test_what_xml_cannot_hold_is_replaced_and_the_rest_stays() -> None:
+    assert in_xml("a\x00b\x1b\ud800\ufffe") == "a\ufffdb\ufffd\ufffd\ufffd"
+    assert in_xml("<&>\t\n\N{SNOWMAN}\U0001f600") == "<&>\t\n\N{SNOWMAN}\U0001f600"
+
+
+# ---------------------------------------------------------------------------------------------------------- SARIF
+
+
+def check_sarif(text: str) -> dict[str, Any]:
+    """What SARIF 2.1.0 requires of the parts that are used, by section; gives the run."""
+    log = json.loads(text)
+    assert log["version"] == "2.1.0"  # 3.13.2
+    (run,) = log["runs"]  # 3.13.4
+    driver = run["tool"]["driver"]  # 3.14.6, 3.18.2
+    assert driver["name"]  # 3.19.8
+    ids = [rule["id"] for rule in driver["rules"]]  # 3.49.3
+    assert len(ids) == len(set(ids))  # 3.19.23: unique
+    for invocation in run["invocations"]:
+        assert isinstance(invocation["executionSuccessful"], bool)  # 3.20.14
+        assert all(n["message"]["text"] is not None for n in invocation["toolExecutionNotifications"])  # 3.58.5
+    for result in run["results"]:
+        assert isinstance(result["message"]["text"], str)  # 3.27.11, 3.11.8
+        assert result["level"] in {"none", "note", "warning", "error"}  # 3.27.10
+        assert ids[result["ruleIndex"]] == result["ruleId"]  # 3.27.6
+        for location in result["locations"]:
+            physical = location["physicalLocation"]["artifactLocation"]  # 3.29.2
+            assert physical["uri"] == run["artifacts"][physical["index"]]["location"]["uri"]  # 3.4.5
+            assert re.fullmatch(r"[A-Za-z0-9._~%-]+", physical["uri"])  # 3.4.3, RFC 3986
+            for logical in location.get("logicalLocations", []):
+                assert logical["name"]  # 3.33.4
+    assert {role for a in run["artifacts"] for role in a["roles"]} == {"analysisTarget"}  # 3.24.6
+    return dict(run)
+
+
+def test_sarif_has_findings_rules_the_model_and_what_failed() -> None:
+    run = check_sarif(FORMATS["sarif"](made()))
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == [
+        "policy/few", "policy/fed", "sparsity/dead", "sparsity/not-finite",
+    ]  # fmt: skip
+    assert [(r["ruleId"], r["level"]) for r in run["results"]] == [
+        ("sparsity/dead", "warning"), ("sparsity/not-finite", "error"), ("policy/few", "error"),
+        ("policy/few", "error"),
+    ]  # fmt: skip
+    first = run["results"][0]
+    assert first["message"]["text"] == "Dead. Prune"
+    assert first["locations"][0]["logicalLocations"] == [{"name": "conv1", "fullyQualifiedName": "conv1"}]
+    assert first["properties"] == {"channels": [0, 3], "evidence": {"inputs": 5, "nan": "nan"}}
+    assert run["artifacts"][0]["hashes"] == {"sha-256": "ab"}
+    assert run["invocations"][0]["executionSuccessful"] is False
+    assert run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"] == "filters: It broke"
+
+
+@laws
+@given(ANY_TEXT)
+def test_sarif_keeps_its_form_whatever_the_names_hold(text: str) -> None:
+    check_sarif(FORMATS["sarif"](hostile(text)))
+
+
+def test_sarif_messages_hold_no_links_and_no_placeholders() -> None:
+    assert in_sarif("[a](http://b) {0} \\") == "\\[a\\](http://b) {{0}} \\\\"
+
+
+# ---------------------------------------------------------------------------------------- metrics, summary, all
+
+
+def test_metrics_are_nested_numbers_without_what_json_lacks() -> None:
+    assert json.loads(FORMATS["metrics"](made())) == {
+        "run": {"inputs": 7, "skipped": 0},
+        "sparsity": {"dead": {"conv1:act": 2}},
+        "sparsity#2": {"dead": {"conv1:act": 2}},
+        "filters": {},
+        "odd": {},
+        "policy": {"rules": {"model": 2}, "broken": {"model": 1}},
+    }
+
+
+def cells(line: str) -> list[str]:
+    return [unescape(cell.strip()) for cell in line.strip("|").split("|")]
+
+
+def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() -> None:
+    lines = FORMATS["summary"](made()).splitlines()
+    assert lines[0] == "## Failed: m"
+    rows = [cells(line) for line in lines if line.startswith("| ")]
+    assert rows[1] == ["few", "sparsity.dead", "at most 1", "2 of 2", "broken"]
+    assert [row[0] for row in rows if row[0] in {"error", "warning"}] == ["error"] * 3 + ["warning"]
+    assert any("It broke" in line for line in lines)
+
+
+def test_the_summary_is_of_limited_length() -> None:
+    many = tuple(finding(Severity.INFO, layer=f"l{n}", message="x" * 5000) for n in range(5000))
+    text = FORMATS["summary"](Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=many),)))
+    assert f"{5000 - MOST} more are in the report." in text
+    assert len(text.encode()) < 1 << 20
+
+
+@laws
+@given(ANY_TEXT)
+def test_a_name_in_markdown_is_one_line_without_markup_and_reads_as_it_is(text: str) -> None:
+    line = in_markdown(text)
+    assert line.isprintable() or line == ""
+    left = re.sub(r"&#\d+;", "", line)
+    assert set(left).isdisjoint("<>|`*_[]()#!\\~@$:{}+=\"'&")
+    shown = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+    assert unescape(line).strip() == shown.strip()
+
+
+def test_a_hostile_name_stays_in_its_cell() -> None:
+    for line in FORMATS["summary"](hostile(HOSTILE)).splitlines():
+        assert line.count("|") in {0, 5, 6}
+        assert "<" not in line
+        assert "`" not in line
+
+
+@laws
+@given(REPORTS)
+def test_every_report_can_be_written_in_every_format(report: Report) -> None:
+    for write in FORMATS.values():
+        write(report).encode()
+
+
+@pytest.mark.parametrize("text", ["junit", "=x", "junit=", "xml=a"])
+def test_a_format_is_a_known_name_and_a_file(text: str) -> None:
+    with pytest.raises(InspectorError):
+        parse_formats([text])

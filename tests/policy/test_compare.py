@@ -1,0 +1,116 @@
+"""Two reports: which channels died, came back or drifted, and which layers are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import ORIGIN, report, tap
+
+from inspector import Metric, Table
+from inspector.errors import InputError
+from inspector.policy.changes import LEVEL
+from inspector.policy.compare import compare
+from inspector.policy.matching import matched
+from inspector.policy.proportions import p_value
+from inspector.report import Report
+
+
+def metrics(answer: Report, where: str = "") -> dict[str, float]:
+    return {m.name: m.values.item() for m in answer.results[0].metrics if m.where == where}
+
+
+def channels(answer: Report, rule: str) -> dict[str, tuple[int, ...]]:
+    return {f.layer: f.channels for f in answer.findings if f.rule == f"compare/{rule}"}
+
+
+def test_channels_that_died_came_back_and_drifted_are_told_apart() -> None:
+    before = report(*tap("conv1", [100, 0, 0, 90, 50]), *tap("conv2", [10]))
+    after = report(*tap("conv1", [0, 80, 0, 30, 52]), *tap("conv2", [11]))
+    answer = compare(before, after)
+    assert channels(answer, "died") == {"conv1": (0,)}
+    assert channels(answer, "revived") == {"conv1": (1,)}
+    assert channels(answer, "drifted") == {"conv1": (3,)}
+    assert {k: metrics(answer, "conv1:act")[k] for k in ("died", "revived", "drifted", "delta_sparsity_dead")} == {
+        "died": 1, "revived": 1, "drifted": 3, "delta_sparsity_dead": 0,
+    }  # fmt: skip
+    assert metrics(answer, "conv2:act")["drifted"] == 0
+    (table,) = [b for b in answer.results[0].blocks if isinstance(b, Table) and b.title == "Channels that changed"]
+    assert [row[1:5] for row in table.rows] == [
+        (0, "died, drifted", 1.0, 0.0),
+        (1, "revived, drifted", 0.0, 0.8),
+        (3, "drifted", 0.9, 0.3),
+    ]
+    assert table.rows[2][5] == pytest.approx(6 * p_value(90, 100, 30, 100), rel=1e-12)  # six channels were compared
+
+
+@pytest.mark.parametrize(("inputs", "drifts"), [(10, False), (1000, True)])
+def test_the_same_change_is_drift_only_with_enough_inputs(inputs: int, drifts: bool) -> None:
+    a, b = (report(*tap("c", [share * inputs // 10], inputs)) for share in (5, 6))
+    assert bool(channels(compare(a, b), "drifted")) is drifts
+
+
+def test_many_channels_share_the_chance_of_a_false_alarm() -> None:
+    one = p_value(50, 100, 70, 100)
+    assert one < LEVEL < 10 * one
+    assert channels(compare(report(*tap("c", [50])), report(*tap("c", [70]))), "drifted") == {"c": (0,)}
+    rest = [50] * 9
+    assert channels(compare(report(*tap("c", [50, *rest])), report(*tap("c", [70, *rest]))), "drifted") == {}
+
+
+def test_equal_reports_differ_in_nothing() -> None:
+    made = report(*tap("conv1", [100, 0, 3]))
+    answer = compare(made, made)
+    assert answer.findings == ()
+    assert all(m.values == 0 for m in answer.results[0].metrics)
+
+
+def test_where_zeros_mean_nothing_nobody_dies() -> None:
+    answer = compare(report(*tap("c", [100])), report(*tap("c", [0], dead=False)))
+    assert channels(answer, "died") == {}
+    assert channels(answer, "drifted") == {"c": (0,)}
+
+
+def test_layers_are_matched_by_name_then_by_position_and_channels() -> None:
+    a = report(*(m for name, n in (("a", 2), ("b", 3), ("c", 4), ("e", 1)) for m in tap(name, [1] * n)))
+    b = report(*(m for name, n in (("a", 2), ("B", 3), ("d", 5), ("e", 2)) for m in tap(name, [1] * n)))
+    found = matched(a, b)
+    assert [(x.name, y.name) for x, y in found.pairs] == [("a", "a"), ("b", "B"), ("e", "e")]
+    assert (found.renamed, found.removed, found.added) == ((("b", "B"),), ("c",), ("d",))
+    answer = compare(a, b)
+    counts = metrics(answer)
+    assert (counts["renamed_layers"], counts["removed_layers"], counts["added_layers"]) == (1, 1, 1)
+    assert {f.rule for f in answer.findings} >= {
+        "compare/renamed-layer",
+        "compare/removed-layer",
+        "compare/added-layer",
+    }
+    assert "died" not in metrics(answer, "e:act")  # another number of channels: there is no channel to compare
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"data_sha256": "ee"}, {"inputs": 7}, {"preprocess": "raw"}, {"fidelity": "exact"}, {"device": "cuda:0"},
+        {"providers": {"CUDAExecutionProvider": 9}},
+    ],
+)  # fmt: skip
+def test_what_makes_a_comparison_unfair_is_said_first(other: dict[str, object]) -> None:
+    made = report(*tap("conv1", [100, 50]))
+    changed = report(*tap("conv1", [0, 50]), origin=replace(ORIGIN, **other))  # type: ignore[arg-type]
+    answer = compare(made, changed)
+    assert [f.rule for f in answer.findings][:2] == ["compare/unfair", "compare/died"]
+    assert metrics(answer)["unfair"] == 1
+
+
+def test_counts_that_no_run_gives_are_no_drift() -> None:
+    odd = report(*tap("c", [200, -1, 2**62], 100))
+    assert channels(compare(odd, report(*tap("c", [1, 1, 1]))), "drifted") == {}
+    ragged = report(*tap("c", [1, 2]), Metric("channel_peak", np.zeros(5), "c", "act"))
+    assert channels(compare(ragged, report(*tap("c", [100, 100]))), "drifted") == {}
+
+
+def test_a_report_without_metrics_is_refused() -> None:
+    with pytest.raises(InputError, match="second report"):
+        compare(report(*tap("c", [1])), report())

@@ -1,0 +1,85 @@
+"""Policy files: what is in them, and one clear error for every mistake."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from inspector import InspectorError, Severity
+from inspector.policy.load import MAX_BYTES, builtins, load_policy
+
+RULE = '[[rule]]\nid = "a"\nmetric = "sparsity.dead"\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.toml"
+
+
+def test_a_policy_is_what_its_file_says(file: Path) -> None:
+    file.write_text('about = "For us."\n' + RULE + 'layers = ["conv*"]\nmax = 3\nmin = 1.5\nseverity = "warning"\n')
+    policy = load_policy(file)
+    assert (policy.name, policy.about) == ("mine", "For us.")
+    assert policy.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    (rule,) = policy.rules
+    assert (rule.id, rule.kind, rule.analysis, rule.layers) == ("a", "metric", "sparsity", ("conv*",))
+    assert (rule.limit, rule.severity, rule.missing) == ("at least 1.5 and at most 3", Severity.WARNING, "fail")
+
+
+def test_a_finding_is_forbidden_unless_the_rule_allows_some(file: Path) -> None:
+    file.write_text('[[rule]]\nid = "a"\nfinding = "*/not-finite"\n[[rule]]\nid = "b"\nfinding = "x/y"\nmax = 2\n')
+    first, second = load_policy(file).rules
+    assert (first.max, first.analysis, second.max, second.analysis) == (0, "", 2, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "it has no rules"),
+        ("rule = 3", "it has no rules"),
+        ("rule = [3]", "it has no rules"),
+        ("[[rule]", "it cannot be read"),
+        ("x = " + "[" * 100_000, "it cannot be read"),
+        (RULE + "max = 3\n__pydantic_config__ = 1", "there is none of that name"),
+        ("abuot = 3", "Did you mean 'about'"),
+        (RULE + "maximum = 3", "Did you mean 'max'"),
+        (RULE, "it has no limit"),
+        (RULE + "max = nan", "max in rule 'a'"),
+        (RULE + 'max = "3"', "max in rule 'a'"),
+        (RULE + "max = true", "max in rule 'a'"),
+        (RULE + "min = 3\nmax = 2", "no number keeps both limits"),
+        (RULE + 'max = 3\nseverity = "bad"', "severity in rule 'a'"),
+        (RULE + "max = 3\nlayers = []", "layers in rule 'a'"),
+        (RULE + 'one_of = ["a"]', "wrong kind"),
+        (RULE + 'max = 3\nreport = "inputs"', "about one thing"),
+        ('[[rule]]\nid = "a"\nmax = 3', "about one thing"),
+        ('[[rule]]\nid = "A b"\nreport = "inputs"\nmin = 3', "id in rule"),
+        ('[[rule]]\nid = "a"\nreport = "imputs"\nmin = 3', "Did you mean 'inputs'"),
+        ('[[rule]]\nid = "a"\nreport = "fidelity"\nmin = 3', "wrong kind"),
+        ('[[rule]]\nid = "a"\nreport = "inputs"\nmin = 3\nlayers = ["x"]', "no layers"),
+        (RULE + "max = 3\n" + RULE + "max = 4", "two rules have this id"),
+        ("".join(f'[[rule]]\nid = "r{n}"\nreport = "inputs"\nmin = 1\n' for n in range(1001)), "too many rules"),
+        ("#" * (MAX_BYTES + 1), "too large"),
+    ],
+)
+def test_a_mistake_is_named(text: str, says: str, file: Path) -> None:
+    file.write_text(text)
+    with pytest.raises(InspectorError, match=says):
+        load_policy(file)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InspectorError, match=r"no such file.*builtin:release"):
+        load_policy(tmp_path / "none.toml")
+    with pytest.raises(InspectorError, match="Did you mean 'release'"):
+        load_policy("builtin:relase")
+
+
+def test_every_built_in_policy_says_what_it_is_for_and_what_to_do() -> None:
+    assert builtins() == ("dormant", "release", "sparsity", "unchanged", "weights")
+    for name in builtins():
+        policy = load_policy(f"builtin:{name}")
+        assert policy.about.endswith(".")
+        assert all(rule.message for rule in policy.rules)
