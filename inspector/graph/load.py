@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.errors import LimitError, ModelError, NotFoundError
+from inspector.graph.bodies import prepare
 from inspector.graph.contents import broken_texts, count_nodes, tensors
 from inspector.graph.view import OnnxView
 
@@ -154,6 +155,7 @@ def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
             found=", ".join(sorted({f.name for f in model.functions.values()})[:5]),
             remedy="Inline them when exporting.",
         )
+    prepare(model)
     return model
 
 
