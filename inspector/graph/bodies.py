@@ -151,6 +151,8 @@ def _is_settled(node: ir.Node, constants: Constants) -> bool:
         return constants.is_constant(node.inputs[0])
     turns, condition = (*node.inputs, None, None)[:2]
     (body,) = bodies(node)
+    if len(body.inputs) < 2 or not body.outputs:
+        return False  # a runtime refuses it
     goes_on = body.outputs[0]
     while (producer := goes_on.producer()) is not None and producer.op_type == "Identity":
         above = producer.inputs[0]

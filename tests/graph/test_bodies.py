@@ -96,6 +96,14 @@ def test_what_reads_a_branch_or_a_loop_depends_on_how_it_was_decided() -> None:
     assert load(ZOO["in_a_loop"].data).decided_by_data({"a"}) == ()
 
 
+def test_a_loop_whose_body_gives_nothing_is_for_a_runtime_to_refuse() -> None:
+    proto = onnx.load_from_string(LOOPED)
+    (node,) = (n for n in proto.graph.node if n.op_type == "Loop")
+    body = next(a.g for a in node.attribute if a.name == "body")
+    del body.output[:]
+    assert load(proto.SerializeToString()).decided_by_data({"a"}) == ("Loop 'turn'",)
+
+
 def test_a_convolution_in_a_loop_is_left_out_with_the_name_of_the_loop() -> None:
     reason = "is inside the body of Loop 'turn', which may run it any number of times for one input"
     assert load(LOOPED).left_out == (f"Conv 'inner' {reason}",)
