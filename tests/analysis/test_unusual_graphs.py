@@ -13,7 +13,10 @@ from models_graphs import CONV, FUNCTIONS, UNUSUAL
 from reference import Sparsity, values
 
 from inspector import Table, service
+from inspector.contract.measures import TAPPED, Ops
 from inspector.errors import InputError, ModelError, RunError
+from inspector.graph.instrument import Request, instrument
+from inspector.runtime.session import open_session
 
 ALL = pytest.mark.parametrize("name", UNUSUAL)
 
@@ -60,6 +63,17 @@ def test_its_counts_are_those_of_numpy(name: str, batch: int) -> None:
         found = [row for row in rows if row[0] == tap.name]
         assert [row[2] for row in found] == pytest.approx(wanted.zero_fraction.tolist(), abs=1e-12)
         assert [row[3] for row in found] == wanted.active.tolist()
+
+
+@pytest.mark.parametrize("name", ["the long name of the domain", "both names of the domain"])
+def test_counts_of_maps_of_unknown_size_are_written_in_the_opset_of_the_model(name: str) -> None:
+    """There the reductions differ from opset to opset; the runtime refuses those of another."""
+    case = UNUSUAL[name]
+    op = Ops()
+    requests = [Request("a", op.keep(TAPPED)), Request("a", op.count(op.greater(TAPPED, 0.25)))]
+    with open_session(instrument(service.load(case.data), requests).model, device="cpu") as session:
+        maps, above = session.run(case.feeds(2))
+    np.testing.assert_array_equal(above, (maps > 0.25).sum((2, 3)))
 
 
 def functions(*, overloads: bool = True) -> bytes:
