@@ -226,8 +226,13 @@ def structures() -> list[Case]:
              (Expected("conv", "a", "r", "Relu"), Expected("e", "e", "s", "Relu", shape=(4, 4, 3, 3)),
               Expected("f", "f", "t", "Relu", shape=(4, 4, 1, 1)),
               Expected("block/1:act", "h", "y", "Relu", shape=(4, 4, 1, 1)))),
-        one("in_a_branch", _branch("u = Constant <value = float[1,3,1,1] {1.0,2.0,3.0}> () t = Conv(x, u)",
-                                   "y = Relu(a) z"), left_out=1),
+        Case("in_a_branch", model(_branch("u = Constant <value = float[1,3,1,1] {1.0,2.0,3.0}> () t = Conv(x, u)",
+                                          "y = Relu(a) z"), weights={"w": W}),
+             (_ONE, Expected("t", "t", linear="is an output of a body of If 'z'", shape=(1, 3, 1, 1)))),
+        one("in_a_loop", f"[c] a = Conv {SAME} (x, w) y = Relu(a) [l] z = Loop (turns, go, x) <body = again "
+                         "(int64 i, bool on, float[N,3,P,Q] s) => (bool on2, float[N,3,P,Q] t) "
+                         "{ on2 = Identity(on) [inner] t = Conv(s, u) }>",
+            left_out=1, weights={"u": numbers(3, 3, 1, 1), "turns": np.array(2), "go": np.array(True)}),
         one("integer_beside", f"[c] a = Conv {SAME} (x, w) y = Relu(a) q = Cast <to=2> (x) i = ConvInteger(q, u)",
             left_out=1, weights={"u": np.ones((2, 3, 1, 1), np.uint8)}),
         one("relu_in_a_branch", _branch("t = Relu(a)", "y"),
@@ -299,6 +304,6 @@ ZOO: Mapping[str, Case] = {
 RUNS: Mapping[str, Case] = {
     name: case
     for name, case in ZOO.items()
-    if case.dtype != "float64" and name != "foreign_operator"  # no runtime has those
+    if case.dtype != "float64" and name not in {"foreign_operator", "in_a_branch"}
 }
-"""The nets that onnxruntime can run on a CPU."""
+"""The nets that onnxruntime can run on a CPU, and whose values are one for each input (see `models_branches`)."""

@@ -36,27 +36,33 @@ class Observer:
     ) -> None:
         """`share`: let several inputs share a run, even where the model fixed its batch size."""
         self._view, self._requests, self._stop = view, tuple(requests), stop
+        decided = view.decided_by_data({request.tensor for request in requests})
+        self._alone = bool(decided)
+        share = share and not self._alone
         self._device, self._fidelity, self._share = device, fidelity, share
         self._fixed = fixed_batch(view.inputs)
         self._free: bool | None = None if share and self._fixed is not None else False
         self.device = ""
         self.providers: Mapping[str, int] = {}
-        self.notes: list[str] = list(_left_out(view))
+        self.notes: list[str] = [*_left_out(view), *_alone(decided)]
 
     def batch(self, asked: int) -> int:
         """How many inputs really shared a run, where `asked` for so many; 0 where nothing ran."""
         if not self.device:
             return 0
-        return asked if self._fixed is None or self._free else self._fixed
+        return (1 if self._alone else asked) if self._fixed is None or self._free else self._fixed
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Rows, BatchInfo]]:
-        """Rows of every batch that holds inputs, in order; without requests nothing is run."""
+        """Rows of every batch that holds inputs, in order; without requests nothing is run.
+
+        Rows of a branch that was not taken are missing.
+        """
         if not self._requests:
             yield from (({}, batch.info) for batch in batches)
             return
         shapes: Shapes | None = None
         with contextlib.ExitStack() as open_now:
-            for batch in batches:
+            for batch in _singly(batches) if self._alone else batches:
                 if self._free is None:
                     self._free = self._can_share(batch.feeds)
                 if shapes != (found := _shapes(batch.feeds)):
@@ -66,7 +72,8 @@ class Observer:
                     session = open_now.enter_context(self._open(model.model))
                     self._remember(session)
                 rows = self._run(session, batch.feeds)
-                yield dict(zip(model.slots, rows, strict=True)), batch.info
+                found_rows = zip(model.slots, rows, strict=True)
+                yield {slot: row for slot, row in found_rows if len(row) or slot not in model.branched}, batch.info
 
     def _instrument(self, shapes: Shapes) -> Instrumented:
         model = instrument(self._view, self._requests, shapes=shapes, free=bool(self._free))
@@ -137,6 +144,19 @@ class Observer:
 def _left_out(view: OnnxView) -> Iterator[str]:
     if view.left_out:
         yield f"{len(view.left_out)} convolutions are not watched: " + "; ".join(view.left_out[:5])
+
+
+def _alone(decided: tuple[str, ...]) -> Iterator[str]:
+    if decided:
+        yield f"{', '.join(decided[:5])}: takes its course by what is fed, for a whole run; so every input ran alone"
+
+
+def _singly(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The inputs of all batches, each a batch of its own."""
+    for batch in batches:
+        for i, name in enumerate(batch.info.ids):
+            feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
+            yield Batch(feeds, BatchInfo((name,), batch.info.first + i))
 
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from inspector.analysis.attempt import attempt
 from inspector.analysis.plan import Entry, Plan
-from inspector.contract import Array, BatchInfo, Explored, Finding, Lab, Measured, Metric, ModelView, Summary, Tap
-from inspector.errors import PluginError, RunError
+from inspector.contract import (
+    Array,
+    BatchInfo,
+    Column,
+    Explored,
+    Finding,
+    Lab,
+    Measured,
+    Metric,
+    ModelView,
+    Summary,
+    Table,
+    Tap,
+)
+from inspector.errors import Inapplicable, PluginError
 from inspector.graph.instrument import Request
 from inspector.report import AnalysisResult, Failure
 
@@ -16,15 +29,22 @@ Rows = Mapping[Request, Array]
 
 
 class Totals:
-    """What has been added up so far, per analysis of a plan. An analysis that fails stays out from then on."""
+    """What has been added up so far, per analysis of a plan. An analysis that fails stays out from then on.
+
+    Attributes:
+        summaries: by tap. A tap is missing where it was never executed.
+        nothing: by tap, why it gives nothing, whatever else was added up of it.
+        failures: of the analyses.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.summaries: list[dict[Tap, Summary]] = [{} for _ in plan.entries]
+        self.nothing: list[dict[Tap, str]] = [{} for _ in plan.entries]
         self.failures: list[Failure | None] = [entry.failure for entry in plan.entries]
 
     def add(self, rows: Rows, batch: BatchInfo) -> None:
-        """One batch's rows, by request; each (N, ...)."""
+        """One batch's rows, by request; each (N, ...). Those of a branch that was not taken are missing."""
         for index, entry in enumerate(self._plan.entries):
             if self.failures[index] is None and entry.watches:
                 outcome = attempt(entry.analysis.name, lambda i=index, e=entry: self._add(i, e, rows, batch))  # type: ignore[misc]
@@ -32,25 +52,37 @@ class Totals:
 
     def _add(self, index: int, entry: Entry, rows: Rows, batch: BatchInfo) -> None:
         analysis = cast("Measured[Summary, Any]", entry.analysis)
-        totals = self.summaries[index]
+        totals, nothing = self.summaries[index], self.nothing[index]
         for watch in entry.watches:
+            if watch.tap in nothing or any(request not in rows for request in watch.rows.values()):
+                continue
             own = {name: rows[r] for name, r in watch.rows.items()}
-            _check_one_each(watch.tap, own, batch)
+            if reason := _not_one_each(own, batch):
+                nothing[watch.tap] = reason
+                continue
             part = analysis.summarize(watch.tap, own, batch)
             totals[watch.tap] = totals[watch.tap] + part if watch.tap in totals else part
 
+    def outcome(self, index: int) -> tuple[dict[Tap, Summary], dict[Tap, str]]:
+        """The summaries of an analysis, and why the other taps that it watches have none, in the plan's order."""
+        nothing, totals = self.nothing[index], self.summaries[index]
+        taps = [watch.tap for watch in self._plan.entries[index].watches]
+        found = {tap: totals[tap] for tap in taps if tap in totals and tap not in nothing}
+        return found, {tap: nothing.get(tap, _NEVER) for tap in taps if tap not in found}
 
-def _check_one_each(tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> None:
+
+_NEVER: Final = "it was never executed: no input took the branch that it is in"
+
+
+def _not_one_each(rows: Mapping[str, Array], batch: BatchInfo) -> str:
     """A model may join several images along the batch axis inside; then no row belongs to one input."""
     found = next((len(row) for row in rows.values() if len(row) != len(batch.ids)), None)
-    if found is not None:
-        raise RunError(
-            f"tap {tap.name!r}",
-            "the model changes the batch axis before it, so that its values cannot be told apart by input",
-            expected=f"{len(batch.ids)} rows for {len(batch.ids)} inputs",
-            found=str(found),
-            remedy="Choose other taps; `activations` gives its maps as they are.",
-        )
+    if found is None:
+        return ""
+    return (
+        "the model changes the batch axis before it, so that its values cannot be told apart by input: "
+        f"{found} rows for {len(batch.ids)} inputs; `activations` gives its maps as they are"
+    )
 
 
 def fold(plan: Plan, observed: Iterable[tuple[Rows, BatchInfo]]) -> Totals:
@@ -64,12 +96,17 @@ def fold(plan: Plan, observed: Iterable[tuple[Rows, BatchInfo]]) -> Totals:
 def conclude(view: ModelView, plan: Plan, totals: Totals, lab: Lab | None) -> tuple[AnalysisResult, ...]:
     """Summaries to results, in the order of the plan. `lab` is for analyses that explore."""
     return tuple(
-        _result(view, entry, totals.summaries[i], totals.failures[i], lab) for i, entry in enumerate(plan.entries)
+        _result(view, entry, *totals.outcome(i), totals.failures[i], lab) for i, entry in enumerate(plan.entries)
     )
 
 
-def _result(
-    view: ModelView, entry: Entry, summaries: Mapping[Tap, Summary], failure: Failure | None, lab: Lab | None
+def _result(  # noqa: PLR0917 - everything about one analysis
+    view: ModelView,
+    entry: Entry,
+    summaries: Mapping[Tap, Summary],
+    nothing: Mapping[Tap, str],
+    failure: Failure | None,
+    lab: Lab | None,
 ) -> AnalysisResult:
     analysis = entry.analysis
 
@@ -77,8 +114,11 @@ def _result(
         if lab is not None and hasattr(analysis, "explore"):
             result = cast("Explored[Any]", analysis).explore(view, lab)
         else:
+            if nothing and not summaries:
+                tap, reason = next(iter(nothing.items()))
+                raise Inapplicable(f"tap {tap.name!r}", reason, remedy="Choose other taps, or other inputs.")
             result = analysis.finalize(view, summaries)
-        return _checked(analysis, list(analysis.present(result)))
+        return [*_checked(analysis, list(analysis.present(result))), *_left_out(nothing)]
 
     outcome = attempt(analysis.name, shown) if failure is None else None
     items = (outcome.value if outcome else None) or []
@@ -115,6 +155,13 @@ def _checked(analysis: Any, items: list[Any]) -> list[Any]:
     return items
 
 
+def _left_out(nothing: Mapping[Tap, str]) -> list[Table]:
+    """The taps that gave nothing, each with its reason; nothing to show where all gave something."""
+    rows = tuple((tap.name, tap.tensor, reason) for tap, reason in nothing.items())
+    columns = (Column("tap", "layer:kind"), Column("tensor", "name of the ONNX value"), Column("reason"))
+    return [Table("Taps left out", columns, rows)] if rows else []
+
+
 class ModelLab:
     """A lab over one model: runs it as often as an analysis asks, with whole maps as the answer."""
 
@@ -125,5 +172,5 @@ class ModelLab:
         self._run = run
 
     def run(self, feeds: Mapping[str, Array], taps: Iterable[Tap]) -> Mapping[Tap, Array]:
-        """Whole maps (N, C, *space) at the taps."""
+        """Whole maps (N, C, *space) at the taps; those that ran for no input are missing."""
         return self._run(feeds, tuple(taps))

@@ -20,7 +20,7 @@ from inspector.analysis.run import ModelLab, Totals, conclude, fold
 from inspector.contract import Array, Tap
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop, Watcher
-from inspector.errors import InputError, LimitError
+from inspector.errors import Inapplicable, InputError, LimitError
 from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
 from inspector.report import Provenance, Report
@@ -98,6 +98,7 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
     Raises:
         LimitError: they would be larger than `MAX_KEPT_BYTES`.
         InputError: the maps of different inputs have different sizes.
+        Inapplicable: all taps are in branches that no input took; where only some are, those are missing.
     """
     return _gather(setting.observer(view, _kept(taps)), setting.feed(view, data).batches(setting.batch_size), taps)
 
@@ -119,8 +120,15 @@ def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap]) -
                 remedy="Choose fewer taps or inputs.",
             )
         for tap, request in zip(taps, _kept(taps), strict=True):
-            parts[tap].append(rows[request])
-    return {tap: _joined(tap, parts[tap]) for tap in taps}
+            parts[tap] += [rows[request]] if request in rows else []
+    found = {tap: _joined(tap, arrays) for tap, arrays in parts.items() if arrays}
+    if taps and not found:
+        raise Inapplicable(
+            f"tap {taps[0].name!r}",
+            "it is in a branch that none of the inputs took, so it has no maps",
+            remedy="Choose other taps, or other inputs.",
+        )
+    return found
 
 
 def _joined(tap: Tap, parts: list[Array]) -> Array:

@@ -1,7 +1,7 @@
 """Summaries to bytes and back, derived from their fields: an `.npz` archive without pickles.
 
-`header` holds the format's version and the plan's digest; every other entry is one field of one summary, named
-`<analysis index>/<tap index>/<field>[.<field>…]`.
+`header` holds the format's version, the plan's digest and, by analysis and tap, why the tap gives nothing (empty: it
+does); every other entry is one field of one summary, named `<analysis index>/<tap index>/<field>[.<field>…]`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from inspector.analysis.run import Totals
 from inspector.contract import Array, Measured, Summary
 from inspector.errors import SummaryError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_BYTES: Final = 1 << 30
 """Largest archive that is read, counted after decompression."""
 
@@ -33,7 +33,11 @@ def to_bytes(plan: Plan, totals: Totals) -> bytes:
         for number, watch in enumerate(entry.watches):
             if watch.tap in totals.summaries[index]:
                 arrays |= _fields(f"{index}/{number}", totals.summaries[index][watch.tap])
-    header = json.dumps({"format": FORMAT, "digest": plan.digest})
+    nothing = [
+        [totals.nothing[index].get(watch.tap, "") for watch in entry.watches]
+        for index, entry in enumerate(plan.entries)
+    ]
+    header = json.dumps({"format": FORMAT, "digest": plan.digest, "nothing": nothing})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, header=np.array(header), **arrays)
     return buffer.getvalue()
@@ -60,9 +64,18 @@ def from_bytes(plan: Plan, data: bytes) -> Totals:
         for number, watch in enumerate(entry.watches):
             kind = cast("Measured[Summary, Any]", entry.analysis).summary
             prefix = f"{index}/{number}"
+            if reason := _reason(header, index, number):
+                totals.nothing[index][watch.tap] = reason
             if any(key.startswith(prefix + "/") for key in arrays):
                 totals.summaries[index][watch.tap] = _summary(kind, prefix + "/", arrays)
     return totals
+
+
+def _reason(header: Mapping[str, Any], index: int, number: int) -> str:
+    try:
+        return str(header["nothing"][index][number])
+    except (KeyError, IndexError, TypeError) as error:
+        raise SummaryError("summaries", "their header is not whole", expected="a text for every tap") from error
 
 
 def _fields(prefix: str, summary: Summary, separator: str = "/") -> dict[str, Array]:

@@ -53,6 +53,9 @@ class Analysis(Protocol[R]):
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Any]) -> R:
         """What the summaries mean. Pure NumPy; `summaries` is empty for an analysis that measures nothing.
 
+        A tap that gave nothing is missing: one in a branch of an If that no input took, one whose rows cannot be told
+        apart by input. The report names them. Taps in branches may have seen fewer inputs than others.
+
         Raises:
             Inapplicable: nothing can be said of this model; the report shows the reason.
         """
@@ -89,7 +92,7 @@ class Lab(Protocol):
         """The inputs that the caller is asking about, by name, batch axis first."""
 
     def run(self, feeds: Mapping[str, Array], taps: Sequence[Tap]) -> Mapping[Tap, Array]:
-        """Whole maps (N, C, *space) at the taps for other inputs."""
+        """Whole maps (N, C, *space) at the taps for other inputs; taps in branches that none took are missing."""
 
 
 @runtime_checkable

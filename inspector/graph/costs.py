@@ -38,8 +38,8 @@ class Cost:
 
 
 def layer_costs(model: ir.Model, layers: Iterable[Layer]) -> dict[str, Cost]:
-    """By name of the layer. Shapes must have been inferred; the batch axis is left out."""
-    nodes = {str(node.outputs[0].name): node for node in model.graph}
+    """By name of the layer. Shapes must have been inferred; the batch axis is left out, and every branch runs."""
+    nodes = {str(node.outputs[0].name): node for node in model.graph.all_nodes()}
     return {layer.name: _cost(layer, nodes[layer.taps[TapKind.CONV].tensor]) for layer in layers}
 
 

@@ -18,7 +18,8 @@ from inspector.contract import Value
 from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
-from inspector.graph.ops import PREFIX, Lowering, area_of
+from inspector.graph.bodies import Nesting, all_values, bodies
+from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
 from inspector.graph.view import OnnxView
 
 NEWEST_IR: Final = 13
@@ -42,6 +43,7 @@ class Instrumented:
         slots: what output i of the model is.
         own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
         freed: True where the batch dimension was made free.
+        branched: the slots that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
     """
 
@@ -49,6 +51,7 @@ class Instrumented:
     slots: tuple[Request, ...]
     own: tuple[str, ...]
     freed: bool
+    branched: frozenset[Request]
     map_bytes: int | None
 
 
@@ -82,7 +85,7 @@ def instrument(
         free_batch(model, batch)
     _set_shapes(model, shapes or {})
     slots = tuple(dict.fromkeys(requests))
-    outputs, maps = _write(model, view, slots)
+    outputs, branched, maps = _write(model, view, slots)
     own = list(model.graph.outputs) if keep_outputs else []
     for value in own:
         value.shape = None
@@ -90,13 +93,11 @@ def instrument(
     model.graph.outputs.extend([*outputs, *own])
     RemoveUnusedNodesPass()(model)
     data = _serialize(model, view.name)
-    return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, maps)
+    return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, branched, maps)
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:
-    nodes = list(model.graph.all_nodes())
-    names = [v.name for node in nodes for v in node.outputs] + [v.name for v in model.graph.inputs]
-    taken = next((n for n in [*names, *model.graph.initializers] if n and n.startswith(PREFIX)), None)
+    taken = next((v.name for v in all_values(model) if v.name and v.name.startswith(PREFIX)), None)
     if taken:
         raise ModelError(
             f"model {view.name!r}",
@@ -134,28 +135,44 @@ def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
 def _forget_doubtful_shapes(model: ir.Model) -> None:
     """Behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
     doubtful: set[ir.Value] = set()
-    for node in model.graph:
-        if "ceil_mode" in node.attributes or not doubtful.isdisjoint(i for i in node.inputs if i is not None):
+    rounded = any("ceil_mode" in node.attributes for node in model.graph.all_nodes())
+    for node in model.graph.all_nodes():
+        if (
+            "ceil_mode" in node.attributes
+            or (rounded and bodies(node))
+            or not doubtful.isdisjoint(i for i in node.inputs if i is not None)
+        ):
             doubtful.update(node.outputs)
     for value in doubtful:
         value.shape = None
 
 
-def _write(model: ir.Model, view: OnnxView, slots: Sequence[Request]) -> tuple[list[ir.Value], int | None]:
-    lower = Lowering(model.graph, model.graph.opset_imports.get("", 1))
-    values = {v.name: v for node in model.graph for v in node.outputs}
+def _write(
+    model: ir.Model, view: OnnxView, slots: Sequence[Request]
+) -> tuple[list[ir.Value], frozenset[Request], int | None]:
+    nesting, writers = Nesting(model), dict[ir.Graph, Lowering]()
+    opset = model.graph.opset_imports.get("", 1)
+    values = {v.name: v for node in model.graph.all_nodes() for v in node.outputs}
     known = {tap.tensor: layer for layer in view.layers for tap in layer.taps.values()}
     outputs: list[ir.Value] = []
     maps: list[int | None] = []
+    branched: set[Request] = set()
     for slot in slots:
         tensor, layer = values[slot.tensor], known[slot.tensor]
-        dtype = tensor.dtype or ir.DataType.FLOAT
-        area = area_of(tensor.shape)
-        outputs.append(lower(tensor, slot.measure, dtype=dtype, rank=len(layer.kernel) + 2, area=area))
+        dtype, rank, area = tensor.dtype or ir.DataType.FLOAT, len(layer.kernel) + 2, area_of(tensor.shape)
+        home = tensor.graph
+        assert home is not None
+        if home not in writers:
+            writers[home] = Lowering(home, opset, f"{len(writers)}/" if home is not model.graph else "")
+        row = writers[home](tensor, slot.measure, dtype=dtype, rank=rank, area=area)
+        absent = (layer.out_channels,) + ((1,) * (rank - 2) if keeps_maps(slot.measure) else ())
+        outputs.append(nesting.carry(row, type_of(slot.measure, dtype), absent))
+        if outputs[-1] is not row:
+            branched.add(slot)
         if keeps_maps(slot.measure):
             maps.append(None if area is None else int(area * layer.out_channels * dtype.itemsize))
     sizes = [m for m in maps if m is not None]
-    return outputs, sum(sizes) if len(sizes) == len(maps) else None
+    return outputs, frozenset(branched), sum(sizes) if len(sizes) == len(maps) else None
 
 
 def _serialize(model: ir.Model, name: str) -> bytes:

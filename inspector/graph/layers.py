@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from inspector.contract import Layer, Tap, TapKind
 from inspector.errors import ModelError
+from inspector.graph.bodies import Nesting
 from inspector.graph.constants import MAX_ELEMENTS, STANDARD, Constants
 from inspector.graph.walk import Path, follow
 
@@ -33,26 +34,25 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     sites: list[Site] = []
     left_out: list[str] = []
     taken: set[str] = set()
+    nesting = Nesting(model)
     for node in model.graph.all_nodes():
         if node.op_type not in CONVOLUTIONS:
             continue
-        reason = _why_not(node, model)
+        reason = _why_not(node, nesting)
         shape = None if reason else _weight_shape(node, constants)
         if shape is None:
             label = node.name or node.outputs[0].name or "without a name"
             reason = reason or "has a weight whose shape is only known at run time"
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:
-            sites.append(_site(node, shape, len(sites), _unique(node, taken), constants))
+            sites.append(_site(node, shape, len(sites), _unique(node, taken), constants, nesting.home(node)))
     return tuple(sites), tuple(left_out)
 
 
-def _why_not(node: ir.Node, model: ir.Model) -> str:
+def _why_not(node: ir.Node, nesting: Nesting) -> str:
     """Why a convolution is not watched, or nothing."""
-    if node.graph is not model.graph:
-        return "is inside the body of an If, Loop or Scan"
     watched = node.op_type in SUPPORTED and node.domain in STANDARD
-    return "" if watched else "is of an operator that is not watched yet"
+    return nesting.why_not(node) or ("" if watched else "is of an operator that is not watched yet")
 
 
 def _unique(node: ir.Node, taken: set[str]) -> str:
@@ -64,7 +64,9 @@ def _unique(node: ir.Node, taken: set[str]) -> str:
     return name
 
 
-def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constants: Constants) -> Site:
+def _site(  # noqa: PLR0917 - what is known of one node
+    node: ir.Node, shape: tuple[int, ...], index: int, name: str, constants: Constants, home: str
+) -> Site:
     groups, auto_pad = _int(node, "group", 1), _text(node, "auto_pad", "NOTSET")
     rank = len(shape) - 2
     if rank < 1 or groups < 1 or min(shape) < 1 or shape[0] % groups or math.prod(shape) > MAX_ELEMENTS:
@@ -80,7 +82,7 @@ def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constant
         )
     transposed = node.op_type == "ConvTranspose"
     channels_in, channels_out = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
-    path = follow(node.outputs[0], channels_out, rank + 2, constants)
+    path = follow(node.outputs[0], channels_out, rank + 2, constants, home=home)
     bias = channels_out if len(node.inputs) > 2 and node.inputs[2] is not None else 0
     layer = Layer(
         name=name,

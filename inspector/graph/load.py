@@ -15,7 +15,10 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.errors import LimitError, ModelError, NotFoundError
+from inspector.graph.bodies import prepare
 from inspector.graph.contents import broken_texts, count_nodes, tensors
+from inspector.graph.layers import CONVOLUTIONS
+from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
 
 
@@ -139,10 +142,13 @@ def _check_tensors(proto: onnx.ModelProto, label: str) -> None:
 
 
 def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
+    if not proto.graph.output:
+        raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
     try:
         if proto.functions:
             proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
+        tidy(model, frozenset(CONVOLUTIONS))
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(label, "its graph cannot be read", found=_first_line(error)) from error
@@ -154,6 +160,7 @@ def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
             found=", ".join(sorted({f.name for f in model.functions.values()})[:5]),
             remedy="Inline them when exporting.",
         )
+    prepare(model)
     return model
 
 

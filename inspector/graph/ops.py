@@ -29,11 +29,11 @@ _REDUCE_AXES_INPUT: Final = {"ReduceSum": 13}
 class Lowering:
     """Writes the measures of one graph; equal measures of one tensor become one set of nodes.
 
-    `opset` is the model's.
+    `opset` is the model's; `home`, where there are several graphs, keeps their new names apart.
     """
 
-    def __init__(self, graph: ir.Graph, opset: int) -> None:
-        self._graph, self._opset = graph, opset
+    def __init__(self, graph: ir.Graph, opset: int, home: str = "") -> None:
+        self._graph, self._opset, self._home = graph, opset, home
         self.done: dict[tuple[ir.Value, Value], ir.Value] = {}
         self._constants: dict[tuple[str, tuple[float, ...]], ir.Value] = {}
         self._counter = 0
@@ -55,7 +55,7 @@ class Lowering:
     def name(self, stem: str) -> str:
         """A name that nothing else in the graph has (see `instrument`, which refuses models that use the prefix)."""
         self._counter += 1
-        return f"{PREFIX}{stem}_{self._counter}"
+        return f"{PREFIX}{self._home}{stem}_{self._counter}"
 
     def constant(self, kind: str, *numbers: float, scalar: bool = False) -> ir.Value:
         """An initializer of that NumPy element type, made once."""
@@ -191,6 +191,15 @@ _RULES: Final[dict[str, Callable[[_Writer, Value], ir.Value]]] = {
 def is_known(measure: Value) -> bool:
     """True where `measure` is made of operators that can be written: what `Ops` builds always is."""
     return measure.op in _RULES and all(is_known(i) for i in measure.inputs)
+
+
+def type_of(measure: Value, dtype: ir.DataType) -> ir.DataType:
+    """Element type of the rows of `measure`, for a tensor of `dtype`."""
+    if measure.op == "keep":
+        return dtype
+    if measure.op in ("count", "positions"):
+        return ir.DataType.INT64
+    return ir.DataType.DOUBLE if dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
 
 
 def area_of(shape: ir.Shape | None) -> int | None:

@@ -16,7 +16,7 @@ stride prod s, offset - sum p * jump, where jump is the product of the strides b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -24,7 +24,8 @@ from typing import Final
 import onnx_ir as ir
 
 from inspector.errors import LimitError
-from inspector.graph.constants import Constants
+from inspector.graph.bodies import bodies
+from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.receptive_rules import SLIDING, follow_node, unread
 from inspector.graph.receptive_step import OpenNumbers, Step, dims
 from inspector.graph.receptive_trace import Axis, Trace, Window
@@ -111,7 +112,7 @@ class ReceptiveFields:
     def of(self, tensor: str) -> dict[str, ReceptiveField]:
         """By name of the image, for every image that the tensor depends on; empty where it depends on none.
 
-        Tensors inside the bodies of If, Loop and Scan are not followed, nor are inputs of unknown rank.
+        Tensors inside the bodies of Loop and Scan are not followed, nor are inputs of unknown rank.
         """
         return {
             name: _field(image.traces[tensor], sorted(image.space))
@@ -147,7 +148,7 @@ def _follow(image: ir.Value, model: ir.Model, constants: Constants) -> _Image:
     found = _Image(len(shape))
     found.traces[str(image.name)] = Trace(tuple(Axis((Window(t, n),)) for t, n in enumerate(extents)), {})
     opset = model.graph.opset_imports.get("", 1)
-    for node in model.graph:
+    for node in _in_order(model.graph):
         traces = tuple(None if i is None else found.traces.get(str(i.name)) for i in node.inputs)
         for output, trace in zip(node.outputs, _node(node, traces, found, (constants, numbers, opset)), strict=True):
             if trace is not None:
@@ -157,15 +158,24 @@ def _follow(image: ir.Value, model: ir.Model, constants: Constants) -> _Image:
     return found
 
 
+def _in_order(graph: ir.Graph) -> Iterator[ir.Node]:
+    """Nodes, those in the branches of an If before the If itself; what it gives is undetermined all the same."""
+    for node in graph:
+        if node.op_type == "If" and node.domain in STANDARD:
+            for branch in bodies(node):
+                yield from _in_order(branch)
+        yield node
+
+
 def _node(
     node: ir.Node,
     traces: tuple[Trace | None, ...],
     found: _Image,
     about: tuple[Constants, OpenNumbers, int],
 ) -> Sequence[Trace | None]:
-    bodies = [a.value for a in node.attributes.values() if isinstance(a.value, ir.Graph)]
-    if bodies:
-        names = {str(i.name) for body in bodies for inner in body.all_nodes() for i in inner.inputs if i is not None}
+    held = bodies(node)
+    if held:
+        names = {str(i.name) for body in held for inner in body.all_nodes() for i in inner.inputs if i is not None}
         read = [t for t in traces if t is not None] + [found.traces[n] for n in sorted(names) if n in found.traces]
         reason = f"{node.op_type} {node.name or node.outputs[0].name!r} has a body, which is not followed"
         return [unread(read, reason) if read else None] * len(node.outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Final
 
@@ -12,6 +12,7 @@ import onnx_ir as ir
 from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.contract.model import UNBOUNDED
 from inspector.errors import Inapplicable, ModelError, NotFoundError
+from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
 from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.folding import fold
@@ -87,6 +88,11 @@ class OnnxView:
     def receptive_fields(self, layer: str) -> dict[str, ReceptiveField]:
         """What a unit of the layer's raw output reads of every image that is fed, by the name of that input."""
         return self._fields.of(self.layer(layer).taps[TapKind.CONV].tensor)
+
+    def decided_by_data(self, tensors: Collection[str]) -> tuple[str, ...]:
+        """The If and Loop nodes before or around these values that all inputs of a run decide together."""
+        values = [v for node in self.model.graph.all_nodes() for v in node.outputs if v.name in tensors]
+        return Nesting(self.model).decided_by_data(values, self._constants)
 
     def cost(self, layer: str) -> Cost:
         """Parameters, multiply-accumulates and bytes of the raw output, for one input."""

@@ -92,8 +92,8 @@ class Path:
     linear: str
 
 
-def follow(output: ir.Value, channels: int, rank: int, constants: Constants) -> Path:
-    """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes."""
+def follow(output: ir.Value, channels: int, rank: int, constants: Constants, *, home: str = "the model") -> Path:
+    """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes. `home`: what to call its graph."""
     value, norm, shared = output, None, False
     steps: list[ir.Node] = []
     for _ in range(_MAX_STEPS):
@@ -112,7 +112,7 @@ def follow(output: ir.Value, channels: int, rank: int, constants: Constants) -> 
         if passed == "step" and not shared:
             steps.append(consumers[0])
             norm = value
-    return Path(norm, tuple(steps), None, None, Zeros.NOT_MEANINGFUL, shared, _why(value))
+    return Path(norm, tuple(steps), None, None, Zeros.NOT_MEANINGFUL, shared, _why(value, home))
 
 
 def _consumers(value: ir.Value) -> list[ir.Node]:
@@ -141,10 +141,10 @@ def _is_nested(node: ir.Node, value: ir.Value) -> bool:
     return home is None or node.graph is not home.graph
 
 
-def _why(value: ir.Value) -> str:
+def _why(value: ir.Value, home: str) -> str:
     consumers = _consumers(value)
     if not consumers:
-        return "is an output of the model" if value.is_graph_output() else "is used by nothing"
+        return f"is an output of {home}" if value.is_graph_output() else "is used by nothing"
     return "feeds " + ", ".join(dict.fromkeys(_label(node, value) for node in consumers))
 
 

@@ -145,6 +145,14 @@ def _column(array: Any, info: TensorInfo, subject: str) -> Array:
             found=array.dtype.name,
             remedy=f"If no precision that matters is lost, convert it: .astype({info.dtype!r}).",
         )
+    if info.shape == ():
+        raise InputError(
+            subject,
+            f"the model's input {info.name!r} has no batch axis, so it cannot be fed one for each input",
+            expected="(N, ...)",
+            found="()",
+            remedy="Fix its value in the model, as an initializer.",
+        )
     with_batch: Array = array[None] if info.shape is not None and array.ndim == len(info.shape) - 1 else array
     if not _fits(with_batch.shape, info.shape):
         expected = f"{_shape(info.shape)}, or without N for one input" if info.shape else "one axis or more, N first"

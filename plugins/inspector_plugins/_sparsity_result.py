@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inspector import Array, Tap, Zeros
+from inspector import Array, First, Tap, Zeros
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerSparsity:
     """The result for one tap; every array is (C,), NaN where no finite map was seen.
 
-    `finite` counts the maps without NaN and Inf, `active` those of them that are not zero everywhere.
-
-    `silent` is (K, C) for the inputs `ids`. `rare`: fired, but in a smaller share of inputs than asked for.
+    `finite` counts the maps without NaN and Inf, `active` those of them that are not zero everywhere. `inputs` reached
+    the tap; `silent.values` is (K, C) for those of the first inputs that did. `rare`: fired, but in a smaller share of
+    inputs than asked for.
     """
 
     tap: Tap
@@ -30,8 +30,7 @@ class LayerSparsity:
     never_zero: Array
     constant: Array
     not_finite: Array
-    ids: tuple[str, ...]
-    silent: Array
+    silent: First
 
     @property
     def exact(self) -> bool:

@@ -21,6 +21,7 @@ from inspector import (
     Severity,
     Table,
 )
+from inspector_plugins._inputs import in_order
 from inspector_plugins._sparsity_result import LayerSparsity
 
 _CONFIDENCE: Final = 0.05
@@ -34,7 +35,7 @@ _MAX_LISTED: Final = 24
 def show(result: Sequence[LayerSparsity], params: Any) -> list[Block | Finding]:
     """Everything, most important first."""
     blocks: list[Block | Finding] = [_layers(result, params), _overview(result), _channels(result)]
-    if any(len(x.ids) for x in result):
+    if any(len(x.silent.ids) for x in result):
         blocks.append(_inputs(result))
     blocks.append(_definitions(params))
     return blocks + list(_findings(result))
@@ -52,6 +53,7 @@ def _layers(result: Sequence[LayerSparsity], params: Any) -> Table:
         Column("after", "activation just before it"),
         Column("channels"),
         Column("zero fraction", "zeros / elements, exact zeros; none where zeros mean nothing"),
+        Column("inputs", "inputs that reached the tap, where that differs from tap to tap", "inputs"),
         Column("near-zero", f"share of elements with |a| < {params.near:g}, where exact zeros mean nothing"),
         Column("dead", "channels silent for every input", "channels"),
         Column("structurally dead", "channels that no input can make fire", "channels"),
@@ -63,9 +65,10 @@ def _layers(result: Sequence[LayerSparsity], params: Any) -> Table:
         Column("mean", "mean of the maps' means over channels"),
         Column("shared", "yes: behind a residual sum, so zeros belong to the sum"),
     )
-    rows = tuple(_layer_row(x) for x in result)
-    inputs = result[0].inputs if result else 0
-    bound = f"A dead channel fires for under {firing_bound(inputs):.3g} of such inputs (95 % bound)."
+    reached = [x.inputs for x in result] or [0]
+    least, inputs = min(reached), max(reached)
+    rows = tuple(_layer_row(x, x.inputs if least < inputs else None) for x in result)
+    bound = f"A dead channel fires for under {firing_bound(least):.3g} of such inputs (95 % bound)."
     return _without_empty(Table("Sparsity by layer", columns, rows, f"Over {_amount(inputs)}. {bound}"))
 
 
@@ -77,11 +80,11 @@ def _without_empty(table: Table) -> Table:
     return replace(table, columns=columns, rows=rows)
 
 
-def _layer_row(x: LayerSparsity) -> tuple[Cell, ...]:
+def _layer_row(x: LayerSparsity, inputs: int | None) -> tuple[Cell, ...]:
     zero = _mean(x.zero_fraction)
     return (
         x.tap.name, x.tap.tensor, x.tap.activation or "(linear)", x.tap.channels,
-        zero if x.exact else None, None if x.exact else zero,
+        zero if x.exact else None, inputs, None if x.exact else zero,
         _count(x.dead) if x.exact else None, _count(x.structurally_dead) if x.exact else None,
         _count(x.rare) if x.exact else None, _count(x.never_zero) if x.exact else None,
         _count(x.constant), _count(x.not_finite), _extreme(x.peak, np.fmax), _mean(x.mean), x.tap.shared,
@@ -139,11 +142,12 @@ def _inputs(result: Sequence[LayerSparsity]) -> Table:
         Column("silent", "channels zero everywhere for this input", "channels"),
         Column("which"),
     )
+    silent = [(x.tap.name, dict(zip(map(str, x.silent.ids), x.silent.values, strict=True))) for x in result if x.exact]
     rows = tuple(
-        (name, x.tap.name, _count(x.silent[k]), _listed(np.flatnonzero(x.silent[k])))
-        for k, name in enumerate(result[0].ids)
-        for x in result
-        if x.exact
+        (name, tap, _count(of[name]), _listed(np.flatnonzero(of[name])))
+        for name in in_order(x.silent for x in result)
+        for tap, of in silent
+        if name in of
     )
     return Table("Silent channels by input", columns, rows, "The first inputs. Silent for one input is not dead.")
 

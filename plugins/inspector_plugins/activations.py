@@ -29,6 +29,7 @@ from inspector import (
     Value,
     Zeros,
 )
+from inspector_plugins._inputs import in_order
 
 COLUMNS: Final = 8
 
@@ -42,10 +43,10 @@ class Maps(Summary):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """Maps by tap: `maps[tap]` is (K, C, *space) for the inputs `ids`."""
+    """Maps by tap and input: `maps[tap][id]` is (C, *space); an input that never reached the tap is missing there."""
 
     ids: tuple[str, ...]
-    maps: Mapping[Tap, Array]
+    maps: Mapping[Tap, Mapping[str, Array]]
 
 
 class Activations:
@@ -81,13 +82,16 @@ class Activations:
 
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:  # noqa: ARG002 - as above
         """The maps as they came."""
-        ids = next(iter(summaries.values())).first.ids if summaries else ()
-        return Shown(tuple(str(i) for i in ids), {tap: s.first.values for tap, s in summaries.items()})
+        maps = {tap: dict(zip(map(str, s.first.ids), s.first.values, strict=True)) for tap, s in summaries.items()}
+        return Shown(in_order([s.first for s in summaries.values()]), maps)
 
     def present(self, result: Shown) -> Sequence[Block | Finding]:
         """One table over all, then one grid per input and tap."""
         grids = [
-            self._grid(tap, name, maps[k]) for k, name in enumerate(result.ids) for tap, maps in result.maps.items()
+            self._grid(tap, name, maps[name])
+            for name in result.ids
+            for tap, maps in result.maps.items()
+            if name in maps
         ]
         return [_table(result), *grids]
 
@@ -138,9 +142,11 @@ def _number(value: float) -> float | None:
 
 def _table(result: Shown) -> Table:
     rows = []
-    for k, name in enumerate(result.ids):
+    for name in result.ids:
         for tap, maps in result.maps.items():
-            values = maps[k].astype(np.float64)
+            if name not in maps:
+                continue
+            values = maps[name].astype(np.float64)
             silent = int(sum(not np.any(m) for m in values)) if tap.zeros is Zeros.EXACT else None
             shape = "x".join(str(d) for d in values.shape)
             ends = (_number(values.min()), _number(values.max()))

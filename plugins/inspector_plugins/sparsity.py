@@ -55,7 +55,7 @@ class Activity(Summary):
     """What is remembered of one tap.
 
     Attributes:
-        inputs: () inputs seen.
+        inputs: () inputs seen; those that never reached a tap in a branch of an If are none of them.
         finite: (C,) maps without NaN and Inf; only these count below.
         elements: (C,) elements of those maps.
         zeros: (C,) of them exactly zero, or nearer to zero than `near` where zeros mean nothing.
@@ -164,8 +164,7 @@ class Sparsity:
             never_zero=seen & (s.zeros == 0) & exact,
             constant=whole & (s.peak == s.low) & ~dead,
             not_finite=~whole,
-            ids=tuple(str(i) for i in s.first.ids),
-            silent=s.first.values if exact else np.zeros_like(s.first.values),
+            silent=s.first,
         )
 
 

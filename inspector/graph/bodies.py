@@ -1,0 +1,163 @@
+"""Bodies of If, Loop and Scan: what lies in them, who decides whether it runs, and how its rows get out.
+
+A model gives out values of its main graph only. So a row that is computed in a branch of an If becomes an output of
+that branch; the other branch gets an output without rows in its place, and the If the output that is one of the two;
+level by level, up to the main graph. No rows mean: the branch was not taken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from inspector.graph.constants import STANDARD, Constants
+
+_DECIDE: Final = ("If", "Loop")
+
+
+def bodies(node: ir.Node) -> list[ir.Graph]:
+    """The graphs that a node holds, not those within them."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return found
+
+
+def label(node: ir.Node) -> str:
+    """How messages call a node."""
+    return f"{node.op_type} {node.name or next((v.name for v in node.outputs if v.name), None) or 'without a name'!r}"
+
+
+def prepare(model: ir.Model) -> None:
+    """Makes names of values unique over all bodies, and lets bodies know their opset. The main graph stays as it is.
+
+    Sibling bodies may both call a value `y`; here the second becomes `y~2`. Requests are by name.
+    """
+    main = model.graph
+    taken = {v.name for v in _values(main)}
+    count: Counter[str] = Counter()
+    for graph in _nested(model):
+        graph.opset_imports.update(main.opset_imports)
+        for value in list(_values(graph)):
+            name = value.name
+            if name and name in taken:
+                while value.name in taken:
+                    count[name] += 1
+                    value.name = f"{name}~{count[name] + 1}"
+            taken.add(value.name)
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    """What a graph defines itself: inputs, initializers and outputs of nodes, without those in bodies."""
+    yield from graph.inputs
+    yield from (v for v in graph.initializers.values() if not v.is_graph_input())
+    yield from chain.from_iterable(node.outputs for node in graph)
+
+
+def all_values(model: ir.Model) -> Iterator[ir.Value]:
+    """Everything with a name, in bodies too."""
+    return chain.from_iterable(_values(graph) for graph in (model.graph, *_nested(model)))
+
+
+def _nested(model: ir.Model) -> Iterator[ir.Graph]:
+    return (body for node in model.graph.all_nodes() for body in bodies(node))
+
+
+class Nesting:
+    """Which node every body of a model belongs to."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._owners: Final[dict[ir.Graph, ir.Node]] = {
+            body: node for node in model.graph.all_nodes() for body in bodies(node)
+        }
+
+    def owner(self, node: ir.Node) -> ir.Node | None:
+        """The node whose body holds this one; None in the main graph."""
+        return self._owners.get(node.graph) if isinstance(node.graph, ir.Graph) else None
+
+    def home(self, node: ir.Node) -> str:
+        """How messages call the graph that a node is in."""
+        owner = self.owner(node)
+        return "the model" if owner is None else f"a body of {label(owner)}"
+
+    def why_not(self, node: ir.Node) -> str:
+        """Why nothing can be carried out of where a node is, or nothing: a Loop or Scan gives many rows, or none."""
+        around = self.owner(node)
+        while around is not None:
+            if around.op_type != "If" or around.domain not in STANDARD:
+                return f"is inside the body of {label(around)}, which may run it any number of times for one input"
+            around = self.owner(around)
+        return ""
+
+    def carry(self, value: ir.Value, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
+        """A value of the main graph that holds these rows, or none where they were not computed.
+
+        Args:
+            value: output of a node for which `why_not` says nothing.
+            dtype: its element type.
+            shape: without the batch axis: what the rows that are not there would have.
+        """
+        node = value.producer()
+        while node is not None and (owner := self.owner(node)) is not None:
+            for number, body in enumerate(bodies(owner)):
+                name = f"{value.name}/none_{number}"
+                body.outputs.append(value if body is node.graph else _no_rows(body, name, dtype, shape))
+            owner.resize_outputs(len(owner.outputs) + 1)
+            carried = owner.outputs[-1]
+            carried.name, carried.dtype = f"{value.name}/carried", dtype
+            value, node = carried, owner
+        return value
+
+    def decided_by_data(self, values: Iterable[ir.Value], constants: Constants) -> tuple[str, ...]:
+        """The If and Loop nodes before or around these values that take their course by what the model is fed.
+
+        They decide once for all inputs that share a run.
+        """
+        found: dict[str, None] = {}
+        seen: set[ir.Node] = set()
+        pending = [node for v in values if (node := v.producer()) is not None]
+        while pending:
+            node = pending.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node.op_type in _DECIDE and node.domain in STANDARD and not _is_settled(node, constants):
+                found[label(node)] = None
+            read = [above for i in node.inputs if i is not None and (above := i.producer()) is not None]
+            around = self.owner(node)
+            pending += [*read, *(inner for body in bodies(node) for inner in body), *([around] if around else [])]
+        return tuple(found)
+
+
+def _no_rows(body: ir.Graph, name: str, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
+    nothing = ir.tensor(np.empty((0, *shape), dtype.numpy()), dtype=dtype)
+    node = ir.Node("", "Constant", [], [ir.AttrTensor("value", nothing)], name=name)
+    node.outputs[0].name, node.outputs[0].dtype = name, dtype
+    body.append(node)
+    return node.outputs[0]
+
+
+def _is_settled(node: ir.Node, constants: Constants) -> bool:
+    """An If of a constant condition, a Loop of a constant number of turns that its body does not cut short."""
+    if node.op_type == "If":
+        return constants.is_constant(node.inputs[0])
+    turns, condition = (*node.inputs, None, None)[:2]
+    (body,) = bodies(node)
+    if len(body.inputs) < 2 or not body.outputs:
+        return False  # a runtime refuses it
+    goes_on = body.outputs[0]
+    while (producer := goes_on.producer()) is not None and producer.op_type == "Identity":
+        above = producer.inputs[0]
+        if above is None:
+            return False
+        goes_on = above
+    unchanged = goes_on is body.inputs[1] or constants.is_constant(goes_on)
+    return constants.is_constant(turns) and (condition is None or constants.is_constant(condition)) and unchanged

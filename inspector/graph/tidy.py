@@ -1,0 +1,61 @@
+"""What is put right when a model is loaded, so that nothing after it has to think of it; the numbers stay the same."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from inspector.graph.bodies import bodies
+
+_FIRST_WITH_IMPORTS = 3
+"""Older files name no opset; theirs is the first."""
+
+
+def tidy(model: ir.Model, roots: frozenset[str]) -> None:
+    """Settles the opset, and takes away what hides activations. `roots`: operators that stay, read or not."""
+    _settle_opset(model)
+    _drop_dead_ends(model.graph, roots)
+
+
+def _settle_opset(model: ir.Model) -> None:
+    """The standard domain has two names; from here on it is the empty one."""
+    imports = model.graph.opset_imports
+    version = imports.pop("ai.onnx", 1)
+    imports.setdefault("", version)
+    model.ir_version = max(model.ir_version or 0, _FIRST_WITH_IMPORTS)
+
+
+def _drop_dead_ends(graph: ir.Graph, roots: frozenset[str]) -> None:
+    """Readers of a value that lead nowhere, where it has others that do not: they would look like a fork.
+
+    What follows a convolution that nobody reads stays, as there is nothing else to see of it.
+    """
+    live = _needed(graph, roots)
+    used = {*graph.outputs, *(value for node in live for value in _read(node))}
+    forks = {value for value in used if value.producer() in live}
+    dead_ends: set[ir.Node] = set()
+    for node in graph:
+        if node not in live and any(value in forks or value.producer() in dead_ends for value in _read(node)):
+            dead_ends.add(node)
+    for node in reversed([node for node in graph if node in dead_ends]):
+        graph.remove(node, safe=True)
+
+
+def _needed(graph: ir.Graph, roots: frozenset[str]) -> set[ir.Node]:
+    """Nodes that an output or a root depends on, and the roots."""
+    pending = [v.producer() for v in graph.outputs]
+    pending += [node for node in graph if any(n.op_type in roots for n in (node, *_within(node)))]
+    live: set[ir.Node] = set()
+    while pending:
+        node = pending.pop()
+        if node is not None and node not in live:
+            live.add(node)
+            pending += [value.producer() for value in _read(node)]
+    return {node for node in live if node.graph is graph}
+
+
+def _read(node: ir.Node) -> list[ir.Value]:
+    return [i for reader in (node, *_within(node)) for i in reader.inputs if i is not None]
+
+
+def _within(node: ir.Node) -> list[ir.Node]:
+    return [inner for body in bodies(node) for inner in body.all_nodes()]
