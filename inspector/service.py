@@ -103,6 +103,8 @@ def activations(
 ) -> dict[str, Array]:
     """Raw maps by tap name (`layer:kind`), each (N, C, *space) in the model's own element type.
 
+    Quantised maps are the integers as they are; the tap's `scale` and `zero_point` say what they mean.
+
     Where a model changes the batch axis inside (by joining images, say), its maps come as they are, run after run.
     `taps` are patterns (see `ModelView.taps`). Other arguments and errors as for `inspect`.
     """

@@ -18,6 +18,7 @@ from inspector.contract import Value
 from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
+from inspector.graph.convolutions import has_channels_last
 from inspector.graph.ops import PREFIX, Lowering, area_of
 from inspector.graph.view import OnnxView
 
@@ -150,7 +151,7 @@ def _write(model: ir.Model, view: OnnxView, slots: Sequence[Request]) -> tuple[l
     for slot in slots:
         tensor, layer = values[slot.tensor], known[slot.tensor]
         dtype = tensor.dtype or ir.DataType.FLOAT
-        area = area_of(tensor.shape)
+        area = None if has_channels_last(tensor) else area_of(tensor.shape)
         outputs.append(lower(tensor, slot.measure, dtype=dtype, rank=len(layer.kernel) + 2, area=area))
         if keeps_maps(slot.measure):
             maps.append(None if area is None else int(area * layer.out_channels * dtype.itemsize))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import onnx_ir as ir
 
-from inspector.contract import Layer, Tap, TapKind
+from inspector.contract import Layer, Tap, TapKind, Zeros
 from inspector.errors import ModelError
-from inspector.graph.constants import MAX_ELEMENTS, STANDARD, Constants
+from inspector.graph.constants import MAX_ELEMENTS, Constants
+from inspector.graph.convolutions import (
+    NAMES,
+    Form,
+    adds_before_activation,
+    carried_activation,
+    form_of,
+    input_of,
+    why_unread,
+)
+from inspector.graph.quantized import coding_of, numbers_of, rectified
 from inspector.graph.walk import Path, follow
 
-SUPPORTED: Final = ("Conv", "ConvTranspose")
-CONVOLUTIONS: Final = (*SUPPORTED, "ConvInteger", "QLinearConv", "DeformConv", "FusedConv", "NhwcConv", "NhwcFusedConv")
-"""Every operator that is a convolution; those not supported are left out by name, never silently."""
 _AUTO_PADS: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
@@ -25,6 +32,7 @@ class Site:
 
     layer: Layer
     node: ir.Node
+    form: Form
     path: Path
 
 
@@ -34,16 +42,16 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     left_out: list[str] = []
     taken: set[str] = set()
     for node in model.graph.all_nodes():
-        if node.op_type not in CONVOLUTIONS:
+        if node.op_type not in NAMES:
             continue
-        reason = _why_not(node, model)
-        shape = None if reason else _weight_shape(node, constants)
-        if shape is None:
+        form, reason = form_of(node), _why_not(node, model)
+        shape = None if reason or form is None else _weight_shape(input_of(node, form.weight), constants)
+        if shape is None or form is None:
             label = node.name or node.outputs[0].name or "without a name"
             reason = reason or "has a weight whose shape is only known at run time"
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:
-            sites.append(_site(node, shape, len(sites), _unique(node, taken), constants))
+            sites.append(_site(node, form, shape, len(sites), _unique(node, taken), constants=constants))
     return tuple(sites), tuple(left_out)
 
 
@@ -51,8 +59,7 @@ def _why_not(node: ir.Node, model: ir.Model) -> str:
     """Why a convolution is not watched, or nothing."""
     if node.graph is not model.graph:
         return "is inside the body of an If, Loop or Scan"
-    watched = node.op_type in SUPPORTED and node.domain in STANDARD
-    return "" if watched else "is of an operator that is not watched yet"
+    return why_unread(node)
 
 
 def _unique(node: ir.Node, taken: set[str]) -> str:
@@ -64,7 +71,7 @@ def _unique(node: ir.Node, taken: set[str]) -> str:
     return name
 
 
-def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constants: Constants) -> Site:
+def _site(node: ir.Node, form: Form, shape: tuple[int, ...], index: int, name: str, *, constants: Constants) -> Site:
     groups, auto_pad = _int(node, "group", 1), _text(node, "auto_pad", "NOTSET")
     rank = len(shape) - 2
     if rank < 1 or groups < 1 or min(shape) < 1 or shape[0] % groups or math.prod(shape) > MAX_ELEMENTS:
@@ -78,10 +85,9 @@ def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constant
         raise ModelError(
             f"{node.op_type} {name!r}", "its auto_pad is none", expected=", ".join(_AUTO_PADS), found=repr(auto_pad)
         )
-    transposed = node.op_type == "ConvTranspose"
-    channels_in, channels_out = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
-    path = follow(node.outputs[0], channels_out, rank + 2, constants)
-    bias = channels_out if len(node.inputs) > 2 and node.inputs[2] is not None else 0
+    channels_in, channels_out = (shape[0], shape[1] * groups) if form.transposed else (shape[1] * groups, shape[0])
+    path = _path(node, form, channels_out, rank + 2, constants)
+    bias = channels_out if input_of(node, form.bias) is not None else 0
     layer = Layer(
         name=name,
         index=index,
@@ -96,16 +102,30 @@ def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constant
         in_channels=channels_in,
         out_channels=channels_out,
         parameters=math.prod(shape) + bias,
-        taps=_taps(name, node, path, channels_out),
+        taps=_taps(name, node, path, channels_out, constants),
         activation=path.activation,
         linear=path.linear,
     )
-    return Site(layer, node, path)
+    return Site(layer, node, form, path)
 
 
-def _weight_shape(node: ir.Node, constants: Constants) -> tuple[int, ...] | None:
+def _path(node: ir.Node, form: Form, channels: int, rank: int, constants: Constants) -> Path:
+    """What follows the convolution, or is inside of its node."""
+    output, added = node.outputs[0], adds_before_activation(node)
+    inside = carried_activation(node)
+    if inside is not None:
+        return Path(None, (), output, *inside, added, "")
+    if not form.channels_last:
+        path = follow(output, channels, rank, constants)
+        return replace(path, shared=True) if added else path
+    saturated = rectified(output, constants)
+    if saturated is not None:
+        return Path(None, (), *saturated, added, "")
+    return Path(None, (), None, None, Zeros.NOT_MEANINGFUL, added, "has its channels last, where nothing is followed")
+
+
+def _weight_shape(weight: ir.Value | None, constants: Constants) -> tuple[int, ...] | None:
     """As stored; None where it is only known when the model runs."""
-    weight = node.inputs[1] if len(node.inputs) > 1 else None
     if weight is None:
         return None
     if weight.const_value is not None:
@@ -117,14 +137,24 @@ def _weight_shape(node: ir.Node, constants: Constants) -> tuple[int, ...] | None
     return tuple(weight.shape.numpy()) if known and weight.shape is not None else None
 
 
-def _taps(layer: str, node: ir.Node, path: Path, channels: int) -> dict[TapKind, Tap]:
-    taps = {TapKind.CONV: Tap(layer, TapKind.CONV, str(node.outputs[0].name), channels)}
+def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Constants) -> dict[TapKind, Tap]:
+    """Without `conv` where the node gives only what an activation, its own or saturation, has made of it."""
+
+    def tap(kind: TapKind, value: ir.Value) -> Tap:
+        coding = coding_of(value)
+        scale, zero = (None if coding is None else numbers_of(coding, constants)) or ((), ())
+        numbers = tuple(float(s) for s in scale), tuple(int(z) for z in zero)
+        return Tap(layer, kind, str(value.name), channels, scale=numbers[0], zero_point=numbers[1])
+
+    taps: dict[TapKind, Tap] = {}
+    output = node.outputs[0]
+    if carried_activation(node) is None and rectified(output, constants) is None:
+        taps[TapKind.CONV] = replace(tap(TapKind.CONV, output), shared=adds_before_activation(node))
     if path.norm is not None:
-        taps[TapKind.NORM] = Tap(layer, TapKind.NORM, str(path.norm.name), channels)
+        taps[TapKind.NORM] = tap(TapKind.NORM, path.norm)
     if path.act is not None:
-        taps[TapKind.ACT] = Tap(
-            layer, TapKind.ACT, str(path.act.name), channels, path.activation, path.zeros, path.shared
-        )
+        found = tap(TapKind.ACT, path.act)
+        taps[TapKind.ACT] = replace(found, activation=path.activation, zeros=path.zeros, shared=path.shared)
     return taps
 
 

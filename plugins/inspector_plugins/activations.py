@@ -42,7 +42,7 @@ class Maps(Summary):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """Maps by tap: `maps[tap]` is (K, C, *space) for the inputs `ids`."""
+    """Maps by tap: `maps[tap]` is (K, C, *space) for the inputs `ids`; real numbers where the tap is quantised."""
 
     ids: tuple[str, ...]
     maps: Mapping[Tap, Array]
@@ -80,9 +80,9 @@ class Activations:
         return Maps(First.of(self.params.inputs, batch.first, batch.ids, rows["maps"]))
 
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:  # noqa: ARG002 - as above
-        """The maps as they came."""
+        """The maps as they came; quantised ones as the real numbers that they stand for."""
         ids = next(iter(summaries.values())).first.ids if summaries else ()
-        return Shown(tuple(str(i) for i in ids), {tap: s.first.values for tap, s in summaries.items()})
+        return Shown(tuple(str(i) for i in ids), {tap: _real(tap, s.first.values) for tap, s in summaries.items()})
 
     def present(self, result: Shown) -> Sequence[Block | Finding]:
         """One table over all, then one grid per input and tap."""
@@ -105,6 +105,16 @@ class Activations:
             columns=COLUMNS,
             caption=f"Tensor {tap.tensor}{cut}. Every map has its own scale, written under it; {meaning}.",
         )
+
+
+def _real(tap: Tap, maps: Array) -> Array:
+    """(q - zero_point) * scale of quantised maps (K, C, *space), so that a zero is what means 0."""
+    if not tap.scale:
+        return maps
+    shape = (1, -1, *[1] * (maps.ndim - 2))
+    zero, scale = (np.reshape(np.array(n, np.float32), shape) for n in (tap.zero_point, tap.scale))
+    real: Array = (maps.astype(np.float32) - zero) * scale
+    return real
 
 
 def _picture(tap: Tap, channel: int, values: Array) -> Picture:
