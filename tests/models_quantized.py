@@ -21,7 +21,7 @@ NUMBERS: Mapping[str, Array] = {
     "sx": np.array(X_SCALE), "zx": np.array(X_ZERO), "sy": np.array(Y_SCALE),
     "z0": np.array(0, np.uint8), "z90": np.array(90, np.uint8), "zi": np.array(-128, np.int8),
     "zw": np.zeros(4, np.int8), "zu": np.array(7, np.uint8), "zero8": np.array(0, np.int8),
-    "k": numbers(4, 1, 1),
+    "k": numbers(4, 1, 1), "b2": numbers(2),
     "four": np.array([4, 2]), "sy2": np.array(Y_SCALE), "z02": np.array(0, np.uint8), "s9": np.array(np.float32(0.09)),
 }  # fmt: skip
 REAL = W8.astype(np.float64) * W_SCALES.astype(np.float64).reshape(-1, 1, 1, 1)

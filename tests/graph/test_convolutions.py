@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
-from models_quantized import NETS, Net
+from models import SAME, Case, W, geometry, model, numbers
+from models_quantized import HIGH, NETS, REAL, X_SCALE, Net, net, qlinear
 from reference import Sparsity, values
 
 from inspector import Array, Ops, TapKind, Zeros
 from inspector.contract.measures import TAPPED
-from inspector.errors import Inapplicable, RunError
+from inspector.errors import Inapplicable, ModelError, RunError
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
 from inspector.runtime.session import Fidelity, open_session
@@ -122,3 +124,161 @@ def test_a_node_that_applies_its_activation_has_no_raw_output_and_says_so(name: 
 def test_a_convolution_without_a_kernel_is_refused_when_it_runs_and_the_message_names_it() -> None:
     with pytest.raises(RunError, match="NhwcFusedConv"):
         rows_of(NETS["nhwc_fused"], "a")
+
+
+GEOMETRY = [case for case in geometry() if case.layers[0].op == "Conv"]
+"""Groups, ranks, strides, dilations and paddings, of Conv."""
+OPERATORS = ("QLinearConv", "ConvInteger", "com.microsoft.FusedConv")
+
+
+def instead(case: Case, operator: str) -> bytes:
+    """The same geometry with another operator, the layer called c and its output a."""
+    (layer,) = case.layers
+    proto = onnx.load_from_string(case.data)
+    (conv,) = [node for node in proto.graph.node if node.op_type == "Conv"]
+    attributes = ", ".join(
+        f"{a.name}={a.i}" if a.type == a.INT else f'{a.name}="{a.s.decode()}"' if a.type == a.STRING
+        else f"{a.name}={list(a.ints)}" for a in conv.attribute
+    )  # fmt: skip
+    axes = ",".join(map(str, case.shape))
+    weight = np.random.default_rng(1).integers(-9, 9, layer.shape).astype(np.int8)
+    given = {"sx": np.float32(0.05), "zx": np.uint8(120), "s": np.float32(0.01), "z": np.int8(0), "w": weight}
+    start = "q = QuantizeLinear(x, sx, zx)"
+    body = {
+        "QLinearConv": f"{start} [c] a = QLinearConv <{attributes}> (q, sx, zx, w, s, z, sx, zx) "
+        "y = DequantizeLinear(a, sx, zx)",
+        "ConvInteger": f"{start} [c] a = ConvInteger <{attributes}> (q, w, zx) y = Cast <to=1> (a)",
+        "com.microsoft.FusedConv": f'[c] a = com.microsoft.FusedConv <{attributes}, activation="Relu"> (x, f) '
+        "y = Identity(a)",
+        "twin": f"[c] e = Conv <{attributes}> (x, f) a = Relu(e) y = Identity(a)",
+    }[operator]
+    given |= {"f": weight.astype(np.float32)}
+    used = {k: np.asarray(v) for k, v in given.items() if f"{k}," in body or f"{k})" in body}
+    return model(body, inputs=f"float[N,{axes}] x", outputs="float y", opset=22, ir=9, weights=used)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("case", GEOMETRY, ids=lambda case: case.name)
+def test_all_operators_read_their_geometry_as_conv_does(case: Case, operator: str) -> None:
+    """Facts equal to Conv's, and maps equal to the reference's for this geometry."""
+    data, conv = instead(case, operator), load(case.data)
+    view = load(data)
+    (layer,), (known,) = view.layers, conv.layers
+    for name in (
+        "weight_shape", "groups", "kernel", "strides", "dilations", "pads", "auto_pad", "in_channels", "out_channels",
+        "depthwise",
+    ):  # fmt: skip
+        assert getattr(layer, name) == getattr(known, name), name
+    assert view.receptive_fields("c") == conv.receptive_fields("c")
+    if operator != "com.microsoft.FusedConv":  # whose shape onnx does not infer
+        assert view.cost("c").macs == conv.cost("c").macs
+    x = case.inputs(2)
+    written = instrument(view, [Request("a", op.keep(TAPPED))], shapes={"x": case.shape})
+    with open_session(written.model, device="cpu", fidelity="exact") as session:
+        (maps,) = session.run({"x": x})
+    twin = instead(case, "twin") if operator == "com.microsoft.FusedConv" else data
+    np.testing.assert_allclose(maps, values(twin, {"x": x}, ["a"])["a"], rtol=1e-5, atol=1e-5)
+
+
+DEFORM = (
+    f"[offsets] o = Conv {SAME} (x, wo) [mask] m = Conv {SAME} (x, wm) s = Sigmoid(m) "
+    f"[c] a = DeformConv <pads=[1,1,1,1], offset_group=3, group=1> (x, w, o, b, s) y = Relu(a)"
+)
+
+
+def deformable() -> bytes:
+    """Three offset groups: 2 * 3 * 9 offsets and 3 * 9 masks a place."""
+    given = {"w": W, "b": numbers(4), "wo": numbers(54, 3, 3, 3), "wm": numbers(27, 3, 3, 3)}
+    return model(DEFORM, opset=22, ir=9, weights=given)
+
+
+def test_a_deformable_convolution_is_a_layer_that_may_read_all_of_the_image() -> None:
+    view = load(deformable())
+    assert [layer.name for layer in view.layers] == ["offsets", "mask", "c"]
+    layer = view.layer("c")
+    assert {kind.value: tap.tensor for kind, tap in layer.taps.items()} == {"conv": "a", "act": "y"}
+    assert (layer.op, layer.weight_shape, layer.parameters, layer.pads) == ("DeformConv", W.shape, 112, (1, 1, 1, 1))
+    assert view.cost("c").macs == 4 * 27 * 30
+    np.testing.assert_array_equal(view.filters("c").weight, W)
+    np.testing.assert_array_equal(view.filters("c").bias, numbers(4))
+    (field,) = view.receptive_fields("c").values()
+    assert field.unbounded
+    assert field.size == (None, None)
+    written = instrument(view, [Request("a", op.keep(TAPPED))], shapes={"x": X.shape[1:]})
+    with open_session(written.model, device="cpu", fidelity="exact") as session:
+        (maps,) = session.run({"x": X})
+    np.testing.assert_allclose(maps, values(deformable(), {"x": X}, ["a"])["a"], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "low", "high"),
+    [
+        ("q = Sigmoid(x) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b)", 0, 1),
+        ("q = Sigmoid(x) h = Neg(m) s = Sigmoid(h) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b, s)", 0, 1),
+        ("q = Sigmoid(x) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b, m)", -np.inf, np.inf),
+    ],
+)
+def test_what_a_deformable_convolution_reads_is_mixed_with_zero_and_masked(body: str, low: float, high: float) -> None:
+    head = f"o = Conv {SAME} (x, wo) m = Conv {SAME} (x, wm)"
+    given = {"w": W, "b": numbers(4), "wo": numbers(18, 3, 3, 3), "wm": numbers(9, 3, 3, 3)}
+    found = load(model(f"{head} {body} y = Relu(a)", opset=22, ir=9, weights=given)).input_range("c")
+    np.testing.assert_allclose(found, (low, high), atol=0.035)  # widened for bfloat16, four times
+    assert found[0] <= low
+    assert found[1] >= high
+
+
+def test_two_layers_may_share_one_tensor_of_weights_with_scales_of_their_own() -> None:
+    body = (
+        qlinear("z0") + " f = MaxPool <kernel_shape=[1,1]> (q) [d] e = QLinearConv (f, sx, zx, w8, s1, zero8, sy, z90)"
+    )
+    view = load(net(f"{body} y = DequantizeLinear(e, sy, z90)"))
+    np.testing.assert_allclose(view.filters("c").weight, REAL, rtol=1e-6)
+    scales = np.float64(np.float32(0.001)) / np.float32([0.001, 0.002, 0.0015, 0.0005]).reshape(-1, 1, 1, 1)
+    np.testing.assert_allclose(view.filters("d").weight, REAL * scales, rtol=1e-5)
+    assert (view.layer("c").parameters, view.layer("d").parameters) == (112, 108)
+
+
+def test_what_a_quantised_layer_reads_is_bounded_by_its_type() -> None:
+    low, high = load(NETS["rectifying"].data).input_range("c")
+    np.testing.assert_allclose((low, high), ((0 - 120) * float(X_SCALE), (255 - 120) * float(X_SCALE)), rtol=1e-12)
+    assert load(NETS["integer"].data).input_range("c") == (-120, 135)  # it has no scale: integers
+    assert load(NETS["integer_dynamic"].data).input_range("c") == (-np.inf, np.inf)
+
+
+def test_the_integers_of_positive_numbers_are_not_below_the_zero_point() -> None:
+    body = qlinear("z0").replace("q = QuantizeLinear(x,", "p = Relu(x) q = QuantizeLinear(p,")
+    assert load(net(f"{body} y = DequantizeLinear(a, sy, z0)")).input_range("c")[0] == 0
+
+
+def test_rounding_before_a_bias_is_not_folded_away() -> None:
+    """Rounding can lift what the bias then lifts above zero, so the filters must say that they are not whole."""
+    assert not load(NETS["qdq_then_bias"].data).filters("c", fold_norm=True).whole
+    assert load(NETS["bias_then_qdq"].data).filters("c", fold_norm=True).whole
+    assert load(NETS["qdq_then_relu"].data).filters("c", fold_norm=True).whole
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('[c] a = com.microsoft.FusedConv <activation="Sine"> (x, w) y = Relu(a)', "carries an activation that is not"),
+        (
+            '[c] a = com.microsoft.FusedConv <activation="Clip"> (x, w) y = Relu(a)',
+            "Clip that it carries has no bounds",
+        ),
+        ("[c] a = com.microsoft.NhwcConv (x, w) y = Relu(a)", "does not say how its weight is laid out"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_or_left_out_with_the_reason(body: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        load(net(body))
+
+
+def test_scales_that_do_not_fit_are_a_fault_of_the_model() -> None:
+    view = load(net(qlinear("z0", weights="w8, b2, zw") + " y = DequantizeLinear(a, sy, z0)"))
+    with pytest.raises(ModelError, match="a scale or zero point does not fit; expected one number, or 4"):
+        view.filters("c")
+
+
+def test_saturation_is_bounded_above_as_well() -> None:
+    (layer,) = load(NETS["rectifying"].data).layers
+    assert layer.activation == HIGH == "Saturation(0,7.65)"
