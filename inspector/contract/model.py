@@ -29,7 +29,7 @@ class Zeros(StrEnum):
     """What a zero means at a tap."""
 
     EXACT = "exact"
-    """The activation gives exact zeros when a unit is off (Relu, Clip from 0, HardSwish, …): count them."""
+    """The activation gives exact zeros when a unit is off (Relu, Clip from 0, HardSwish, saturation, …): count them."""
     NOT_MEANINGFUL = "not meaningful"
     """Nothing rectifies here (raw outputs, SiLU, GELU, LeakyRelu, Sigmoid, …): a zero would be a coincidence."""
 

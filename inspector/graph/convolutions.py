@@ -66,11 +66,20 @@ _ACTIVATIONS: Final = {
 }
 """What a fused convolution can carry, beside Clip."""
 
+_ATTRIBUTES: Final = {
+    **dict.fromkeys(("kernel_shape", "strides", "dilations", "pads"), ir.AttributeType.INTS),
+    **dict.fromkeys(("group", "channels_last"), ir.AttributeType.INT),
+    **dict.fromkeys(("auto_pad", "activation"), ir.AttributeType.STRING),
+    "activation_params": ir.AttributeType.FLOATS,
+}
+"""Types that nobody has checked in operators that are not the standard's."""
+
 
 def form_of(node: ir.Node) -> Form | None:
     """The node's form; None where it is no convolution that can be read."""
     form = _FORMS.get(("" if node.domain in STANDARD else node.domain, node.op_type))
-    if form is not None and "channels_last" in node.attributes and node.attributes["channels_last"].as_int():
+    last = node.attributes.get("channels_last")
+    if form is not None and last is not None and last.type == ir.AttributeType.INT and last.as_int():
         return Form(form.weight, form.bias, form.scales, form.zeros, channels_last=True)
     return form
 
@@ -86,6 +95,11 @@ def why_unread(node: ir.Node) -> str:
     """Why a convolution by name cannot be watched; empty where it can."""
     if form_of(node) is None:
         return _UNWATCHED.get((node.domain, node.op_type), "is of an operator that is not watched yet")
+    if not node.outputs:
+        return "gives nothing"
+    wrong = next((n for n, a in node.attributes.items() if a.type != _ATTRIBUTES.get(n, a.type)), "")
+    if wrong:
+        return f"has an attribute of another type than it must have, {wrong!r}"
     name = _carried_name(node)
     if name and name not in _ACTIVATIONS and name != "Clip":
         return f"carries an activation that is not known, {name!r}"
@@ -121,12 +135,20 @@ def _carried_name(node: ir.Node) -> str:
     form = form_of(node)
     if form is None or form.added is None or "activation" not in node.attributes:
         return ""
-    return str(node.attributes["activation"].as_string())
+    try:
+        return str(node.attributes["activation"].as_string())
+    except TypeError:
+        return repr(node.attributes["activation"].value)  # no UTF-8
 
 
 def input_of(node: ir.Node, index: int | None) -> ir.Value | None:
     """An optional input."""
     return node.inputs[index] if index is not None and index < len(node.inputs) else None
+
+
+def as_numbers(array: Array) -> Array | None:
+    """In float64; None where the elements are texts, truth values or complex."""
+    return None if array.dtype.kind in "OSUbc" else array.astype(np.float64)
 
 
 def stored_numbers(node: ir.Node, form: Form, constants: Constants) -> tuple[Array, Array | None] | None:
@@ -147,7 +169,9 @@ def stored_numbers(node: ir.Node, form: Form, constants: Constants) -> tuple[Arr
 def _multiplied_out(
     weight: Array, bias: Array | None, node: ir.Node, form: Form, constants: Constants
 ) -> tuple[Array, Array | None] | None:
-    """Of integers; a weight is (M, C/groups, *kernel) then."""
+    """Of integers; a weight is (M, C/groups, *kernel) then. What is no number is left as it is."""
+    if as_numbers(weight[:0]) is None or (bias is not None and as_numbers(bias.ravel()[:0]) is None):
+        return weight, bias
     of_data, of_weight = form.scales or (None, None)
     zeros = _per_filter(node, form.zeros, len(weight), 0.0, constants)
     scale = _per_filter(node, of_weight, len(weight), 1.0, constants)
@@ -155,9 +179,10 @@ def _multiplied_out(
     if zeros is None or scale is None or (bias is not None and data is None):
         return None
     shape = (-1, *[1] * (weight.ndim - 1))
-    real = (weight.astype(np.float32) - zeros.reshape(shape)) * scale.reshape(shape)
     fits = bias is not None and data is not None and bias.shape == (len(weight),)
-    return real, bias * (data * scale) if fits else bias
+    with np.errstate(over="ignore", invalid="ignore"):  # a hostile scale gives Inf or NaN here as it does in a run
+        real = (weight.astype(np.float32) - zeros.reshape(shape)) * scale.reshape(shape)
+        return real, bias * (data * scale) if fits else bias
 
 
 def _per_filter(node: ir.Node, index: int | None, filters: int, default: float, constants: Constants) -> Array | None:
@@ -166,11 +191,11 @@ def _per_filter(node: ir.Node, index: int | None, filters: int, default: float, 
     if value is None:
         return np.full(1, default, np.float32)
     array = constants(value)
-    if array is not None and array.size not in (1, filters):
+    if array is not None and (array.size not in (1, filters) or as_numbers(array) is None):
         raise ModelError(
             f"{node.op_type} {node.name or node.outputs[0].name!r}",
             "a scale or zero point does not fit",
             expected=f"one number, or {filters}" if filters > 1 else "one number",
-            found=f"shape {array.shape}",
+            found=f"shape {array.shape} of {array.dtype.name}",
         )
     return None if array is None else array.ravel().astype(np.float32)

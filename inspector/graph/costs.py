@@ -64,7 +64,8 @@ def _cost(site: Site) -> Cost:
     output = node.outputs[0]
     made = _space(output, last=last)
     walked = _space(node.inputs[0], last=last) if site.form.transposed else made
-    bits = None if output.dtype is None else output.dtype.bitwidth
+    countable = output.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING)
+    bits = output.dtype.bitwidth if countable and output.dtype is not None else None
     return Cost(
         layer.parameters,
         None if walked is None else multiply_accumulates(layer, walked),

@@ -141,10 +141,8 @@ def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Const
     """Without `conv` where the node gives only what an activation, its own or saturation, has made of it."""
 
     def tap(kind: TapKind, value: ir.Value) -> Tap:
-        coding = coding_of(value)
-        scale, zero = (None if coding is None else numbers_of(coding, constants)) or ((), ())
-        numbers = tuple(float(s) for s in scale), tuple(int(z) for z in zero)
-        return Tap(layer, kind, str(value.name), channels, scale=numbers[0], zero_point=numbers[1])
+        scale, zero = _coding_numbers(value, channels, constants)
+        return Tap(layer, kind, str(value.name), channels, scale=scale, zero_point=zero)
 
     taps: dict[TapKind, Tap] = {}
     output = node.outputs[0]
@@ -156,6 +154,18 @@ def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Const
         found = tap(TapKind.ACT, path.act)
         taps[TapKind.ACT] = replace(found, activation=path.activation, zeros=path.zeros, shared=path.shared)
     return taps
+
+
+def _coding_numbers(value: ir.Value, channels: int, constants: Constants) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Scale and zero point of quantised values, one or one per channel; empty where there are none such."""
+    coding = coding_of(value)
+    found = None if coding is None else numbers_of(coding, constants)
+    if coding is None or found is None:
+        return (), ()
+    sizes = {array.size for array in found}
+    if sizes != {1} and (coding.axis != 1 or not sizes <= {1, channels}):
+        return (), ()
+    return tuple(float(s) for s in found[0]), tuple(int(z) for z in found[1])
 
 
 def _int(node: ir.Node, name: str, default: int) -> int:

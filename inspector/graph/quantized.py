@@ -18,7 +18,7 @@ import onnx_ir as ir
 from inspector.contract import Array, Zeros
 from inspector.contract.model import UNBOUNDED
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.convolutions import MICROSOFT, input_of
+from inspector.graph.convolutions import MICROSOFT, as_numbers, input_of
 
 Domains = tuple[str, ...]
 _BOTH: Final[Domains] = (*STANDARD, MICROSOFT)
@@ -70,7 +70,10 @@ def coding_of(value: ir.Value) -> Coding | None:
         return None
     domains, index = _CODED.get(node.op_type, ((), 0))
     scale = input_of(node, index)
+    axis = node.attributes.get("axis")
     if node.domain not in domains or scale is None or "block_size" in node.attributes:
+        return None
+    if axis is not None and axis.type != ir.AttributeType.INT:
         return None
     return Coding(scale, input_of(node, index + 1), node)
 
@@ -93,16 +96,17 @@ def numbers_of(coding: Coding, constants: Constants) -> tuple[Array, Array] | No
     scale, zero = constants(coding.scale), constants(coding.zero_point)
     if scale is None or (coding.zero_point is not None and zero is None):
         return None
-    numbers = scale.reshape(-1).astype(np.float64)
-    zeros = np.zeros(1) if zero is None else zero.reshape(-1).astype(np.float64)
-    sensible = numbers.size and zeros.size and bool(np.isfinite(numbers).all() and (numbers > 0).all())
+    numbers, zeros = as_numbers(scale.ravel()), np.zeros(1) if zero is None else as_numbers(zero.ravel())
+    if numbers is None or zeros is None or not numbers.size or not zeros.size:
+        return None
+    sensible = np.isfinite(numbers).all() and (numbers > 0).all() and np.isfinite(zeros).all()
     return (numbers, zeros) if sensible else None
 
 
 def rectified(value: ir.Value, constants: Constants) -> tuple[ir.Value, str, Zeros] | None:
     """The value, what rectified it and what its zeros mean, where it is quantised with nothing below the zero point.
 
-    Of integers, or of the real numbers that DequantizeLinear makes of them.
+    Of integers with one scale, or of the real numbers that DequantizeLinear makes of any.
     """
     node = value.producer()
     coded = node.inputs[0] if node is not None and _is_dequantize(node, constants) else value
@@ -111,6 +115,8 @@ def rectified(value: ir.Value, constants: Constants) -> tuple[ir.Value, str, Zer
         return None
     limits, numbers = type_range(coding, constants), numbers_of(coding, constants)
     if limits is None or numbers is None or not (numbers[1] == limits[0]).all():
+        return None
+    if coded is value and max(n.size for n in numbers) > 1:
         return None
     high = float((limits[1] - limits[0]) * numbers[0].max())
     return value, f"Saturation(0,{high:g})", Zeros.EXACT
@@ -179,11 +185,12 @@ def real_bounds(
     limits = None if zeros is None else _limits(zeros.dtype)
     if limits is not None:
         low, high = max(low, limits[0]), min(high, limits[1])
-    offsets = np.zeros(1) if zeros is None else zeros.ravel().astype(np.float64)
-    numbers = np.ones(1) if factors is None else factors.ravel().astype(np.float64)
+    offsets = np.zeros(1) if zeros is None else as_numbers(zeros.ravel())
+    numbers = np.ones(1) if factors is None else as_numbers(factors.ravel())
+    if offsets is None or numbers is None or len({offsets.size, numbers.size} - {1}) > 1:
+        return UNBOUNDED
     with np.errstate(invalid="ignore"):
-        ends = np.array([[low], [high]]) - offsets
-        corners = ends[:, :, None] * numbers
+        corners = (np.array([[low], [high]]) - offsets) * numbers
     return (float(corners.min()), float(corners.max())) if corners.size else UNBOUNDED
 
 
@@ -202,7 +209,7 @@ def _is_quantize(node: ir.Node) -> bool:
 
 def _is_dequantize(node: ir.Node, constants: Constants) -> bool:
     """Of the integers as they are coded: with scale and zero point of the node that made them."""
-    coded = node.inputs[0] if node.op_type == "DequantizeLinear" and node.domain in _BOTH else None
+    coded = input_of(node, 0) if node.op_type == "DequantizeLinear" and node.domain in _BOTH else None
     coding = None if coded is None else coding_of(coded)
     if coding is None:
         return False

@@ -98,7 +98,7 @@ class Ranges:
     def _needed(self, value: ir.Value) -> list[ir.Value]:
         node = value.producer()
         if node is not None and _is_quantized(node):
-            return [node.inputs[0]] if node.inputs[0] is not None else []
+            return [i for i in (input_of(node, 0),) if i is not None]
         known = node is not None and node.domain in STANDARD and (node.op_type in _RULES or node.op_type == "Clip")
         return [i for i in node.inputs if i is not None] if known and node is not None else []
 
@@ -108,8 +108,8 @@ class Ranges:
 
     def _quantized(self, node: ir.Node, value: ir.Value) -> Range:
         """Integers keep the bounds of their type, and zero."""
-        read = self._known.get(node.inputs[0], UNBOUNDED) if node.inputs[0] is not None else UNBOUNDED
-        coding = coding_of(value)
+        data, coding = input_of(node, 0), coding_of(value)
+        read = UNBOUNDED if data is None else self._known.get(data, UNBOUNDED)
         if coding is not None:
             return integer_bounds(coding, read if node.op_type == "QuantizeLinear" else UNBOUNDED, self._constants)
         if "block_size" in node.attributes:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.errors import Inapplicable, ModelError, NotFoundError
 from inspector.graph.constants import Constants
-from inspector.graph.convolutions import stored_numbers
+from inspector.graph.convolutions import as_numbers, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.folding import fold
 from inspector.graph.layers import Site, find_layers
@@ -115,7 +115,7 @@ def _output_first(weight: Array, site: Site) -> Array:
 
 
 def _as_float(array: Array, layer: str) -> Array:
-    if array.dtype.kind in "OSUb":
+    if as_numbers(array[:0]) is None:
         raise ModelError(f"layer {layer!r}", "its weights are no numbers", found=array.dtype.name)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
