@@ -120,6 +120,8 @@ def quantized() -> list[Net]:
         Net("centred", f"{mid} {y90}", {"conv": "a"}, **real, **out),
         Net("relu_after", f"{mid} {d90} y = Relu(d)", {"conv": "a", "act": "y"}, activation="Relu", zeros=Zeros.EXACT,
             **real),
+        Net("bias_after", f"{mid} {d90} n = Add(d, k) y = Relu(n)", {"conv": "a", "norm": "n", "act": "y"},
+            activation="Relu", zeros=Zeros.EXACT, **real),
         Net("leaky_after_saturation", f"{low} {d0} y = LeakyRelu(d)", {"act": "y"}, activation="LeakyRelu", **real),
         Net("two_readers", f"{low} {d0} e = MaxPool <kernel_shape=[1,1]> (a) f = {dequantized('e', 'z0')} "
             "y = Add(d, f)", {"act": "a"}, **exact),

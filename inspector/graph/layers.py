@@ -47,7 +47,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
         form, reason = form_of(node), _why_not(node, model)
         shape = None if reason or form is None else _weight_shape(input_of(node, form.weight), constants)
         if shape is None or form is None:
-            label = node.name or node.outputs[0].name or "without a name"
+            label = node.name or next((o.name for o in node.outputs), "") or "without a name"
             reason = reason or "has a weight whose shape is only known at run time"
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:

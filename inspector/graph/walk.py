@@ -83,7 +83,8 @@ class Path:
 
     Attributes:
         norm: the value after the last bias or normalisation that belongs to the layer alone; None without any.
-        steps: the nodes between the convolution and `norm`, in order, those that round among them.
+        steps: the nodes between the convolution and `norm`, in order, with those that round before one of them: the
+            convolution itself, where it gives integers.
         act: the value after the first activation, or None.
         activation: its name: the operator, `Clip(0,6)`, or `SiLU`, `GELU`, `HardSwish`, `Mish` when decomposed.
         zeros: what a zero means after it.
@@ -104,7 +105,7 @@ def follow(output: ir.Value, channels: int, rank: int, constants: Constants) -> 
     """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes."""
     value, norm, shared = output, None, False
     steps: list[ir.Node] = []
-    rounding: list[ir.Node] = []
+    rounding = [node for node in (output.producer(),) if node is not None and holds_integers(output)]
     saturated = None
     for _ in range(_MAX_STEPS):
         consumers = _consumers(value)

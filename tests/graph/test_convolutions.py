@@ -12,8 +12,11 @@ from reference import Sparsity, values
 from inspector import Array, Ops, TapKind, Zeros
 from inspector.contract.measures import TAPPED
 from inspector.errors import Inapplicable, ModelError, RunError
+from inspector.faces.describe import describe
+from inspector.graph.constants import Constants
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
+from inspector.graph.receptive import receptive_fields
 from inspector.runtime.session import Fidelity, open_session
 
 op = Ops()
@@ -253,6 +256,8 @@ def test_the_integers_of_positive_numbers_are_not_below_the_zero_point() -> None
 def test_rounding_before_a_bias_is_not_folded_away() -> None:
     """Rounding can lift what the bias then lifts above zero, so the filters must say that they are not whole."""
     assert not load(NETS["qdq_then_bias"].data).filters("c", fold_norm=True).whole
+    assert not load(NETS["bias_after"].data).filters("c", fold_norm=True).whole
+    assert load(NETS["relu_after"].data).filters("c", fold_norm=True).whole
     assert load(NETS["bias_then_qdq"].data).filters("c", fold_norm=True).whole
     assert load(NETS["qdq_then_relu"].data).filters("c", fold_norm=True).whole
 
@@ -277,6 +282,27 @@ def test_scales_that_do_not_fit_are_a_fault_of_the_model() -> None:
     view = load(net(qlinear("z0", weights="w8, b2, zw") + " y = DequantizeLinear(a, sy, z0)"))
     with pytest.raises(ModelError, match="a scale or zero point does not fit; expected one number, or 4"):
         view.filters("c")
+
+
+@pytest.mark.parametrize("name", ["residual", "quantized_leaky", "rectifying", "qdq_rectifying", "fused_leaky"])
+def test_receptive_fields_pass_quantised_arithmetic(name: str) -> None:
+    """3 x 3 around every unit, whatever is done to the numbers afterwards."""
+    (field,) = receptive_fields(load(NETS[name].data).model, Constants()).of("y").values()
+    assert (field.size, field.offset, field.stride) == ((3, 3), (-1, -1), (1, 1))
+
+
+@pytest.mark.parametrize("name", ["fused_sum", "channels_last", "nhwc_fused"])
+def test_a_receptive_field_that_is_not_followed_says_at_which_node(name: str) -> None:
+    (field,) = load(NETS[name].data).receptive_fields("c").values()
+    assert field.size == (None, None)
+    assert NETS[name].op in field.reason
+
+
+def test_describe_says_what_the_integers_of_a_tap_mean() -> None:
+    (layer,) = describe(load(NETS["centred"].data))["layers"]
+    assert layer["quantized"] == {"conv": {"scale": [float(np.float32(0.03))], "zero_point": [90]}}
+    (layer,) = describe(load(NETS["fused_relu"].data))["layers"]
+    assert (layer["quantized"], layer["taps"]) == ({}, {"conv": None, "norm": None, "act": "a"})
 
 
 def test_saturation_is_bounded_above_as_well() -> None:
