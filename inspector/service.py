@@ -147,6 +147,8 @@ def activations(
 ) -> dict[str, Array]:
     """Raw maps by tap name (`layer:kind`), each (N, C, *space) in the model's own element type.
 
+    Quantised maps are the integers as they are; the tap's `scale` and `zero_point` say what they mean.
+
     Where a model changes the batch axis inside (by joining images, say), its maps come as they are, run after run.
     A tap in a branch of an If has the maps of those inputs, in their order, that took the branch: N is smaller. Where
     none took it, the tap is missing; where that is so for all of them, it is an Inapplicable error.

@@ -233,8 +233,10 @@ def structures() -> list[Case]:
                          "(int64 i, bool on, float[N,3,P,Q] s) => (bool on2, float[N,3,P,Q] t) "
                          "{ on2 = Identity(on) [inner] t = Conv(s, u) }>",
             left_out=1, weights={"u": numbers(3, 3, 1, 1), "turns": np.array(2), "go": np.array(True)}),
-        one("integer_beside", f"[c] a = Conv {SAME} (x, w) y = Relu(a) q = Cast <to=2> (x) i = ConvInteger(q, u)",
-            left_out=1, weights={"u": np.ones((2, 3, 1, 1), np.uint8)}),
+        Case("integer_beside",
+             model(f"[c] a = Conv {SAME} (x, w) y = Relu(a) q = Cast <to=2> (x) i = ConvInteger(q, u)",
+                   weights={"w": W, "u": np.ones((2, 3, 1, 1), np.uint8)}),
+             (_ONE, Expected("i", "i", linear="is used by nothing", op="ConvInteger", shape=(2, 3, 1, 1)))),
         one("relu_in_a_branch", _branch("t = Relu(a)", "y"),
             Expected("c", "a", linear="feeds Relu in the body of an If, Loop or Scan")),
         one("broadcast_sum", "[c] a = Conv (x, o) s = Add(a, x) y = Relu(s)",

@@ -32,6 +32,8 @@ TAPPED = Value("tapped", "maps")
 class Ops:
     """The vocabulary of measures. The same words work for every opset, element type and number of spatial axes.
 
+    Quantised maps are measured as the real numbers that they stand for; `keep` gives their integers.
+
     Numbers are computed as float32; float16 and bfloat16 maps are widened first (exact), float64 maps stay float64.
     """
 

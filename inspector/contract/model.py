@@ -29,7 +29,7 @@ class Zeros(StrEnum):
     """What a zero means at a tap."""
 
     EXACT = "exact"
-    """The activation gives exact zeros when a unit is off (Relu, Clip from 0, HardSwish, …): count them."""
+    """The activation gives exact zeros when a unit is off (Relu, Clip from 0, HardSwish, saturation, …): count them."""
     NOT_MEANINGFUL = "not meaningful"
     """Nothing rectifies here (raw outputs, SiLU, GELU, LeakyRelu, Sigmoid, …): a zero would be a coincidence."""
 
@@ -47,6 +47,10 @@ class Tap:
         zeros: what a zero means here.
         shared: True where a residual Add lies between the layer and this point, so that the value, and every
             zero in it, belongs to the sum and not to this layer alone.
+        scale: of quantised values, integers q that stand for (q - zero_point) * scale: one number, or one per channel.
+            Measures are taken of the real numbers, `keep` gives the integers. Empty: no such integers, or a scale
+            that is only known when the model runs.
+        zero_point: of quantised values, the integers that stand for 0: one, or one per channel; else empty.
     """
 
     layer: str
@@ -56,6 +60,8 @@ class Tap:
     activation: str | None = None
     zeros: Zeros = Zeros.NOT_MEANINGFUL
     shared: bool = False
+    scale: tuple[float, ...] = ()
+    zero_point: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -70,8 +76,9 @@ class Layer:
     Attributes:
         name: unique in the model: the node's name, or one made from its output where that is missing or taken.
         index: position among the model's convolutions, in execution order, from 0.
-        op: ONNX operator, `Conv` or `ConvTranspose`.
-        weight_shape: as stored: (M, C/groups, *kernel) for Conv, (C, M/groups, *kernel) for ConvTranspose.
+        op: ONNX operator: `Conv`, `ConvTranspose`, `ConvInteger`, `QLinearConv`, `DeformConv`, or one of onnxruntime's
+            own, `FusedConv`, `NhwcFusedConv`.
+        weight_shape: as stored: (C, M/groups, *kernel) for ConvTranspose, (M, C/groups, *kernel) for all others.
         groups: number of groups, from 1.
         kernel: spatial size of the kernel, one entry per spatial axis.
         strides: one entry per spatial axis.
@@ -81,7 +88,8 @@ class Layer:
         in_channels: C, channels read.
         out_channels: M, channels written.
         parameters: number of weights and biases held by the node itself.
-        taps: the points that exist, keyed by kind.
+        taps: the points that exist, keyed by kind. Never empty; without `conv` where the node itself applies the
+            activation.
         activation: first activation after the layer, or None.
         linear: why there is no activation ("feeds Concat"), empty where there is one.
     """
@@ -109,9 +117,10 @@ class Layer:
         return self.groups == self.in_channels and self.in_channels > 1
 
     def tap(self, kind: TapKind = TapKind.ACT) -> Tap:
-        """The tap of that kind, or the nearest one before it that exists (act, norm, conv)."""
+        """The tap of that kind, or the nearest one before it that exists (act, norm, conv), or the first after it."""
         order = [TapKind.CONV, TapKind.NORM, TapKind.ACT]
-        return next(self.taps[k] for k in reversed(order[: order.index(kind) + 1]) if k in self.taps)
+        place = order.index(kind) + 1
+        return next(self.taps[k] for k in [*reversed(order[:place]), *order[place:]] if k in self.taps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +142,8 @@ class Filters:
 
     Attributes:
         weight: (M, C/groups, *kernel), float32 or float64. Row o reads the input channels of its own group.
+            Quantised weights are multiplied out; those of a ConvInteger, which has no scale of its own, are the
+            integers minus the zero point.
         bias: (M,), zeros where the layer has none.
         folded: names of the nodes whose per-channel scale and shift are contained, in order; empty: none.
         whole: True when nothing that scales or shifts the layer's own output comes after what is contained.
@@ -178,7 +189,7 @@ class ModelView(Protocol):
         """Taps by pattern, in layer order, each once.
 
         A pattern is a shell-style layer pattern, optionally `:kind` (`conv1`, `layer1/*`, `layer1/*:conv`).
-        Without `:kind` a layer gives its tap of `kind` or, where it has none, the nearest one before it.
+        Without `:kind` a layer gives its tap of `kind` or, where it has none, the nearest one (see `Layer.tap`).
 
         Raises:
             NotFoundError: a pattern matches no layer.

@@ -33,6 +33,11 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 def _layer(view: OnnxView, layer: Layer) -> dict[str, Any]:
     cost = view.cost(layer.name)
     fields = {name: field.facts() for name, field in view.receptive_fields(layer.name).items()}
+    quantized = {
+        kind.value: {"scale": list(tap.scale), "zero_point": list(tap.zero_point)}
+        for kind, tap in layer.taps.items()
+        if tap.scale
+    }
     taps = {kind.value: layer.taps[kind].tensor if kind in layer.taps else None for kind in TapKind}
     return {
         "name": layer.name,
@@ -51,6 +56,7 @@ def _layer(view: OnnxView, layer: Layer) -> dict[str, Any]:
         "macs": cost.macs,
         "activation_bytes": cost.activation_bytes,
         "taps": taps,
+        "quantized": quantized,
         "activation": layer.activation,
         "linear": layer.linear,
         "receptive_field": fields or None,

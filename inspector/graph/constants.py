@@ -54,8 +54,10 @@ _KEEP_SIZE: Final = frozenset(
     }
 )
 _BROADCAST: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
-_REFERENCE_FROM: Final = {"QuantizeLinear": 19, "DequantizeLinear": 19}
-"""Opset from which the reference implementation has an operator that was there, meaning the same, before."""
+_REFERENCE_FROM: Final = {"QuantizeLinear": 21, "DequantizeLinear": 21}
+"""Opset in which the reference implementation has an operator that was there, meaning the same, before."""
+_MEANS_THE_SAME: Final = frozenset({("com.microsoft", name) for name in _REFERENCE_FROM})
+"""Operators of other domains that are the standard ones, for more element types."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ class Constants:
         if value.const_value is not None:
             return _stored(value)
         node = value.producer()
-        if node is None or node.domain not in STANDARD or (not node.inputs and node.op_type != "Constant"):
+        if node is None or not _is_standard(node) or (not node.inputs and node.op_type != "Constant"):
             return None
         inputs = [None if i is None else self._known[i] for i in node.inputs]
         if any(i is not None and a is None for i, a in zip(node.inputs, inputs, strict=True)):
@@ -113,6 +115,10 @@ class Constants:
                 found=str(self._elements),
                 remedy="Store weights as initializers.",
             )
+
+
+def _is_standard(node: ir.Node) -> bool:
+    return node.domain in STANDARD or (node.domain, node.op_type) in _MEANS_THE_SAME
 
 
 def _upwards(value: ir.Value, known: dict[ir.Value, Array | None]) -> list[ir.Value]:

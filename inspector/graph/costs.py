@@ -5,6 +5,7 @@ Multiply-accumulates (MACs), with M filters, C input channels, g groups:
     Conv            M * C / g * prod(kernel) * prod(space of the output)
     ConvTranspose   C * M / g * prod(kernel) * prod(space of the input)
 
+All other convolutions count as Conv does; what DeformConv does to find its pixels is not counted.
 The usual convention: taps that fall into padding count, adding the bias does not, and one MAC is what others count as
 two operations (FLOPs). Only layers are counted; fully connected layers, pooling, normalisation and activations are not.
 """
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from inspector.contract import Layer, TapKind
+from inspector.contract import Layer
+from inspector.graph.layers import Site
 
 _BITS_OF_A_BYTE = 8
 
@@ -28,7 +30,7 @@ class Cost:
 
     Attributes:
         parameters: weights and biases held by the convolution itself.
-        macs: multiply-accumulates; None where the model leaves the size of the maps open.
+        macs: multiply-accumulates; None where the model leaves the size of the maps open, or shape inference does.
         activation_bytes: of the raw output, in its own element type; None as above.
     """
 
@@ -37,10 +39,9 @@ class Cost:
     activation_bytes: int | None
 
 
-def layer_costs(model: ir.Model, layers: Iterable[Layer]) -> dict[str, Cost]:
+def layer_costs(sites: Iterable[Site]) -> dict[str, Cost]:
     """By name of the layer. Shapes must have been inferred; the batch axis is left out, and every branch runs."""
-    nodes = {str(node.outputs[0].name): node for node in model.graph.all_nodes()}
-    return {layer.name: _cost(layer, nodes[layer.taps[TapKind.CONV].tensor]) for layer in layers}
+    return {site.layer.name: _cost(site) for site in sites}
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -58,11 +59,13 @@ def multiply_accumulates(layer: Layer, space: Sequence[int]) -> int:
     return math.prod(layer.weight_shape) * math.prod(space)
 
 
-def _cost(layer: Layer, node: ir.Node) -> Cost:
+def _cost(site: Site) -> Cost:
+    layer, node, last = site.layer, site.node, site.form.channels_last
     output = node.outputs[0]
-    made = _space(output)
-    walked = _space(node.inputs[0]) if layer.op == "ConvTranspose" else made
-    bits = None if output.dtype is None else output.dtype.bitwidth
+    made = _space(output, last=last)
+    walked = _space(node.inputs[0], last=last) if site.form.transposed else made
+    countable = output.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING)
+    bits = output.dtype.bitwidth if countable and output.dtype is not None else None
     return Cost(
         layer.parameters,
         None if walked is None else multiply_accumulates(layer, walked),
@@ -70,11 +73,12 @@ def _cost(layer: Layer, node: ir.Node) -> Cost:
     )
 
 
-def _space(value: ir.Value | None) -> tuple[int, ...] | None:
-    """Sizes from axis 2 on, where all are known."""
+def _space(value: ir.Value | None, *, last: bool) -> tuple[int, ...] | None:
+    """Sizes of space, where all are known; `last`: behind it come the channels."""
     if value is None or value.shape is None:
         return None
-    sizes = [size for size in value.shape.dims[2:] if isinstance(size, int)]
+    axes = value.shape.dims[1:-1] if last else value.shape.dims[2:]
+    sizes = [size for size in axes if isinstance(size, int)]
     return tuple(sizes) if len(sizes) == value.shape.rank() - 2 else None
 
 

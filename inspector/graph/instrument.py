@@ -19,6 +19,7 @@ from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.bodies import Nesting, all_values, bodies
+from inspector.graph.convolutions import has_channels_last
 from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
 from inspector.graph.view import OnnxView
 
@@ -159,7 +160,8 @@ def _write(
     branched: set[Request] = set()
     for slot in slots:
         tensor, layer = values[slot.tensor], known[slot.tensor]
-        dtype, rank, area = tensor.dtype or ir.DataType.FLOAT, len(layer.kernel) + 2, area_of(tensor.shape)
+        dtype, rank = tensor.dtype or ir.DataType.FLOAT, len(layer.kernel) + 2
+        area = None if has_channels_last(tensor) else area_of(tensor.shape)
         home = tensor.graph
         assert home is not None
         if home not in writers:

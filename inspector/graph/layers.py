@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import onnx_ir as ir
 
-from inspector.contract import Layer, Tap, TapKind
+from inspector.contract import Layer, Tap, TapKind, Zeros
 from inspector.errors import ModelError
 from inspector.graph.bodies import Nesting
-from inspector.graph.constants import MAX_ELEMENTS, STANDARD, Constants
+from inspector.graph.constants import MAX_ELEMENTS, Constants
+from inspector.graph.convolutions import (
+    NAMES,
+    Form,
+    adds_before_activation,
+    carried_activation,
+    form_of,
+    input_of,
+    why_unread,
+)
+from inspector.graph.quantized import coding_of, numbers_of, rectified
 from inspector.graph.walk import Path, follow
 
-SUPPORTED: Final = ("Conv", "ConvTranspose")
-CONVOLUTIONS: Final = (*SUPPORTED, "ConvInteger", "QLinearConv", "DeformConv", "FusedConv", "NhwcConv", "NhwcFusedConv")
-"""Every operator that is a convolution; those not supported are left out by name, never silently."""
 _AUTO_PADS: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
@@ -26,7 +33,17 @@ class Site:
 
     layer: Layer
     node: ir.Node
+    form: Form
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a layer stands: its number, its name, and what to call the graph that it is in."""
+
+    index: int
+    name: str
+    home: str
 
 
 def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...], tuple[str, ...]]:
@@ -36,23 +53,18 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     taken: set[str] = set()
     nesting = Nesting(model)
     for node in model.graph.all_nodes():
-        if node.op_type not in CONVOLUTIONS:
+        if node.op_type not in NAMES:
             continue
-        reason = _why_not(node, nesting)
-        shape = None if reason else _weight_shape(node, constants)
-        if shape is None:
-            label = node.name or node.outputs[0].name or "without a name"
+        form, reason = form_of(node), nesting.why_not(node) or why_unread(node)
+        shape = None if reason or form is None else _weight_shape(input_of(node, form.weight), constants)
+        if shape is None or form is None:
+            label = node.name or next((o.name for o in node.outputs), "") or "without a name"
             reason = reason or "has a weight whose shape is only known at run time"
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:
-            sites.append(_site(node, shape, len(sites), _unique(node, taken), constants, nesting.home(node)))
+            place = _Place(len(sites), _unique(node, taken), nesting.home(node))
+            sites.append(_site(node, form, shape, place, constants))
     return tuple(sites), tuple(left_out)
-
-
-def _why_not(node: ir.Node, nesting: Nesting) -> str:
-    """Why a convolution is not watched, or nothing."""
-    watched = node.op_type in SUPPORTED and node.domain in STANDARD
-    return nesting.why_not(node) or ("" if watched else "is of an operator that is not watched yet")
 
 
 def _unique(node: ir.Node, taken: set[str]) -> str:
@@ -64,9 +76,8 @@ def _unique(node: ir.Node, taken: set[str]) -> str:
     return name
 
 
-def _site(  # noqa: PLR0917 - what is known of one node
-    node: ir.Node, shape: tuple[int, ...], index: int, name: str, constants: Constants, home: str
-) -> Site:
+def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, constants: Constants) -> Site:
+    name = place.name
     groups, auto_pad = _int(node, "group", 1), _text(node, "auto_pad", "NOTSET")
     rank = len(shape) - 2
     if rank < 1 or groups < 1 or min(shape) < 1 or shape[0] % groups or math.prod(shape) > MAX_ELEMENTS:
@@ -80,13 +91,12 @@ def _site(  # noqa: PLR0917 - what is known of one node
         raise ModelError(
             f"{node.op_type} {name!r}", "its auto_pad is none", expected=", ".join(_AUTO_PADS), found=repr(auto_pad)
         )
-    transposed = node.op_type == "ConvTranspose"
-    channels_in, channels_out = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
-    path = follow(node.outputs[0], channels_out, rank + 2, constants, home=home)
-    bias = channels_out if len(node.inputs) > 2 and node.inputs[2] is not None else 0
+    channels_in, channels_out = (shape[0], shape[1] * groups) if form.transposed else (shape[1] * groups, shape[0])
+    path = _path(node, form, channels_out, rank + 2, constants, place.home)
+    bias = channels_out if input_of(node, form.bias) is not None else 0
     layer = Layer(
         name=name,
-        index=index,
+        index=place.index,
         op=node.op_type,
         weight_shape=shape,
         groups=groups,
@@ -98,16 +108,32 @@ def _site(  # noqa: PLR0917 - what is known of one node
         in_channels=channels_in,
         out_channels=channels_out,
         parameters=math.prod(shape) + bias,
-        taps=_taps(name, node, path, channels_out),
+        taps=_taps(name, node, path, channels_out, constants),
         activation=path.activation,
         linear=path.linear,
     )
-    return Site(layer, node, path)
+    return Site(layer, node, form, path)
 
 
-def _weight_shape(node: ir.Node, constants: Constants) -> tuple[int, ...] | None:
+def _path(  # noqa: PLR0917 - what `follow` takes, and the node
+    node: ir.Node, form: Form, channels: int, rank: int, constants: Constants, home: str
+) -> Path:
+    """What follows the convolution, or is inside of its node."""
+    output, added = node.outputs[0], adds_before_activation(node)
+    inside = carried_activation(node)
+    if inside is not None:
+        return Path(None, (), output, *inside, added, "")
+    if not form.channels_last:
+        path = follow(output, channels, rank, constants, home=home)
+        return replace(path, shared=True) if added else path
+    saturated = rectified(output, constants)
+    if saturated is not None:
+        return Path(None, (), *saturated, added, "")
+    return Path(None, (), None, None, Zeros.NOT_MEANINGFUL, added, "has its channels last, where nothing is followed")
+
+
+def _weight_shape(weight: ir.Value | None, constants: Constants) -> tuple[int, ...] | None:
     """As stored; None where it is only known when the model runs."""
-    weight = node.inputs[1] if len(node.inputs) > 1 else None
     if weight is None:
         return None
     if weight.const_value is not None:
@@ -119,15 +145,35 @@ def _weight_shape(node: ir.Node, constants: Constants) -> tuple[int, ...] | None
     return tuple(weight.shape.numpy()) if known and weight.shape is not None else None
 
 
-def _taps(layer: str, node: ir.Node, path: Path, channels: int) -> dict[TapKind, Tap]:
-    taps = {TapKind.CONV: Tap(layer, TapKind.CONV, str(node.outputs[0].name), channels)}
+def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Constants) -> dict[TapKind, Tap]:
+    """Without `conv` where the node gives only what an activation, its own or saturation, has made of it."""
+
+    def tap(kind: TapKind, value: ir.Value) -> Tap:
+        scale, zero = _coding_numbers(value, channels, constants)
+        return Tap(layer, kind, str(value.name), channels, scale=scale, zero_point=zero)
+
+    taps: dict[TapKind, Tap] = {}
+    output = node.outputs[0]
+    if carried_activation(node) is None and rectified(output, constants) is None:
+        taps[TapKind.CONV] = replace(tap(TapKind.CONV, output), shared=adds_before_activation(node))
     if path.norm is not None:
-        taps[TapKind.NORM] = Tap(layer, TapKind.NORM, str(path.norm.name), channels)
+        taps[TapKind.NORM] = tap(TapKind.NORM, path.norm)
     if path.act is not None:
-        taps[TapKind.ACT] = Tap(
-            layer, TapKind.ACT, str(path.act.name), channels, path.activation, path.zeros, path.shared
-        )
+        found = tap(TapKind.ACT, path.act)
+        taps[TapKind.ACT] = replace(found, activation=path.activation, zeros=path.zeros, shared=path.shared)
     return taps
+
+
+def _coding_numbers(value: ir.Value, channels: int, constants: Constants) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Scale and zero point of quantised values, one or one per channel; empty where there are none such."""
+    coding = coding_of(value)
+    found = None if coding is None else numbers_of(coding, constants)
+    if coding is None or found is None:
+        return (), ()
+    sizes = {array.size for array in found}
+    if sizes != {1} and (coding.axis != 1 or not sizes <= {1, channels}):
+        return (), ()
+    return tuple(float(s) for s in found[0]), tuple(int(z) for z in found[1])
 
 
 def _int(node: ir.Node, name: str, default: int) -> int:

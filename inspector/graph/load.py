@@ -17,7 +17,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 from inspector.errors import LimitError, ModelError, NotFoundError
 from inspector.graph.bodies import prepare
 from inspector.graph.contents import broken_texts, count_nodes, tensors
-from inspector.graph.layers import CONVOLUTIONS
+from inspector.graph.convolutions import NAMES
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
 
@@ -148,7 +148,7 @@ def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
         if proto.functions:
             proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
-        tidy(model, frozenset(CONVOLUTIONS))
+        tidy(model, frozenset(NAMES))
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(label, "its graph cannot be read", found=_first_line(error)) from error

@@ -17,6 +17,8 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract.measures import TAPPED, Value
+from inspector.graph.convolutions import has_channels_last
+from inspector.graph.quantized import coding_of
 
 SLOPE: Final = 3.4e38
 """Slope of the step, near the largest float32."""
@@ -41,13 +43,19 @@ class Lowering:
     def __call__(
         self, tensor: ir.Value, measure: Value, *, dtype: ir.DataType, rank: int, area: int | None
     ) -> ir.Value:
-        """The graph value of `measure` for `tensor`, which is (N, C, *space) of `rank` axes and `dtype`."""
+        """The graph value of `measure` for `tensor`, which is (N, C, *space) of `rank` axes and `dtype`.
+
+        Quantised tensors are measured as the real numbers that they stand for; a tensor with its channels last,
+        (N, *space, C), is turned first.
+        """
         write = _Writer(self, tensor, dtype, rank, area)
         return write.lower(measure)
 
-    def node(self, op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = ()) -> ir.Value:
+    def node(
+        self, op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = (), *, domain: str = ""
+    ) -> ir.Value:
         """Appends a node with one output."""
-        node = ir.Node("", op, inputs, attributes, name=self.name(op))
+        node = ir.Node(domain, op, inputs, attributes, name=self.name(op))
         node.outputs[0].name = self.name(f"{op}_out")
         self._graph.append(node)
         return node.outputs[0]
@@ -101,12 +109,26 @@ class _Writer:
 
     def tapped(self, _: Value) -> ir.Value:
         """The maps in the type they are measured in: float32, or float64 for float64 models."""
+        coding = coding_of(self.tensor)
+        if coding is not None:
+            axis = [ir.AttrInt64("axis", coding.axis)] if coding.has_axis else []
+            inputs = [i for i in (self.tensor, coding.scale, coding.zero_point) if i is not None]
+            real = self.to.node("DequantizeLinear", inputs, axis, domain=coding.domain)
+            single = coding.scale.dtype in (None, ir.DataType.FLOAT)
+            return self._turned(real if single else self.to.cast(real, ir.DataType.FLOAT))
         if self.wide or self.dtype == ir.DataType.FLOAT:
-            return self.tensor
-        return self.to.cast(self.tensor, ir.DataType.FLOAT)
+            return self._turned(self.tensor)
+        return self._turned(self.to.cast(self.tensor, ir.DataType.FLOAT))
 
     def keep(self, _: Value) -> ir.Value:
-        return self.to.node("Identity", [self.tensor])
+        return self.to.node("Identity", [self._turned(self.tensor)])
+
+    def _turned(self, maps: ir.Value) -> ir.Value:
+        """(N, C, *space), whatever the layout of the tensor."""
+        if not has_channels_last(self.tensor):
+            return maps
+        order = [0, self.rank - 1, *range(1, self.rank - 1)]
+        return self.to.node("Transpose", [maps], [ir.AttrInt64s("perm", order)])
 
     def abs(self, measure: Value) -> ir.Value:
         return self.to.node("Abs", [self.lower(measure.inputs[0])])
@@ -154,7 +176,7 @@ class _Writer:
 
     def positions(self, _: Value) -> ir.Value:
         # Where the area is known, N is read off small rows: asking the maps for it would force a reorder of them.
-        asked = self.tensor if self.area is None else self.lower(Value("max", "rows", (TAPPED,)))
+        asked = self._turned(self.tensor) if self.area is None else self.lower(Value("max", "rows", (TAPPED,)))
         shape = self.to.node("Shape", [asked])
         batch = self.to.node("Gather", [shape, self.to.constant("int64", 0)])
         if self.area is None:

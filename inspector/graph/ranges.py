@@ -15,6 +15,8 @@ import onnx_ir as ir
 
 from inspector.contract.model import UNBOUNDED
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.convolutions import form_of, input_of
+from inspector.graph.quantized import coding_of, integer_bounds, is_known, real_bounds
 from inspector.graph.walk import clip_bounds
 
 Range = tuple[float, float]
@@ -77,21 +79,55 @@ class Ranges:
                 stack.extend(missing)
         return self._known[value]
 
+    def read_by(self, node: ir.Node) -> Range:
+        """Of every number that a convolution can multiply with a weight: of quantised data, the real numbers.
+
+        A DeformConv reads between pixels, which are mixed linearly, outside of the picture, which is 0, and times a
+        mask. Of the data of a ConvInteger, which has no scale, the integers minus the zero point.
+        """
+        read = self(input_of(node, 0))
+        form = form_of(node)
+        if node.op_type == "DeformConv":
+            mixed, mask = _sum([_union([read, (0.0, 0.0)])]), input_of(node, 4)
+            return mixed if mask is None else self._kept(_product([mixed, self(mask)]))
+        if form is None or form.zeros is None:
+            return read
+        scale, zero = (input_of(node, form.scales[0]), input_of(node, 2)) if form.scales else (None, input_of(node, 2))
+        return self._kept(real_bounds(read, scale, zero, self._constants))
+
     def _needed(self, value: ir.Value) -> list[ir.Value]:
         node = value.producer()
+        if node is not None and _is_quantized(node):
+            return [i for i in (input_of(node, 0),) if i is not None]
         known = node is not None and node.domain in STANDARD and (node.op_type in _RULES or node.op_type == "Clip")
         return [i for i in node.inputs if i is not None] if known and node is not None else []
 
     def _of(self, value: ir.Value) -> Range:
         """NaN, from a constant or from inf - inf, bounds nothing."""
-        low, high = self._bounds(value)
-        return UNBOUNDED if np.isnan(low) or np.isnan(high) else (low, high)
+        return self._kept(self._bounds(value))
+
+    def _quantized(self, node: ir.Node, value: ir.Value) -> Range:
+        """Integers keep the bounds of their type, and zero."""
+        data, coding = input_of(node, 0), coding_of(value)
+        read = UNBOUNDED if data is None else self._known.get(data, UNBOUNDED)
+        if coding is not None:
+            return integer_bounds(coding, read if node.op_type == "QuantizeLinear" else UNBOUNDED, self._constants)
+        if "block_size" in node.attributes:
+            return UNBOUNDED
+        low, high = real_bounds(read, input_of(node, 1), input_of(node, 2), self._constants)
+        return _sum([(low, high)])
+
+    @staticmethod
+    def _kept(found: Range) -> Range:
+        return UNBOUNDED if np.isnan(found).any() else found
 
     def _bounds(self, value: ir.Value) -> Range:
         node = value.producer()
         if node is None:
             array = self._constants(value)
             return UNBOUNDED if array is None or not array.size else (float(array.min()), float(array.max()))
+        if _is_quantized(node):
+            return self._quantized(node, value)
         if node.domain not in STANDARD or (node.op_type == "Dropout" and len(node.inputs) > 2):
             return UNBOUNDED  # a Dropout that may be training scales what it lets through
         inputs = [self._known.get(i, UNBOUNDED) if i is not None else UNBOUNDED for i in node.inputs]
@@ -102,6 +138,11 @@ class Ranges:
         if node.op_type in _RULES:
             return _RULES[node.op_type](inputs)
         return _sum([_BOUNDED.get(node.op_type, UNBOUNDED)])  # a kernel's tanh can be 1.0000001
+
+
+def _is_quantized(node: ir.Node) -> bool:
+    coded = any(coding_of(output) is not None for output in node.outputs[:1])
+    return coded or (node.op_type == "DequantizeLinear" and (node.domain in STANDARD or is_known(node)))
 
 
 def _union(inputs: list[Range]) -> Range:

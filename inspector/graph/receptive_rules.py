@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from inspector.graph.constants import STANDARD
+from inspector.graph.convolutions import MICROSOFT
 from inspector.graph.receptive_axes import concat, cut, expand, gather, pad, split, squeeze, tile, transpose, unsqueeze
 from inspector.graph.receptive_join import join
 from inspector.graph.receptive_reshape import flatten, reshape
@@ -52,7 +54,8 @@ def follow_node(step: Step) -> list[Trace | None]:
         return [None] * len(outputs)
     if not any(t.live for t in read):
         return [_lost(read, None)] * len(outputs)
-    rule = RULES.get(step.node.op_type) if step.node.domain in ("", "ai.onnx") else None
+    standard = step.node.domain in STANDARD
+    rule = RULES.get(step.node.op_type) if standard else MICROSOFT_RULES.get((step.node.domain, step.node.op_type))
     if rule is None:
         return [_lost(read, Loss(f"{step.why} is of an operator that is not followed"))] * len(outputs)
     try:
@@ -271,3 +274,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "Expand": _single(expand),
     "Tile": _single(tile),
 }
+MICROSOFT_RULES: Final[Mapping[tuple[str, str], Rule]] = {
+    **dict.fromkeys(((MICROSOFT, "FusedConv"), (MICROSOFT, "QLinearConv")), convolution),
+    **dict.fromkeys(((MICROSOFT, "QuantizeLinear"), (MICROSOFT, "DequantizeLinear")), _single(_first)),
+    **dict.fromkeys(((MICROSOFT, "QLinearLeakyRelu"), (MICROSOFT, "QLinearSigmoid")), _single(_first)),
+    (MICROSOFT, "QLinearAdd"): _elementwise,
+}
+"""Of onnxruntime's own operators, as its quantiser and optimiser write them."""

@@ -12,14 +12,22 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
+from inspector.graph.convolutions import adds_before_activation, form_of
 from inspector.graph.receptive_step import Step, dims
 from inspector.graph.receptive_trace import Extent, Loss, Reading, Shift, Trace, worse
 
-_WEIGHT: Final = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1}
+_WEIGHT: Final = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1, "FusedConv": 1}
 
 
 def convolution(step: Step) -> Trace:
-    """Conv, ConvInteger, QLinearConv: slides over space, mixes the channels."""
+    """Conv, ConvInteger, QLinearConv, FusedConv without an added value: slides over space, mixes the channels.
+
+    Raises:
+        ValueError: its axes from 2 on are not space, or another image is added to what it convolves.
+    """
+    form = form_of(step.node)
+    if form is None or form.channels_last or adds_before_activation(step.node):
+        raise ValueError("channels last, or another value is added inside")
     return _slide(step, _channels(step), _one_conv_axis)
 
 

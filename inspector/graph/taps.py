@@ -51,6 +51,8 @@ def _parse(layers: Sequence[Layer], pattern: str) -> tuple[str, TapKind | None]:
 def _why_not(layer: Layer, kind: TapKind) -> str:
     if kind is TapKind.NORM:
         return f"layer {layer.name!r} has no separate bias or normalisation"
+    if kind is TapKind.CONV:
+        return f"layer {layer.name!r} has no raw output: its {layer.op} node itself applies {layer.activation}"
     return f"layer {layer.name!r} has no activation: it {layer.linear}"
 
 

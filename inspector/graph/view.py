@@ -10,10 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
-from inspector.contract.model import UNBOUNDED
 from inspector.errors import Inapplicable, ModelError, NotFoundError
 from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
+from inspector.graph.convolutions import as_numbers, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.folding import fold
 from inspector.graph.layers import Site, find_layers
@@ -41,7 +41,7 @@ class OnnxView:
             raise ModelError(
                 f"model {name!r}",
                 "it holds no convolution that can be watched",
-                expected="at least one Conv or ConvTranspose node",
+                expected="at least one Conv, ConvTranspose or other convolution node",
                 found=_operators(model),
                 remedy="; ".join(self.left_out[:3]),
             )
@@ -61,20 +61,19 @@ class OnnxView:
     def filters(self, layer: str, *, fold_norm: bool = False) -> Filters:
         """Weights and bias of a layer, output channel first."""
         site = self._site(layer)
-        weight = self._constants(site.node.inputs[1])
-        bias_value = site.node.inputs[2] if len(site.node.inputs) > 2 else None
-        bias = self._constants(bias_value)
-        if weight is None or (bias_value is not None and bias is None):
+        numbers = stored_numbers(site.node, site.form, self._constants)
+        if numbers is None:
             raise Inapplicable(
                 f"layer {layer!r}", "its weights are computed while the model runs, so they have no value of their own"
             )
+        weight, bias = numbers
         channels = site.layer.out_channels
         if bias is not None and bias.shape != (channels,):
             raise ModelError(
                 f"layer {layer!r}", "its bias has another shape", expected=f"({channels},)", found=str(bias.shape)
             )
         filters = Filters(
-            _output_first(_as_float(weight, layer), site.layer),
+            _output_first(_as_float(weight, layer), site),
             np.zeros(channels, np.float32) if bias is None else _as_float(bias, layer),
             whole=not site.path.steps,
         )
@@ -82,12 +81,11 @@ class OnnxView:
 
     def input_range(self, layer: str) -> tuple[float, float]:
         """Bounds of every element the layer can read."""
-        node = self._site(layer).node
-        return self._ranges(node.inputs[0]) if node.inputs else UNBOUNDED
+        return self._ranges.read_by(self._site(layer).node)
 
     def receptive_fields(self, layer: str) -> dict[str, ReceptiveField]:
         """What a unit of the layer's raw output reads of every image that is fed, by the name of that input."""
-        return self._fields.of(self.layer(layer).taps[TapKind.CONV].tensor)
+        return self._fields.of(str(self._site(layer).node.outputs[0].name))
 
     def decided_by_data(self, tensors: Collection[str]) -> tuple[str, ...]:
         """The If and Loop nodes before or around these values that all inputs of a run decide together."""
@@ -104,7 +102,7 @@ class OnnxView:
 
     @cached_property
     def _costs(self) -> dict[str, Cost]:
-        return layer_costs(self.model, self.layers)
+        return layer_costs(self._sites.values())
 
     def _site(self, name: str) -> Site:
         if name not in self._sites:
@@ -112,17 +110,18 @@ class OnnxView:
         return self._sites[name]
 
 
-def _output_first(weight: Array, layer: Layer) -> Array:
+def _output_first(weight: Array, site: Site) -> Array:
     """(C, M/g, *k) of a ConvTranspose -> (M, C/g, *k); a Conv's weight is that already."""
-    if layer.op != "ConvTranspose":
+    if not site.form.transposed:
         return weight
+    layer = site.layer
     g, kernel = layer.groups, layer.kernel
     grouped = weight.reshape(g, layer.in_channels // g, layer.out_channels // g, *kernel)
     return np.swapaxes(grouped, 1, 2).reshape(layer.out_channels, layer.in_channels // g, *kernel)
 
 
 def _as_float(array: Array, layer: str) -> Array:
-    if array.dtype.kind in "OSUb":
+    if as_numbers(array[:0]) is None:
         raise ModelError(f"layer {layer!r}", "its weights are no numbers", found=array.dtype.name)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 

@@ -4,7 +4,8 @@ The walk follows one value downstream and stops at the first of these cases:
 
 1. an activation operator: found;
 2. several consumers that meet again in one product (`x * sigmoid(x)` and its like): a decomposed activation, found;
-3. anything else, several consumers that do not meet again, or none at all: linear, with the reason.
+3. integers that hold nothing below their zero point (see `quantized`), unless an activation follows directly: found;
+4. anything else, several consumers that do not meet again, or none at all: linear, with the reason.
 
 On the way it passes a separate bias, per-channel normalisation, Identity and Dropout (these make the `norm` tap), and
 residual sums (these make what follows `shared`).
@@ -21,6 +22,13 @@ import onnx_ir as ir
 
 from inspector.contract import Zeros
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.quantized import (
+    holds_integers,
+    is_known,
+    passed_over,
+    quantized_activation,
+    rectified,
+)
 
 _EXACT: Final = frozenset({"Relu", "ThresholdedRelu", "HardSigmoid", "HardSwish"})
 _SMOOTH: Final = frozenset(
@@ -75,7 +83,8 @@ class Path:
 
     Attributes:
         norm: the value after the last bias or normalisation that belongs to the layer alone; None without any.
-        steps: the nodes between the convolution and `norm`, in order.
+        steps: the nodes between the convolution and `norm`, in order, with those that round before one of them: the
+            convolution itself, where it gives integers.
         act: the value after the first activation, or None.
         activation: its name: the operator, `Clip(0,6)`, or `SiLU`, `GELU`, `HardSwish`, `Mish` when decomposed.
         zeros: what a zero means after it.
@@ -96,8 +105,11 @@ def follow(output: ir.Value, channels: int, rank: int, constants: Constants, *, 
     """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes. `home`: what to call its graph."""
     value, norm, shared = output, None, False
     steps: list[ir.Node] = []
+    rounding = [node for node in (output.producer(),) if node is not None and holds_integers(output)]
+    saturated = None
     for _ in range(_MAX_STEPS):
         consumers = _consumers(value)
+        saturated = rectified(value, constants) or saturated
         if not all(_is_known(node, value) for node in consumers):
             break
         found = _activation(value, consumers, constants)
@@ -105,13 +117,18 @@ def follow(output: ir.Value, channels: int, rank: int, constants: Constants, *, 
             act, name, zeros = found
             return Path(norm, tuple(steps), act, name, zeros, shared, "")
         passed = _passed(consumers[0], value, channels, rank, constants) if len(consumers) == 1 else None
-        if passed is None:
+        if passed is None or (saturated and passed in ("step", "sum")):
             break
         value = consumers[0].outputs[0]
         shared = shared or passed == "sum"
+        if passed == "round":
+            rounding.append(consumers[0])
         if passed == "step" and not shared:
-            steps.append(consumers[0])
+            steps += [*rounding, consumers[0]]
+            rounding.clear()
             norm = value
+    if saturated:
+        return Path(norm, tuple(steps), *saturated, shared, "")
     return Path(norm, tuple(steps), None, None, Zeros.NOT_MEANINGFUL, shared, _why(value, home))
 
 
@@ -121,10 +138,13 @@ def _consumers(value: ir.Value) -> list[ir.Node]:
 
 def _passed(
     node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants
-) -> Literal["step", "pass", "sum"] | None:
+) -> Literal["step", "pass", "sum", "round"] | None:
     """What the node is on the way to an activation; None where the way ends at it."""
     if node.op_type in _PASS:
         return "pass"
+    quantized = passed_over(node, value, constants)
+    if quantized or holds_integers(value):
+        return quantized if quantized != "sum" or channels > 1 else None
     if _is_step(node, value, channels, rank, constants):
         return "step"
     return "sum" if _is_sum(node, value, channels, rank, constants) else None
@@ -132,7 +152,7 @@ def _passed(
 
 def _is_known(node: ir.Node, value: ir.Value) -> bool:
     """True for an operator known here, in the same graph: what a body of an If computes cannot be brought out."""
-    standard = node.domain in STANDARD or (node.domain, node.op_type) == ("com.microsoft", "Gelu")
+    standard = node.domain in STANDARD or (node.domain, node.op_type) == ("com.microsoft", "Gelu") or is_known(node)
     return standard and not _is_nested(node, value)
 
 
@@ -179,6 +199,8 @@ def _is_sum(node: ir.Node, value: ir.Value, channels: int, rank: int, constants:
 
 
 def _activation(value: ir.Value, consumers: list[ir.Node], constants: Constants) -> tuple[ir.Value, str, Zeros] | None:
+    if holds_integers(value):
+        return quantized_activation(consumers[0], value) if len(consumers) == 1 else None
     if len(consumers) == 1:
         return _single(consumers[0], constants) if consumers[0].inputs[0] is value else None
     return _region(value, constants) if len(consumers) > 1 else None

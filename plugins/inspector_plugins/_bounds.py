@@ -13,6 +13,8 @@ Where a normalisation is folded in, terms that cancelled in the bias cannot be s
 them: relative to at least 1, the size that a normalisation gives.
 """
 
+_FROM_ZERO = ("Clip(0,", "Saturation(0,")
+
 
 def never_fires(model: ModelView, tap: Tap) -> Array:
     """(C,) True where the value before a rectifier is at most zero for every input: structurally dead.
@@ -25,7 +27,7 @@ def never_fires(model: ModelView, tap: Tap) -> Array:
     depends on the input, or an activation whose off side does not begin at zero.
     """
     nothing = np.zeros(tap.channels, bool)
-    if tap.shared or not (tap.activation == "Relu" or (tap.activation or "").startswith("Clip(0,")):
+    if tap.shared or not (tap.activation == "Relu" or (tap.activation or "").startswith(_FROM_ZERO)):
         return nothing
     try:
         filters = model.filters(tap.layer, fold_norm=True)

@@ -87,7 +87,7 @@ def reads_image(layer: Layer, inputs: Sequence[TensorInfo]) -> bool:
     The input's channels are its second axis or, for channels-last models, its last; an unknown size fits. What lies
     between input and layer is not known here, nor is which other layers read the image: they count as deeper ones.
     """
-    if layer.index or layer.op != "Conv" or layer.groups != 1 or len(layer.kernel) < 2:
+    if layer.index or layer.op == "ConvTranspose" or layer.groups != 1 or len(layer.kernel) < 2:
         return False
     return any(_fits(layer, info.shape) for info in inputs)
 

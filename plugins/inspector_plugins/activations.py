@@ -43,7 +43,10 @@ class Maps(Summary):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """Maps by tap and input: `maps[tap][id]` is (C, *space); an input that never reached the tap is missing there."""
+    """Maps by tap and input: `maps[tap][id]` is (C, *space), real numbers where the tap is quantised.
+
+    An input that never reached the tap is missing there.
+    """
 
     ids: tuple[str, ...]
     maps: Mapping[Tap, Mapping[str, Array]]
@@ -81,8 +84,11 @@ class Activations:
         return Maps(First.of(self.params.inputs, batch.first, batch.ids, rows["maps"]))
 
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:  # noqa: ARG002 - as above
-        """The maps as they came."""
-        maps = {tap: dict(zip(map(str, s.first.ids), s.first.values, strict=True)) for tap, s in summaries.items()}
+        """The maps as they came; quantised ones as the real numbers that they stand for."""
+        maps = {
+            tap: dict(zip(map(str, s.first.ids), _real(tap, s.first.values), strict=True))
+            for tap, s in summaries.items()
+        }
         return Shown(in_order([s.first for s in summaries.values()]), maps)
 
     def present(self, result: Shown) -> Sequence[Block | Finding]:
@@ -109,6 +115,16 @@ class Activations:
             columns=COLUMNS,
             caption=f"Tensor {tap.tensor}{cut}. Every map has its own scale, written under it; {meaning}.",
         )
+
+
+def _real(tap: Tap, maps: Array) -> Array:
+    """(q - zero_point) * scale of quantised maps (K, C, *space), so that a zero is what means 0."""
+    if not tap.scale:
+        return maps
+    shape = (1, -1, *[1] * (maps.ndim - 2))
+    zero, scale = (np.reshape(np.array(n, np.float32), shape) for n in (tap.zero_point, tap.scale))
+    real: Array = (maps.astype(np.float32) - zero) * scale
+    return real
 
 
 def _picture(tap: Tap, channel: int, values: Array) -> Picture:

@@ -119,7 +119,8 @@ class Connectivity:
         norm = (
             "A BatchNormalization after the layer is multiplied in, so these are the weights in effect."
             if p.fold_norm
-            else "Weights are taken as stored; a BatchNormalization that follows is not multiplied in."
+            else "Weights are taken as stored, quantised ones multiplied out; a BatchNormalization that follows is not "
+            "multiplied in."
         )
         return (
             "A link leads from an input map to an output map of one convolution. Groups decide which links are "

@@ -146,7 +146,8 @@ class Filters:
         norm = (
             "BatchNormalization and bias after a layer are folded in: these are the weights in effect."
             if self._params.fold_norm
-            else "Weights are shown as stored; a BatchNormalization that follows is not folded in."
+            else "Weights are shown as stored, quantised ones multiplied out; a BatchNormalization that follows is not "
+            "folded in."
         )
         parts = [*(_ABOUT[form] for form in Form if form in forms), scale, norm, _STORED]
         if Form.COLOUR in forms:

@@ -47,7 +47,7 @@ from inspector_plugins._sparsity_metrics import METRICS, metrics
 from inspector_plugins._sparsity_result import LayerSparsity
 from inspector_plugins._sparsity_view import RULES, show
 
-_NOT_BELOW_ZERO: Final = ("Relu", "Clip(0", "HardSigmoid")
+_NOT_BELOW_ZERO: Final = ("Relu", "Clip(0", "HardSigmoid", "Saturation(0")
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,16 @@ def layers(draw):
     name = draw(TEXT)
     activations = st.none() | TEXT
     made = st.builds(
-        Tap, st.just(name), st.sampled_from(TapKind), TEXT, COUNTS, activations, st.sampled_from(Zeros), st.booleans()
+        Tap,
+        st.just(name),
+        st.sampled_from(TapKind),
+        TEXT,
+        COUNTS,
+        activations,
+        st.sampled_from(Zeros),
+        st.booleans(),
+        tuples(st.floats(allow_nan=False)),
+        tuples(st.integers(-(2**63), 2**63 - 1)),
     )
     taps = {tap.kind: tap for tap in draw(tuples(made))}
     shape = st.builds(

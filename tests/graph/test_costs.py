@@ -13,7 +13,7 @@ import pytest
 from models import Case, geometry, model, numbers
 
 from inspector import Layer
-from inspector.graph.costs import Cost, layer_costs, multiply_accumulates, total
+from inspector.graph.costs import Cost, multiply_accumulates, total
 from inspector.graph.load import load
 from inspector.graph.view import OnnxView
 
@@ -21,7 +21,7 @@ FOLDER = Path(onnx.__file__).parent / "backend/test/data/light"
 
 
 def costs_of(view: OnnxView) -> dict[str, Cost]:
-    return layer_costs(view.model, view.layers)
+    return {layer.name: view.cost(layer.name) for layer in view.layers}
 
 
 def products(layer: Layer, image: tuple[int, ...], output: tuple[int, ...]) -> int:

@@ -111,8 +111,6 @@ def test_parameters_are_the_weights_and_biases_of_the_node_itself() -> None:
 def test_convolutions_that_are_not_watched_are_listed_with_the_reason() -> None:
     (nested,) = load(ZOO["in_a_loop"].data).left_out
     assert nested.startswith("Conv 'inner' is inside the body of Loop 'l', which may run it any number of times")
-    (integer,) = load(ZOO["integer_beside"].data).left_out
-    assert integer == "ConvInteger 'i' is of an operator that is not watched yet"
     data = model(
         f"[c] a = Conv {SAME} (x, w) y = Relu(a) [d] e = Conv(x, k) [f] g = com.example.Conv(x, w)",
         inputs="float[N,3,6,5] x, float[M,3,P,Q] k",
@@ -127,8 +125,8 @@ def test_convolutions_that_are_not_watched_are_listed_with_the_reason() -> None:
 def test_a_model_without_convolutions_is_refused_and_says_what_it_holds() -> None:
     with pytest.raises(ModelError, match=r"no convolution.*2 nodes: Relu, Sigmoid"):
         load(model("a = Sigmoid(x) y = Relu(a)"))
-    with pytest.raises(ModelError, match="ConvInteger 'y' is of an operator that is not watched yet"):
-        load(model("q = Cast <to=2> (x) y = ConvInteger(q, u)", weights={"u": np.ones((2, 3, 1, 1), np.uint8)}))
+    with pytest.raises(ModelError, match="NhwcConv 'y' does not say how its weight is laid out"):
+        load(model("y = com.microsoft.NhwcConv(x, w)", weights={"w": W}))
 
 
 @pytest.mark.parametrize(
