@@ -47,6 +47,8 @@ class Tap:
         zeros: what a zero means here.
         shared: True where a residual Add lies between the layer and this point, so that the value, and every
             zero in it, belongs to the sum and not to this layer alone.
+        bypassed: True where something else reads the value before the activation as well, or the model gives it out:
+            a channel that is silent here may still be heard there.
     """
 
     layer: str
@@ -56,6 +58,7 @@ class Tap:
     activation: str | None = None
     zeros: Zeros = Zeros.NOT_MEANINGFUL
     shared: bool = False
+    bypassed: bool = False
 
     @property
     def name(self) -> str:

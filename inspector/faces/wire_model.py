@@ -138,6 +138,7 @@ def _tap_to_message(tap: Tap) -> model_pb2.Tap:
         activation=tap.activation,
         zeros=ZEROS[tap.zeros],
         shared=tap.shared,
+        bypassed=tap.bypassed,
     )
 
 
@@ -150,4 +151,5 @@ def _tap_from_message(message: model_pb2.Tap) -> Tap:
         activation=message.activation if message.HasField("activation") else None,
         zeros=enum_from_message(ZEROS, message.zeros, f"zeros of tap {message.name!r}"),
         shared=message.shared,
+        bypassed=message.bypassed,
     )

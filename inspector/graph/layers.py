@@ -11,6 +11,7 @@ import onnx_ir as ir
 from inspector.contract import Layer, Tap, TapKind
 from inspector.errors import ModelError
 from inspector.graph.constants import MAX_ELEMENTS, STANDARD, Constants
+from inspector.graph.curves import Curves
 from inspector.graph.walk import Path, follow
 
 SUPPORTED: Final = ("Conv", "ConvTranspose")
@@ -33,6 +34,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     sites: list[Site] = []
     left_out: list[str] = []
     taken: set[str] = set()
+    curves = Curves(constants)
     for node in model.graph.all_nodes():
         if node.op_type not in CONVOLUTIONS:
             continue
@@ -43,7 +45,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
             reason = reason or "has a weight whose shape is only known at run time"
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:
-            sites.append(_site(node, shape, len(sites), _unique(node, taken), constants))
+            sites.append(_site(node, shape, len(sites), _unique(node, taken), curves))
     return tuple(sites), tuple(left_out)
 
 
@@ -64,7 +66,7 @@ def _unique(node: ir.Node, taken: set[str]) -> str:
     return name
 
 
-def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constants: Constants) -> Site:
+def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, curves: Curves) -> Site:
     groups, auto_pad = _int(node, "group", 1), _text(node, "auto_pad", "NOTSET")
     rank = len(shape) - 2
     if rank < 1 or groups < 1 or min(shape) < 1 or shape[0] % groups or math.prod(shape) > MAX_ELEMENTS:
@@ -80,7 +82,7 @@ def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, constant
         )
     transposed = node.op_type == "ConvTranspose"
     channels_in, channels_out = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
-    path = follow(node.outputs[0], channels_out, rank + 2, constants)
+    path = follow(node.outputs[0], channels_out, rank + 2, curves)
     bias = channels_out if len(node.inputs) > 2 and node.inputs[2] is not None else 0
     layer = Layer(
         name=name,
@@ -123,7 +125,7 @@ def _taps(layer: str, node: ir.Node, path: Path, channels: int) -> dict[TapKind,
         taps[TapKind.NORM] = Tap(layer, TapKind.NORM, str(path.norm.name), channels)
     if path.act is not None:
         taps[TapKind.ACT] = Tap(
-            layer, TapKind.ACT, str(path.act.name), channels, path.activation, path.zeros, path.shared
+            layer, TapKind.ACT, str(path.act.name), channels, path.activation, path.zeros, path.shared, path.bypassed
         )
     return taps
 

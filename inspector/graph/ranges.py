@@ -14,8 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract.model import UNBOUNDED
+from inspector.graph.activations import clip_bounds
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.walk import clip_bounds
 
 Range = tuple[float, float]
 ROUNDING: Final = 2.0**-7

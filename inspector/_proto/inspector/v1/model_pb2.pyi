@@ -104,7 +104,7 @@ class Layer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., index: _Optional[int] = ..., op: _Optional[str] = ..., weight_shape: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., kernel: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., dilations: _Optional[_Iterable[int]] = ..., pads: _Optional[_Iterable[int]] = ..., auto_pad: _Optional[str] = ..., in_channels: _Optional[int] = ..., out_channels: _Optional[int] = ..., parameters: _Optional[int] = ..., taps: _Optional[_Iterable[_Union[Tap, _Mapping]]] = ..., activation: _Optional[str] = ..., linear: _Optional[str] = ...) -> None: ...
 
 class Tap(_message.Message):
-    __slots__ = ("name", "layer", "kind", "tensor", "channels", "activation", "zeros", "shared")
+    __slots__ = ("name", "layer", "kind", "tensor", "channels", "activation", "zeros", "shared", "bypassed")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LAYER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,7 @@ class Tap(_message.Message):
     ACTIVATION_FIELD_NUMBER: _ClassVar[int]
     ZEROS_FIELD_NUMBER: _ClassVar[int]
     SHARED_FIELD_NUMBER: _ClassVar[int]
+    BYPASSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     layer: str
     kind: TapKind
@@ -121,4 +122,5 @@ class Tap(_message.Message):
     activation: str
     zeros: Zeros
     shared: bool
-    def __init__(self, name: _Optional[str] = ..., layer: _Optional[str] = ..., kind: _Optional[_Union[TapKind, str]] = ..., tensor: _Optional[str] = ..., channels: _Optional[int] = ..., activation: _Optional[str] = ..., zeros: _Optional[_Union[Zeros, str]] = ..., shared: _Optional[bool] = ...) -> None: ...
+    bypassed: bool
+    def __init__(self, name: _Optional[str] = ..., layer: _Optional[str] = ..., kind: _Optional[_Union[TapKind, str]] = ..., tensor: _Optional[str] = ..., channels: _Optional[int] = ..., activation: _Optional[str] = ..., zeros: _Optional[_Union[Zeros, str]] = ..., shared: _Optional[bool] = ..., bypassed: _Optional[bool] = ...) -> None: ...
