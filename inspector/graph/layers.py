@@ -11,8 +11,7 @@ import onnx_ir as ir
 from inspector.contract import Layer, Tap, TapKind
 from inspector.errors import ModelError
 from inspector.graph.constants import MAX_ELEMENTS, STANDARD, Constants
-from inspector.graph.curves import Curves
-from inspector.graph.walk import Path, follow
+from inspector.graph.walk import Path, Walks
 
 SUPPORTED: Final = ("Conv", "ConvTranspose")
 CONVOLUTIONS: Final = (*SUPPORTED, "ConvInteger", "QLinearConv", "DeformConv", "FusedConv", "NhwcConv", "NhwcFusedConv")
@@ -34,7 +33,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     sites: list[Site] = []
     left_out: list[str] = []
     taken: set[str] = set()
-    curves = Curves(constants)
+    walks = Walks(constants)
     for node in model.graph.all_nodes():
         if node.op_type not in CONVOLUTIONS:
             continue
@@ -45,7 +44,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
             reason = reason or "has a weight whose shape is only known at run time"
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:
-            sites.append(_site(node, shape, len(sites), _unique(node, taken), curves))
+            sites.append(_site(node, shape, len(sites), _unique(node, taken), walks))
     return tuple(sites), tuple(left_out)
 
 
@@ -66,7 +65,7 @@ def _unique(node: ir.Node, taken: set[str]) -> str:
     return name
 
 
-def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, curves: Curves) -> Site:
+def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, walks: Walks) -> Site:
     groups, auto_pad = _int(node, "group", 1), _text(node, "auto_pad", "NOTSET")
     rank = len(shape) - 2
     if rank < 1 or groups < 1 or min(shape) < 1 or shape[0] % groups or math.prod(shape) > MAX_ELEMENTS:
@@ -82,7 +81,7 @@ def _site(node: ir.Node, shape: tuple[int, ...], index: int, name: str, curves: 
         )
     transposed = node.op_type == "ConvTranspose"
     channels_in, channels_out = (shape[0], shape[1] * groups) if transposed else (shape[1] * groups, shape[0])
-    path = follow(node.outputs[0], channels_out, rank + 2, curves)
+    path = walks.follow(node.outputs[0], channels_out, rank + 2)
     bias = channels_out if len(node.inputs) > 2 and node.inputs[2] is not None else 0
     layer = Layer(
         name=name,

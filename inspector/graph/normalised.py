@@ -29,6 +29,10 @@ NORMS: Final = frozenset(
 """Operators that normalise; a Softmax makes shares, which is something else."""
 
 
+_MAX_NODES: Final = 12
+"""Nodes between two views: what is written out has seven, a scale and a shift."""
+
+
 @dataclass(frozen=True, slots=True)
 class Normalised:
     """What a normalisation gives, and its nodes in order."""
@@ -66,12 +70,16 @@ def _wrapped(value: ir.Value, channels: int, rank: int, constants: Constants) ->
                 else _is_shaped_like(node, value, channels, rank, constants)
             )
             return Normalised(node.outputs[0], (*nodes, node)) if undone else None
-        numbers = node is not None and node.op_type in ("Mul", "Add")  # scale and shift before the view is taken back
-        if node is None or not numbers or not any(constants.is_constant(i) for i in node.inputs):
+        if node is None or len(nodes) > _MAX_NODES or not _is_scale(node, constants):
             return None
         nodes.append(node)
         current = node.outputs[0]
     return None
+
+
+def _is_scale(node: ir.Node, constants: Constants) -> bool:
+    """A scale or shift before the view is taken back."""
+    return node.op_type in ("Mul", "Add") and any(constants.is_constant(i) for i in node.inputs)
 
 
 def _is_inverse(opening: ir.Node, closing: ir.Node, rank: int) -> bool:

@@ -12,7 +12,7 @@ sums (these make what follows `shared`). What may be passed is `_passed`: one fu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import onnx_ir as ir
@@ -45,12 +45,12 @@ class Path:
         linear: why there is no activation.
     """
 
-    norm: ir.Value | None
-    steps: tuple[ir.Node, ...]
-    act: ir.Value | None
-    activation: str | None
-    zeros: Zeros
-    shared: bool
+    norm: ir.Value | None = None
+    steps: tuple[ir.Node, ...] = ()
+    act: ir.Value | None = None
+    activation: str | None = None
+    zeros: Zeros = Zeros.NOT_MEANINGFUL
+    shared: bool = False
     bypassed: bool = False
     linear: str = ""
 
@@ -64,34 +64,59 @@ class _Passed:
     nodes: tuple[ir.Node, ...]
 
 
-def follow(output: ir.Value, channels: int, rank: int, curves: Curves) -> Path:
-    """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes."""
-    constants = curves.constants
-    value, norm, shared = output, None, False
-    steps: list[ir.Node] = []
-    for _ in range(_MAX_STEPS):
+class Walks:
+    """The walks through one model. What follows a residual sum is walked once, however many layers add to it."""
+
+    def __init__(self, constants: Constants) -> None:
+        self._curves = Curves(constants)
+        self._after_sums: dict[tuple[ir.Value, int, int], Path] = {}
+
+    def follow(self, output: ir.Value, channels: int, rank: int) -> Path:
+        """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes."""
+        steps: list[ir.Node] = []
+        value, norm = output, None
+        for _ in range(_MAX_STEPS):
+            reached = self._next(value, channels, rank)
+            if isinstance(reached, Path):
+                bypassed = reached.act is not None and (reached.bypassed or value.is_graph_output())
+                return replace(reached, norm=norm, steps=tuple(steps), bypassed=bypassed)
+            value = reached.value
+            if reached.kind == "sum":
+                return replace(self._after_sum(value, channels, rank), norm=norm, steps=tuple(steps))
+            if reached.kind == "step":
+                steps.extend(reached.nodes)
+                norm = value
+        return Path(norm, tuple(steps), linear=_why(value))
+
+    def _after_sum(self, value: ir.Value, channels: int, rank: int) -> Path:
+        """From a residual sum on, where nothing belongs to the layer alone any more."""
+        key = (value, channels, rank)
+        if key not in self._after_sums:
+            self._after_sums[key] = replace(self._shared(value, channels, rank), shared=True)
+        return self._after_sums[key]
+
+    def _shared(self, value: ir.Value, channels: int, rank: int) -> Path:
+        for _ in range(_MAX_STEPS):
+            reached = self._next(value, channels, rank)
+            if isinstance(reached, Path):
+                # Where the sum itself goes on, the activation belongs to the block that reads it.
+                return Path(linear=_why(value)) if reached.bypassed else reached
+            value = reached.value
+        return Path(linear=_why(value))
+
+    def _next(self, value: ir.Value, channels: int, rank: int) -> Path | _Passed:
+        """What is passed next, or how the way ends."""
         readers = consumers(value)
         if not readers or not all(is_known(node) and not _is_nested(node, value) for node in readers):
-            break
-        passed = _passed(value, channels, rank, constants)
-        found = _activation(value, channels, rank, curves)
-        later = _activation(passed.value, channels, rank, curves) if found and passed else None
-        if found and later and later[0].value is found[0].value:
-            found = None  # it has a name without what is passed: `x * 2`, then Clip
-        if found:
+            return Path(linear=_why(value))
+        passed = _passed(value, channels, rank, self._curves.constants)
+        found = _activation(value, channels, rank, self._curves)
+        later = _activation(passed.value, channels, rank, self._curves) if found and passed else None
+        if found is not None and (passed is None or later is None or later[0].value is not found[0].value):
             act, bypassed = found
-            if bypassed and shared:
-                break  # the sum itself goes on, and the activation belongs to the block that reads it
-            bypassed = bypassed or (value.is_graph_output() and not shared)
-            return Path(norm, tuple(steps), act.value, act.name, act.zeros, shared, bypassed)
-        if passed is None:
-            break
-        value = passed.value
-        shared = shared or passed.kind == "sum"
-        if passed.kind == "step" and not shared:
-            steps.extend(passed.nodes)
-            norm = value
-    return Path(norm, tuple(steps), None, None, Zeros.NOT_MEANINGFUL, shared, linear=_why(value))
+            return Path(None, (), act.value, act.name, act.zeros, bypassed=bypassed)
+        # What has a name without what is passed begins behind it: `x * 2`, then Clip.
+        return Path(linear=_why(value)) if passed is None else passed
 
 
 def _activation(value: ir.Value, channels: int, rank: int, curves: Curves) -> tuple[Activation, bool] | None:
