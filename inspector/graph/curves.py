@@ -212,8 +212,9 @@ def _scalar(operand: float | None) -> Array | None:
 def _compute(node: ir.Node, operands: Sequence[Array | None]) -> Array | None:
     if node.op_type == "Cast":
         kind = node.attributes["to"].value if "to" in node.attributes else None
-        known = kind in _FLOATS and operands[0] is not None
-        return np.asarray(operands[0], np.float64) if known else None
+        if operands[0] is None or kind not in (*_FLOATS, ir.DataType.BOOL):
+            return None
+        return operands[0].astype(np.bool_ if kind == ir.DataType.BOOL else np.float64)
     with np.errstate(all="ignore"):
         results = run_node(node, operands)
     fits = results is not None and results[0].shape == closed_forms.GRID.shape and results[0].dtype.kind in "fb"

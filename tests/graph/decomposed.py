@@ -47,7 +47,8 @@ CONSTANTS = {
     "half": _scalar(0.5), "one": _scalar(1), "two": _scalar(2), "root": _scalar(2**0.5), "over": _scalar(2**-0.5),
     "three": _scalar(3), "six": _scalar(6), "sixth": _scalar(1 / 6), "zero": _scalar(0), "cubic": _scalar(0.044715),
     "pi": _scalar((2 / np.pi) ** 0.5), "beta": _scalar(1.702), "slope": numbers(4, 1, 1), "minus": _scalar(-1),
-    "tenth": _scalar(0.1), "down": _scalar(-0.1), "twenty": _scalar(20), "gain": _scalar(1.0507009873554805),
+    "tenth": _scalar(0.1), "down": _scalar(-0.1), "twenty": _scalar(20), "low": _scalar(-0.5),
+    "gain": _scalar(1.0507009873554805),
     "alpha": _scalar(1.6732632423543772), "tiny": _scalar(1e-8), "k5": numbers(5),
     "zeros": np.zeros((1, 4, 1, 1), np.float32),
 }  # fmt: skip
@@ -168,6 +169,8 @@ PIECES = [
     Written("thresholded_where", "g = Greater(a, half) y = Where(g, a, zero)", "ThresholdedRelu", EXACT),
     Written("soft_shrink", "u = Sub(a, half) p = Relu(u) v = Add(a, half) n = Min(v, zero) y = Add(p, n)", "Shrink",
             EXACT),
+    Written("hard_shrink_torchscript", "g = Greater(a, half) l = Less(a, low) p = Cast <to=9> (g) q = Cast <to=9> (l) "
+            "o = Or(p, q) y = Where(o, a, zero)", "Shrink", EXACT),
     Written("hard_shrink", "d = Abs(a) g = Greater(d, half) y = Where(g, a, zero)", "Shrink", EXACT),
     Written("relu_then_squared", "y = Relu(a) z = Mul(y, y)", "Relu", EXACT),
     Written("relu_whose_shape_is_read", "y = Relu(a) z = Shape(a) u = Size(a)", "Relu", EXACT),
