@@ -20,7 +20,7 @@ _ACTIVATIONS = {
     "relu": {"Relu"},
     "silu": {"SiLU", "Swish"},
     "hardswish": {"HardSwish"},
-    "gelu": {"GELU", "Gelu"},
+    "gelu": {"GELU", "Gelu", "GELU(tanh)", "Gelu(tanh)"},
     "leaky_relu": {"LeakyRelu"},
     "celu": {"Celu"},
     "mish": {"Mish"},
@@ -30,11 +30,15 @@ _ACTIVATIONS = {
     "softplus": {"Softplus"},
     "_prelu_kernel": {"PRelu"},
     "rrelu_with_noise": {"LeakyRelu"},
+    "softshrink": {"Shrink"},
+    "hardshrink": {"Shrink"},
+    "log_sigmoid_forward": {"LogSigmoid"},
 }
 """ATen operator: what the inspector may call it."""
 _BOUNDED = {"hardtanh", "clamp", "clamp_min", "clamp_max"}
 _PRODUCTS = {  # chain of operators g: names of x * g(x)
     ("sigmoid",): {"SiLU"},
+    ("mul", "sigmoid"): {"QuickGELU"},
     ("hardsigmoid",): {"HardSwish"},
     ("softplus", "tanh"): {"Mish"},
     ("add", "hardtanh"): {"HardSwish"},
@@ -42,8 +46,10 @@ _PRODUCTS = {  # chain of operators g: names of x * g(x)
     ("add", "hardtanh", "div"): {"HardSwish"},
     ("div", "erf", "add"): {"GELU"},
 }
-_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "native_group_norm"}
+_NORMS = {"native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm"}
+_NORMS |= {"native_group_norm", "native_layer_norm"}
 _AFFINE = {"add", "sub", "mul", "div"}
+_ARITHMETIC = _AFFINE | {"neg", "abs", "pow", "exp", "sign", "gt", "lt", "ge", "le", "where", "maximum", "minimum"}
 _PASS = {"detach", "alias", "clone", "_to_copy", "dropout"}
 _MAX_STEPS = 64
 
@@ -133,7 +139,7 @@ class Trace:
         norm, shared = None, False
         for _ in range(_MAX_STEPS):
             ops = self.consumers[value]
-            found = self._activation(value, ops)
+            found = self._activation(value, ops) or (None if shared else self._beside(value, ops))
             if found:
                 return Following(norm, found[0], frozenset(found[1]), shared, "")
             step = self._step(value, ops) if len(ops) == 1 and value not in self.outputs else None
@@ -154,15 +160,18 @@ class Trace:
             return op.writes[0], "step"
         if op.name == "add" and len(set(op.reads)) == 2:
             return op.writes[0], "sum"
-        return self._instance_norm(value, op)
+        return self._viewed_norm(value, op)
 
-    def _instance_norm(self, value: int, op: Op) -> tuple[int, str] | None:
-        """ATen spells it as a batch normalisation of one image with N * C channels, between two reshapes."""
+    def _viewed_norm(self, value: int, op: Op) -> tuple[int, str] | None:
+        """ATen spells InstanceNorm as a batch normalisation of one image with N * C channels, between two reshapes.
+
+        A LayerNorm over channels stands between two permutations.
+        """
         chain = [op]
         while len(chain) < 3 and len(after := self.consumers[chain[-1].writes[0]]) == 1:
             chain.append(after[0])
         last = chain[-1].writes[0]
-        spelled = [o.name for o in chain] in (["view", n, "view"] for n in _NORMS)
+        spelled = [o.name for o in chain] in ([view, n, view] for n in _NORMS for view in ("view", "permute"))
         same = spelled and self.arrays[last].shape == self.arrays[value].shape
         return (last, "step") if same else None
 
@@ -171,6 +180,16 @@ class Trace:
             names = _names(ops[0])
             return (ops[0].writes[0], names) if names else None
         return self._product(value, ops)
+
+    def _beside(self, value: int, ops: Sequence[Op]) -> tuple[int, set[str]] | None:
+        """The one activation among several readers of a value, the others of which are no arithmetic on it alone."""
+        acts = [op for op in ops if op.reads == (value,) and _names(op)]
+        others = [op for op in ops if op not in acts]
+        if len(acts) != 1 or not others:
+            return None
+        own = {value, acts[0].writes[0]}
+        names = None if any(o.name in _ARITHMETIC and set(o.reads) <= own for o in others) else _names(acts[0])
+        return (acts[0].writes[0], names) if names else None
 
     def _product(self, value: int, ops: Sequence[Op]) -> tuple[int, set[str]] | None:
         """`x * g(x)`, where g is a chain of operators, and a sixth of it where the chain gave six times too much."""

@@ -51,6 +51,8 @@ class Tap:
             Measures are taken of the real numbers, `keep` gives the integers. Empty: no such integers, or a scale
             that is only known when the model runs.
         zero_point: of quantised values, the integers that stand for 0: one, or one per channel; else empty.
+        bypassed: True where something else reads the value before the activation as well, or the model gives it out:
+            a channel that is silent here may still be heard there.
     """
 
     layer: str
@@ -62,6 +64,7 @@ class Tap:
     shared: bool = False
     scale: tuple[float, ...] = ()
     zero_point: tuple[int, ...] = ()
+    bypassed: bool = False
 
     @property
     def name(self) -> str:

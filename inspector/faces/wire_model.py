@@ -140,6 +140,7 @@ def _tap_to_message(tap: Tap) -> model_pb2.Tap:
         shared=tap.shared,
         scale=tap.scale,
         zero_point=tap.zero_point,
+        bypassed=tap.bypassed,
     )
 
 
@@ -154,4 +155,5 @@ def _tap_from_message(message: model_pb2.Tap) -> Tap:
         shared=message.shared,
         scale=tuple(message.scale),
         zero_point=tuple(message.zero_point),
+        bypassed=message.bypassed,
     )

@@ -101,7 +101,7 @@ class Constants:
         self._spend(size, value)
         if node.op_type == "Identity":
             return inputs[0]
-        results = _run(node, inputs)
+        results = run_node(node, inputs)
         return None if results is None else results[value.index() or 0]
 
     def _spend(self, size: int, value: ir.Value) -> None:
@@ -186,7 +186,7 @@ def _broadcast_size(shapes: Sequence[tuple[int, ...]]) -> int | None:
     return size
 
 
-def _run(node: ir.Node, inputs: Sequence[Array | None]) -> list[Array] | None:
+def run_node(node: ir.Node, inputs: Sequence[Array | None]) -> list[Array] | None:
     """One node through the ONNX reference implementation; None where that cannot do it."""
     feeds = {f"i{k}": a for k, a in enumerate(inputs) if a is not None}
     values = [None if a is None else ir.Value(name=f"i{k}") for k, a in enumerate(inputs)]

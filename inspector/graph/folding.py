@@ -54,7 +54,8 @@ def _affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> tu
 def _batch_norm(node: ir.Node, channels: int, constants: Constants) -> tuple[Array, Array] | None:
     training = node.attributes.get("training_mode")
     arrays = [constants(i) for i in node.inputs[1:5]]
-    if any(a is None or a.shape != (channels,) for a in arrays) or (training is not None and training.as_int()):
+    trains = (training is not None and training.as_int()) or len(node.outputs) > 1  # before opset 14, by its outputs
+    if any(a is None or a.shape != (channels,) for a in arrays) or trains:
         return None  # opset 7 allows numbers per position (spatial=0)
     gamma, beta, mean, variance = (np.asarray(a, np.float64) for a in arrays)
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5

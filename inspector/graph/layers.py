@@ -8,7 +8,7 @@ from typing import Final
 
 import onnx_ir as ir
 
-from inspector.contract import Layer, Tap, TapKind, Zeros
+from inspector.contract import Layer, Tap, TapKind
 from inspector.errors import ModelError
 from inspector.graph.bodies import Nesting
 from inspector.graph.constants import MAX_ELEMENTS, Constants
@@ -22,7 +22,7 @@ from inspector.graph.convolutions import (
     why_unread,
 )
 from inspector.graph.quantized import coding_of, numbers_of, rectified
-from inspector.graph.walk import Path, follow
+from inspector.graph.walk import Path, Walks
 
 _AUTO_PADS: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -51,7 +51,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     sites: list[Site] = []
     left_out: list[str] = []
     taken: set[str] = set()
-    nesting = Nesting(model)
+    nesting, walks = Nesting(model), Walks(constants)
     for node in model.graph.all_nodes():
         if node.op_type not in NAMES:
             continue
@@ -63,7 +63,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
             left_out.append(f"{node.op_type} {label!r} {reason}")
         else:
             place = _Place(len(sites), _unique(node, taken), nesting.home(node))
-            sites.append(_site(node, form, shape, place, constants))
+            sites.append(_site(node, form, shape, place, walks))
     return tuple(sites), tuple(left_out)
 
 
@@ -76,7 +76,7 @@ def _unique(node: ir.Node, taken: set[str]) -> str:
     return name
 
 
-def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, constants: Constants) -> Site:
+def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, walks: Walks) -> Site:
     name = place.name
     groups, auto_pad = _int(node, "group", 1), _text(node, "auto_pad", "NOTSET")
     rank = len(shape) - 2
@@ -92,7 +92,7 @@ def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, cons
             f"{node.op_type} {name!r}", "its auto_pad is none", expected=", ".join(_AUTO_PADS), found=repr(auto_pad)
         )
     channels_in, channels_out = (shape[0], shape[1] * groups) if form.transposed else (shape[1] * groups, shape[0])
-    path = _path(node, form, channels_out, rank + 2, constants, place.home)
+    path = _path(node, form, channels_out, rank + 2, walks, place.home)
     bias = channels_out if input_of(node, form.bias) is not None else 0
     layer = Layer(
         name=name,
@@ -108,7 +108,7 @@ def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, cons
         in_channels=channels_in,
         out_channels=channels_out,
         parameters=math.prod(shape) + bias,
-        taps=_taps(name, node, path, channels_out, constants),
+        taps=_taps(name, node, path, channels_out, walks.constants),
         activation=path.activation,
         linear=path.linear,
     )
@@ -116,20 +116,20 @@ def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, cons
 
 
 def _path(  # noqa: PLR0917 - what `follow` takes, and the node
-    node: ir.Node, form: Form, channels: int, rank: int, constants: Constants, home: str
+    node: ir.Node, form: Form, channels: int, rank: int, walks: Walks, home: str
 ) -> Path:
     """What follows the convolution, or is inside of its node."""
     output, added = node.outputs[0], adds_before_activation(node)
     inside = carried_activation(node)
     if inside is not None:
-        return Path(None, (), output, *inside, added, "")
+        return Path(act=output, activation=inside[0], zeros=inside[1], shared=added)
     if not form.channels_last:
-        path = follow(output, channels, rank, constants, home=home)
+        path = walks.follow(output, channels, rank, home=home)
         return replace(path, shared=True) if added else path
-    saturated = rectified(output, constants)
+    saturated = rectified(output, walks.constants)
     if saturated is not None:
-        return Path(None, (), *saturated, added, "")
-    return Path(None, (), None, None, Zeros.NOT_MEANINGFUL, added, "has its channels last, where nothing is followed")
+        return Path(act=saturated.value, activation=saturated.name, zeros=saturated.zeros, shared=added)
+    return Path(shared=added, linear="has its channels last, where nothing is followed")
 
 
 def _weight_shape(weight: ir.Value | None, constants: Constants) -> tuple[int, ...] | None:
@@ -160,7 +160,9 @@ def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Const
         taps[TapKind.NORM] = tap(TapKind.NORM, path.norm)
     if path.act is not None:
         found = tap(TapKind.ACT, path.act)
-        taps[TapKind.ACT] = replace(found, activation=path.activation, zeros=path.zeros, shared=path.shared)
+        taps[TapKind.ACT] = replace(
+            found, activation=path.activation, zeros=path.zeros, shared=path.shared, bypassed=path.bypassed
+        )
     return taps
 
 

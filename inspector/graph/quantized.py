@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Zeros
 from inspector.contract.model import UNBOUNDED
+from inspector.graph.activations import Activation
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.convolutions import MICROSOFT, as_numbers, input_of
 
@@ -103,8 +104,8 @@ def numbers_of(coding: Coding, constants: Constants) -> tuple[Array, Array] | No
     return (numbers, zeros) if sensible else None
 
 
-def rectified(value: ir.Value, constants: Constants) -> tuple[ir.Value, str, Zeros] | None:
-    """The value, what rectified it and what its zeros mean, where it is quantised with nothing below the zero point.
+def rectified(value: ir.Value, constants: Constants) -> Activation | None:
+    """The value and what rectified it, where it is quantised with nothing below the zero point.
 
     Of integers with one scale, or of the real numbers that DequantizeLinear makes of any.
     """
@@ -119,14 +120,14 @@ def rectified(value: ir.Value, constants: Constants) -> tuple[ir.Value, str, Zer
     if coded is value and max(n.size for n in numbers) > 1:
         return None
     high = float((limits[1] - limits[0]) * numbers[0].max())
-    return value, f"Saturation(0,{high:g})", Zeros.EXACT
+    return Activation(value, f"Saturation(0,{high:g})", Zeros.EXACT)
 
 
-def quantized_activation(node: ir.Node, value: ir.Value) -> tuple[ir.Value, str, Zeros] | None:
+def activation(node: ir.Node, value: ir.Value) -> Activation | None:
     """What an activation operator on integers gives; None where it is none."""
     if node.domain != MICROSOFT or node.op_type not in _ACTIVATIONS or node.inputs[0] is not value:
         return None
-    return node.outputs[0], _ACTIVATIONS[node.op_type], Zeros.NOT_MEANINGFUL
+    return Activation(node.outputs[0], _ACTIVATIONS[node.op_type], Zeros.NOT_MEANINGFUL)
 
 
 Passed = Literal["step", "pass", "sum", "round"]

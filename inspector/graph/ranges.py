@@ -14,10 +14,10 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract.model import UNBOUNDED
+from inspector.graph.activations import clip_bounds
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.convolutions import form_of, input_of
 from inspector.graph.quantized import coding_of, integer_bounds, is_known, real_bounds
-from inspector.graph.walk import clip_bounds
 
 Range = tuple[float, float]
 ROUNDING: Final = 2.0**-7

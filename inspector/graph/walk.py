@@ -2,77 +2,33 @@
 
 The walk follows one value downstream and stops at the first of these cases:
 
-1. an activation operator: found;
-2. several consumers that meet again in one product (`x * sigmoid(x)` and its like): a decomposed activation, found;
-3. integers that hold nothing below their zero point (see `quantized`), unless an activation follows directly: found;
-4. anything else, several consumers that do not meet again, or none at all: linear, with the reason.
+1. an activation, in one node or in several that compute it together: found, also where the linear value is read
+   elsewhere as well (`bypassed`);
+2. anything else, two activations, or none at all: linear, with the reason.
 
-On the way it passes a separate bias, per-channel normalisation, Identity and Dropout (these make the `norm` tap), and
-residual sums (these make what follows `shared`).
+On the way it passes a separate bias, normalisations, Identity and Dropout (these make the `norm` tap), residual sums
+(these make what follows `shared`), and what rounds to integers and back. What may be passed is `_passed`: one function
+for each kind. Where no activation follows, quantisation that saturates at its zero point is one in itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Zeros
+from inspector.graph import quantized
+from inspector.graph.activations import Activation, activation, is_known
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.quantized import (
-    holds_integers,
-    is_known,
-    passed_over,
-    quantized_activation,
-    rectified,
-)
+from inspector.graph.curves import Curves, consumers, goes_on
+from inspector.graph.normalised import NORMS, normalised
+from inspector.graph.quantized import holds_integers, rectified
 
-_EXACT: Final = frozenset({"Relu", "ThresholdedRelu", "HardSigmoid", "HardSwish"})
-_SMOOTH: Final = frozenset(
-    {
-        "LeakyRelu",
-        "PRelu",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Sigmoid",
-        "Tanh",
-        "Softplus",
-        "Softsign",
-        "Mish",
-        "Gelu",
-        "Swish",
-        "Shrink",
-    }
-)
-_NORMS: Final = frozenset({"BatchNormalization", "InstanceNormalization", "GroupNormalization"})
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _PASS: Final = frozenset({"Identity", "Dropout"})
-_ELEMENTWISE: Final = frozenset(
-    {
-        "Sigmoid",
-        "HardSigmoid",
-        "Tanh",
-        "Erf",
-        "Softplus",
-        "Clip",
-        "Relu",
-        "Min",
-        "Mul",
-        "Add",
-        "Sub",
-        "Div",
-        "Pow",
-        "Exp",
-        "Log",
-        "Neg",
-    }
-)
-_MAX_REGION: Final = 12
-"""Nodes a decomposed activation can have; tanh-GELU, the longest known, has 9."""
+_VIEWS: Final = frozenset({"Transpose", "Reshape", "Flatten"})
 _MAX_STEPS: Final = 64
 """Nodes between a convolution and its activation: a hostile graph must not make every walk as long as itself."""
 
@@ -83,89 +39,180 @@ class Path:
 
     Attributes:
         norm: the value after the last bias or normalisation that belongs to the layer alone; None without any.
-        steps: the nodes between the convolution and `norm`, in order, with those that round before one of them: the
-            convolution itself, where it gives integers.
+        steps: the nodes between the convolution and `norm`, in order.
         act: the value after the first activation, or None.
-        activation: its name: the operator, `Clip(0,6)`, or `SiLU`, `GELU`, `HardSwish`, `Mish` when decomposed.
+        activation: its name: the operator, `Clip(0,6)`, or `SiLU`, `GELU`, `HardSwish`, … when decomposed.
         zeros: what a zero means after it.
         shared: True where a residual sum lies between the layer and the activation.
+        bypassed: True where the value before the activation is also read by something else, or given out.
         linear: why there is no activation.
     """
 
-    norm: ir.Value | None
-    steps: tuple[ir.Node, ...]
-    act: ir.Value | None
-    activation: str | None
-    zeros: Zeros
-    shared: bool
-    linear: str
+    norm: ir.Value | None = None
+    steps: tuple[ir.Node, ...] = ()
+    act: ir.Value | None = None
+    activation: str | None = None
+    zeros: Zeros = Zeros.NOT_MEANINGFUL
+    shared: bool = False
+    bypassed: bool = False
+    linear: str = ""
 
 
-def follow(output: ir.Value, channels: int, rank: int, constants: Constants, *, home: str = "the model") -> Path:
-    """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes. `home`: what to call its graph."""
-    value, norm, shared = output, None, False
-    steps: list[ir.Node] = []
-    rounding = [node for node in (output.producer(),) if node is not None and holds_integers(output)]
-    saturated = None
-    for _ in range(_MAX_STEPS):
-        consumers = _consumers(value)
-        saturated = rectified(value, constants) or saturated
-        if not all(_is_known(node, value) for node in consumers):
-            break
-        found = _activation(value, consumers, constants)
-        if found:
-            act, name, zeros = found
-            return Path(norm, tuple(steps), act, name, zeros, shared, "")
-        passed = _passed(consumers[0], value, channels, rank, constants) if len(consumers) == 1 else None
-        if passed is None or (saturated and passed in ("step", "sum")):
-            break
-        value = consumers[0].outputs[0]
-        shared = shared or passed == "sum"
-        if passed == "round":
-            rounding.append(consumers[0])
-        if passed == "step" and not shared:
-            steps += [*rounding, consumers[0]]
-            rounding.clear()
-            norm = value
-    if saturated:
-        return Path(norm, tuple(steps), *saturated, shared, "")
-    return Path(norm, tuple(steps), None, None, Zeros.NOT_MEANINGFUL, shared, _why(value, home))
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """Nodes on the way to an activation, what they are together, and the value after them."""
+
+    kind: Literal["step", "pass", "sum", "round"]
+    value: ir.Value
+    nodes: tuple[ir.Node, ...]
 
 
-def _consumers(value: ir.Value) -> list[ir.Node]:
-    return list(dict.fromkeys(node for node, _ in value.uses()))
+class Walks:
+    """The walks through one model. What follows a residual sum is walked once, however many layers add to it."""
+
+    def __init__(self, constants: Constants) -> None:
+        self.constants = constants
+        self._curves = Curves(constants)
+        self._after_sums: dict[tuple[ir.Value, int, int], Path] = {}
+
+    def follow(self, output: ir.Value, channels: int, rank: int, *, home: str = "the model") -> Path:
+        """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes. `home` names its graph."""
+        maker = output.producer()
+        rounding = [maker] if maker is not None and holds_integers(output) else []
+        steps: list[ir.Node] = []
+        value, norm, saturated = output, None, None
+        for _ in range(_MAX_STEPS):
+            saturated = rectified(value, self.constants) or saturated
+            reached = self._next(value, channels, rank, home, saturated)
+            if isinstance(reached, Path):
+                found = reached.act is not None and (saturated is None or reached.act is not saturated.value)
+                bypassed = reached.bypassed or (found and value.is_graph_output())
+                return replace(reached, norm=norm, steps=tuple(steps), bypassed=bypassed)
+            value = reached.value
+            if reached.kind == "sum":
+                return replace(self._after_sum(value, channels, rank, home), norm=norm, steps=tuple(steps))
+            if reached.kind == "round":
+                rounding.extend(reached.nodes)
+            if reached.kind == "step":
+                steps += [*rounding, *reached.nodes]
+                rounding.clear()
+                norm = value
+        return replace(_ended(value, home, saturated), norm=norm, steps=tuple(steps))
+
+    def _after_sum(self, value: ir.Value, channels: int, rank: int, home: str) -> Path:
+        """From a residual sum on, where nothing belongs to the layer alone any more."""
+        key = (value, channels, rank)
+        if key not in self._after_sums:
+            self._after_sums[key] = replace(self._shared(value, channels, rank, home), shared=True)
+        return self._after_sums[key]
+
+    def _shared(self, value: ir.Value, channels: int, rank: int, home: str) -> Path:
+        saturated = None
+        for _ in range(_MAX_STEPS):
+            saturated = rectified(value, self.constants) or saturated
+            reached = self._next(value, channels, rank, home, saturated)
+            if isinstance(reached, Path):
+                # Where the sum itself goes on, the activation belongs to the block that reads it.
+                return Path(linear=_why(value, home)) if reached.bypassed else reached
+            value = reached.value
+        return _ended(value, home, saturated)
+
+    def _next(
+        self, value: ir.Value, channels: int, rank: int, home: str, saturated: Activation | None
+    ) -> Path | _Passed:
+        """What is passed next, or how the way ends. `saturated`: what quantisation has rectified so far."""
+        readers = consumers(value)
+        if not readers or not all(_is_known(node, value) for node in readers):
+            return _ended(value, home, saturated)
+        passed = _passed(value, channels, rank, self.constants)
+        if saturated is not None and passed is not None and passed.kind in ("step", "sum"):
+            passed = None
+        found = _activation(value, channels, rank, self._curves)
+        later = _activation(passed.value, channels, rank, self._curves) if found and passed else None
+        if found is not None and (passed is None or later is None or later[0].value is not found[0].value):
+            act, bypassed = found
+            return Path(None, (), act.value, act.name, act.zeros, bypassed=bypassed)
+        # What has a name without what is passed begins behind it: `x * 2`, then Clip.
+        return _ended(value, home, saturated) if passed is None else passed
 
 
-def _passed(
-    node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants
-) -> Literal["step", "pass", "sum", "round"] | None:
-    """What the node is on the way to an activation; None where the way ends at it."""
-    if node.op_type in _PASS:
-        return "pass"
-    quantized = passed_over(node, value, constants)
-    if quantized or holds_integers(value):
-        return quantized if quantized != "sum" or channels > 1 else None
-    if _is_step(node, value, channels, rank, constants):
-        return "step"
-    return "sum" if _is_sum(node, value, channels, rank, constants) else None
+def _ended(value: ir.Value, home: str, saturated: Activation | None) -> Path:
+    """How a way ends at which no activation was found: linear, or rectified by what it was quantised to."""
+    if saturated is None:
+        return Path(linear=_why(value, home))
+    return Path(None, (), saturated.value, saturated.name, saturated.zeros)
+
+
+def _activation(value: ir.Value, channels: int, rank: int, curves: Curves) -> tuple[Activation, bool] | None:
+    """The activation that follows, and whether something else reads the linear value as well.
+
+    Readers that compute elementwise from the value alone have to go through one activation together, as in
+    `x * sigmoid(x)`; what the others do (sums, convolutions, pooling, gates made elsewhere) is no activation.
+    """
+    readers = consumers(value)
+    if holds_integers(value):
+        own_kind = quantized.activation(readers[0], value) if len(readers) == 1 else None
+        return None if own_kind is None else (own_kind, False)
+    single = {n: a for n in readers if n.inputs[0] is value and (a := activation(n, curves.constants)) is not None}
+    if len(readers) == 1 and single and not goes_on(readers[0].outputs[0]):
+        return single[readers[0]], False
+    region = curves.region(value, channels, rank)
+    own = {n for n in readers if n in region or n in single}
+    found = curves.activation(value, region) if all(n in region for n in own) else None
+    if found is None and len(own) == 1 and single:
+        found = next(iter(single.values()))
+    return None if found is None else (found, len(own) < len(readers))
+
+
+def _passed(value: ir.Value, channels: int, rank: int, constants: Constants) -> _Passed | None:
+    """What all of the value goes through on the way to an activation; None where the way ends at it."""
+    readers = consumers(value)
+    node = readers[0]
+    if len(readers) == 1 and node.op_type in _PASS:
+        return _Passed("pass", node.outputs[0], (node,))
+    over = quantized.passed_over(node, value, constants) if len(readers) == 1 else None
+    if over is not None or holds_integers(value):
+        return None if over is None or (over == "sum" and channels == 1) else _Passed(over, node.outputs[0], (node,))
+    if len(readers) == 1 and _is_affine(node, channels, rank, constants):
+        return _Passed("step", node.outputs[0], (node,))
+    norm = normalised(value, channels, rank, constants)
+    if norm is not None:
+        return _Passed("step", norm.value, norm.nodes)
+    if len(readers) == 1 and _is_sum(node, value, channels, rank, constants):
+        return _Passed("sum", node.outputs[0], (node,))
+    return None
 
 
 def _is_known(node: ir.Node, value: ir.Value) -> bool:
-    """True for an operator known here, in the same graph: what a body of an If computes cannot be brought out."""
-    standard = node.domain in STANDARD or (node.domain, node.op_type) == ("com.microsoft", "Gelu") or is_known(node)
-    return standard and not _is_nested(node, value)
+    """True for an operator known here, in the same graph."""
+    return (is_known(node) or quantized.is_known(node)) and not _is_nested(node, value)
 
 
 def _is_nested(node: ir.Node, value: ir.Value) -> bool:
+    """What a body of an If, Loop or Scan computes cannot be brought out."""
     home = value.producer()
     return home is None or node.graph is not home.graph
 
 
 def _why(value: ir.Value, home: str) -> str:
-    consumers = _consumers(value)
-    if not consumers:
+    readers = consumers(value)
+    if not readers:
         return f"is an output of {home}" if value.is_graph_output() else "is used by nothing"
-    return "feeds " + ", ".join(dict.fromkeys(_label(node, value) for node in consumers))
+    chain = _views(value)
+    if any(node.op_type in NORMS for node in chain):
+        return "feeds " + " → ".join(node.op_type for node in chain)
+    return "feeds " + ", ".join(dict.fromkeys(_label(node, value) for node in readers))
+
+
+def _views(value: ir.Value) -> list[ir.Node]:
+    """A Transpose or Reshape, what normalises behind it, and the node after that, where all of the value goes so."""
+    chain: list[ir.Node] = []
+    while len(readers := consumers(value)) == 1 and len(chain) < 4:
+        chain.append(readers[0])
+        value = readers[0].outputs[0]
+        if readers[0].op_type not in (_VIEWS if len(chain) == 1 else _VIEWS | NORMS):
+            break
+    return chain
 
 
 def _label(node: ir.Node, value: ir.Value) -> str:
@@ -173,10 +220,8 @@ def _label(node: ir.Node, value: ir.Value) -> str:
     return name + " in the body of an If, Loop or Scan" * _is_nested(node, value)
 
 
-def _is_step(node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants) -> bool:
-    """A bias, scale or normalisation of `value` by constants that leaves its channels as they are."""
-    if node.op_type in _NORMS:
-        return node.inputs[0] is value
+def _is_affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> bool:
+    """A bias or a scale by constants that leaves the channels as they are."""
     if node.op_type not in _AFFINE or len(node.inputs) != 2:
         return False
     arrays = [constants(i) for i in node.inputs]
@@ -196,112 +241,3 @@ def _is_sum(node: ir.Node, value: ir.Value, channels: int, rank: int, constants:
     if shape is None:
         return channels > 1  # then broadcasting cannot change it
     return len(shape) == rank and (shape[1] == channels or (channels > 1 and not isinstance(shape[1], int)))
-
-
-def _activation(value: ir.Value, consumers: list[ir.Node], constants: Constants) -> tuple[ir.Value, str, Zeros] | None:
-    if holds_integers(value):
-        return quantized_activation(consumers[0], value) if len(consumers) == 1 else None
-    if len(consumers) == 1:
-        return _single(consumers[0], constants) if consumers[0].inputs[0] is value else None
-    return _region(value, constants) if len(consumers) > 1 else None
-
-
-def _single(node: ir.Node, constants: Constants) -> tuple[ir.Value, str, Zeros] | None:
-    if node.op_type == "Clip":
-        low, high = clip_bounds(node, constants)
-        zeros = Zeros.EXACT if low == 0 and high > 0 else Zeros.NOT_MEANINGFUL
-        return node.outputs[0], f"Clip({_number(low)},{_number(high)})", zeros
-    if node.op_type in _EXACT:
-        return node.outputs[0], node.op_type, Zeros.EXACT
-    if node.op_type in _SMOOTH:
-        return node.outputs[0], node.op_type, Zeros.NOT_MEANINGFUL
-    return None
-
-
-def _number(bound: float) -> str:
-    return "computed" if np.isnan(bound) else f"{bound:g}"
-
-
-def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:
-    """Lower and upper bound of a Clip, attributes (opset < 11) or inputs; ±inf where open, NaN where computed."""
-
-    def bound(index: int, name: str, default: float) -> float:
-        if name in node.attributes:
-            return float(node.attributes[name].as_float())
-        value = node.inputs[index] if index < len(node.inputs) else None
-        array = constants(value)
-        if array is None:
-            return default if value is None else np.nan
-        return float(array.reshape(())[()]) if array.size == 1 else np.nan
-
-    return bound(1, "min", -np.inf), bound(2, "max", np.inf)
-
-
-def _region(value: ir.Value, constants: Constants) -> tuple[ir.Value, str, Zeros] | None:
-    """The smallest set of elementwise nodes after `value` that leads to one single value again."""
-    inside: list[ir.Node] = []
-    values = [value]
-    for node in _forward(value, constants):
-        inside.append(node)
-        values.append(node.outputs[0])
-        open_values = [v for v in values if v.is_graph_output() or any(n not in inside for n, _ in v.uses())]
-        if open_values in ([], [values[-1]]) and node.op_type == "Mul":
-            name = _named(inside, constants)
-            return name and _with_tail(values[-1], name, inside, constants)
-    return None
-
-
-def _forward(value: ir.Value, constants: Constants) -> Iterator[ir.Node]:
-    """Elementwise nodes computed from `value` and constants alone, nearest first, boundedly many."""
-    reached, done = {value: None}, set[ir.Node]()
-    for _ in range(_MAX_REGION):
-        ready = [
-            n
-            for v in reached
-            for n, _ in v.uses()
-            if n not in done
-            and n.op_type in _ELEMENTWISE
-            and _is_known(n, value)
-            and all(i is None or i in reached or constants.is_constant(i) for i in n.inputs)
-        ]
-        if not ready:
-            return
-        # Non-products first: a product closes the region, so everything that feeds it must be inside before.
-        node = min(ready, key=lambda n: n.op_type == "Mul" and sum(i in reached for i in n.inputs) > 1)
-        done.add(node)
-        reached[node.outputs[0]] = None
-        yield node
-
-
-_DECOMPOSED: Final = (  # (operators that must be there, name, meaning of zero)
-    ({"Erf"}, "GELU", Zeros.NOT_MEANINGFUL),
-    ({"Softplus", "Tanh"}, "Mish", Zeros.NOT_MEANINGFUL),
-    ({"Exp", "Log", "Tanh"}, "Mish", Zeros.NOT_MEANINGFUL),
-    ({"Add", "Tanh"}, "GELU", Zeros.NOT_MEANINGFUL),
-    ({"HardSigmoid"}, "HardSwish", Zeros.EXACT),
-    ({"Add", "Clip"}, "HardSwish", Zeros.EXACT),
-    ({"Add", "Relu", "Min"}, "HardSwish", Zeros.EXACT),
-    ({"Sigmoid"}, "SiLU", Zeros.NOT_MEANINGFUL),
-)
-
-
-def _named(nodes: list[ir.Node], constants: Constants) -> tuple[str, Zeros] | None:
-    ops = {n.op_type for n in nodes}
-    if any(n.op_type == "Clip" and clip_bounds(n, constants)[0] != 0 for n in nodes):
-        return None
-    return next(((name, zeros) for needed, name, zeros in _DECOMPOSED if needed <= ops), None)
-
-
-def _with_tail(
-    value: ir.Value, name: tuple[str, Zeros], inside: list[ir.Node], constants: Constants
-) -> tuple[ir.Value, str, Zeros]:
-    """Takes in the constant factor that some exporters put last: GELU's 1/2, HardSwish's 1/6."""
-    factor = {"GELU": 0.5, "HardSwish": 1 / 6}.get(name[0])
-    uses = list(value.uses())
-    if factor is not None and len(uses) == 1 and not value.is_graph_output():
-        node = uses[0][0]
-        number = next((c for i in node.inputs if (c := constants(i)) is not None and c.size == 1), None)
-        scale = {"Mul": number, "Div": None if number is None else 1 / number}.get(node.op_type)
-        if scale is not None and np.isclose(float(scale.reshape(())), factor, rtol=1e-3) and node not in inside:
-            value = node.outputs[0]
-    return value, *name

@@ -186,6 +186,7 @@ _REMEDIES: Final = {
     "structurally-dead": "Prune: nothing changes.",
     "constant": "It carries no information; fold it into the next layer's bias.",
 }
+_ELSEWHERE: Final = "Something else reads these channels before the activation; look there before pruning them."
 
 RULES: Final = tuple(f"sparsity/{rule}" for rule in _REMEDIES)
 
@@ -201,7 +202,7 @@ def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, m
         layer=x.tap.layer,
         channels=tuple(int(c) for c in channels),
         evidence=evidence | ({"firing rate below": firing_bound(x.inputs)} if rule == "dead" else {}),
-        remedy=_REMEDIES[rule],
+        remedy=_ELSEWHERE if x.tap.bypassed and rule != "not-finite" else _REMEDIES[rule],
     )
 
 

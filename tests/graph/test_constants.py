@@ -111,14 +111,14 @@ def test_a_constant_that_a_few_bytes_blow_up_is_refused_before_it_is_made(
 ) -> None:
     monkeypatch.setattr(constants, "MAX_ELEMENTS", 1 << 24)
     made: list[int] = []
-    evaluate = constants._run
+    evaluate = constants.run_node
 
     def watched(node: object, inputs: object) -> object:
         results = evaluate(node, inputs)
         made.extend(r.size for r in results or [])
         return results
 
-    monkeypatch.setattr(constants, "_run", watched)
+    monkeypatch.setattr(constants, "run_node", watched)
     with pytest.raises(LimitError, match="computed constants are too large"):
         load(model(f"{body} {C}", weights=weights))
     assert sum(made) <= 1 << 24

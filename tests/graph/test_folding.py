@@ -133,6 +133,8 @@ def test_a_normalisation_by_position_or_in_training_is_not_folded() -> None:
     weights = {"w": W, **{k: np.ones(4, np.float32) for k in "ghmv"}}
     training = f"[c] a = Conv {SAME} (x, w) n = BatchNormalization <training_mode=1> (a, g, h, m, v) y = Relu(n)"
     assert not load(model(training, weights=weights)).filters("c", fold_norm=True).whole
+    before = training.replace(" <training_mode=1>", "").replace("n = Batch", "n, p, q, r, s = Batch")
+    assert not load(model(before, weights=weights, opset=9, ir=4)).filters("c", fold_norm=True).whole
 
 
 @pytest.mark.filterwarnings("error")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from decomposed import DECOMPOSED, OPERATORS, Written
+from decomposed import CONTRIBUTED, DECOMPOSED, OPERATORS, PIECES, Written
 from models import SAME, ZOO, Case, Expected, W, model, numbers
 
 from inspector import TapKind, Zeros
@@ -45,7 +45,7 @@ def test_every_tap_says_how_many_channels_it_has_and_is_named_after_its_layer(na
         assert bool(layer.linear) == (layer.activation is None)
 
 
-@pytest.mark.parametrize("written", OPERATORS + DECOMPOSED, ids=lambda w: w.name)
+@pytest.mark.parametrize("written", OPERATORS + DECOMPOSED + PIECES + CONTRIBUTED, ids=lambda w: w.name)
 def test_an_activation_is_found_however_it_is_written(written: Written) -> None:
     (layer,) = load(written.data).layers
     assert (layer.activation, layer.linear) == (written.activation, "")
@@ -62,6 +62,13 @@ def test_an_activation_is_found_however_it_is_written(written: Written) -> None:
         ("y = Add(a, a)", "feeds Add"),
         ("t = Tanh(a) y = Mul(a, t)", "feeds Tanh, Mul"),
         ("t = Add(a, three) r = Clip(t, minus, three) y = Mul(a, r)", "feeds Add, Mul"),
+        ("n = Neg(a) p = Relu(a) q = Relu(n) y = Concat <axis=1> (p, q)", "feeds Neg, Relu"),
+        ("p = Relu(a) q = Sigmoid(a) y = Add(p, q)", "feeds Relu, Sigmoid"),
+        ("p = Relu(a) q = com.example.Gate(a) y = Add(p, q)", "feeds Relu, com.example.Gate"),
+        ("y = Abs(a)", "feeds Abs"),
+        ("y = Exp(a)", "feeds Exp"),
+        ("s = Mul(a, three) y = Max(a, x)", "feeds Mul, Max"),
+        ("y = Softmax <axis=1> (a)", "feeds Softmax"),
         ("y = PRelu(slopes, a)", "feeds PRelu"),
         ("y = Div(three, a)", "feeds Div"),
         ("y = MaxPool <kernel_shape=[2,2]> (a)", "feeds MaxPool"),

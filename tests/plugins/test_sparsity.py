@@ -260,3 +260,13 @@ def test_the_definitions_are_told_with_the_threshold_in_use() -> None:
     notes = [b for b in audited(numbers(1, 3, 6, 5), near=0.125).result("sparsity").blocks if isinstance(b, Note)]
     assert len(notes) == 1
     assert "|a| < 0.125" in notes[0].text
+
+
+def test_channels_that_something_else_reads_before_the_activation_are_not_to_be_pruned_unseen() -> None:
+    """The maps are all below zero: dead after Relu, and heard through the sum beside it."""
+    body = f"[c] a = Conv {SAME} (x, w, b) r = Relu(a) [d] e = Conv {SAME} (r, w2) y = Add(e, a)"
+    weights = {"w": np.zeros((4, 3, 3, 3), np.float32), "b": np.full(4, -1, np.float32), "w2": numbers(4, 4, 3, 3)}
+    report = service.audit(model(body, weights=weights), numbers(2, 3, 6, 5), [service.AnalysisRequest("sparsity", {})])
+    remedies = {f.rule: f.remedy for f in report.result("sparsity").findings if f.layer == "c"}
+    assert "sparsity/structurally-dead" in remedies
+    assert all("before the activation" in remedy for remedy in remedies.values())

@@ -104,7 +104,7 @@ class Layer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., index: _Optional[int] = ..., op: _Optional[str] = ..., weight_shape: _Optional[_Iterable[int]] = ..., groups: _Optional[int] = ..., kernel: _Optional[_Iterable[int]] = ..., strides: _Optional[_Iterable[int]] = ..., dilations: _Optional[_Iterable[int]] = ..., pads: _Optional[_Iterable[int]] = ..., auto_pad: _Optional[str] = ..., in_channels: _Optional[int] = ..., out_channels: _Optional[int] = ..., parameters: _Optional[int] = ..., taps: _Optional[_Iterable[_Union[Tap, _Mapping]]] = ..., activation: _Optional[str] = ..., linear: _Optional[str] = ...) -> None: ...
 
 class Tap(_message.Message):
-    __slots__ = ("name", "layer", "kind", "tensor", "channels", "activation", "zeros", "shared", "scale", "zero_point")
+    __slots__ = ("name", "layer", "kind", "tensor", "channels", "activation", "zeros", "shared", "scale", "zero_point", "bypassed")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LAYER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +115,7 @@ class Tap(_message.Message):
     SHARED_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     ZERO_POINT_FIELD_NUMBER: _ClassVar[int]
+    BYPASSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     layer: str
     kind: TapKind
@@ -125,4 +126,5 @@ class Tap(_message.Message):
     shared: bool
     scale: _containers.RepeatedScalarFieldContainer[float]
     zero_point: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, name: _Optional[str] = ..., layer: _Optional[str] = ..., kind: _Optional[_Union[TapKind, str]] = ..., tensor: _Optional[str] = ..., channels: _Optional[int] = ..., activation: _Optional[str] = ..., zeros: _Optional[_Union[Zeros, str]] = ..., shared: _Optional[bool] = ..., scale: _Optional[_Iterable[float]] = ..., zero_point: _Optional[_Iterable[int]] = ...) -> None: ...
+    bypassed: bool
+    def __init__(self, name: _Optional[str] = ..., layer: _Optional[str] = ..., kind: _Optional[_Union[TapKind, str]] = ..., tensor: _Optional[str] = ..., channels: _Optional[int] = ..., activation: _Optional[str] = ..., zeros: _Optional[_Union[Zeros, str]] = ..., shared: _Optional[bool] = ..., scale: _Optional[_Iterable[float]] = ..., zero_point: _Optional[_Iterable[int]] = ..., bypassed: _Optional[bool] = ...) -> None: ...

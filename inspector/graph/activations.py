@@ -1,0 +1,95 @@
+"""Operators that are activations, each with the question that matters: is a zero after it exact?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import onnx_ir as ir
+
+from inspector.contract import Zeros
+from inspector.graph.constants import STANDARD, Constants
+
+_EXACT: Final = frozenset({"Relu", "ThresholdedRelu", "HardSigmoid", "HardSwish"})
+_SMOOTH: Final = frozenset(
+    {
+        "LeakyRelu",
+        "PRelu",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "Mish",
+        "Swish",
+    }
+)
+_CONTRIBUTED: Final = frozenset({"Gelu", "FastGelu", "QuickGelu", "BiasGelu"})
+"""Of com.microsoft; none gives exact zeros. FastGelu and BiasGelu may add a bias first, which has no value then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation that was found.
+
+    Attributes:
+        value: what it gives.
+        name: the operator, `Clip(0,6)`, or the name of what several operators compute together.
+        zeros: what a zero means after it.
+    """
+
+    value: ir.Value
+    name: str
+    zeros: Zeros
+
+
+def is_known(node: ir.Node) -> bool:
+    """True for operators that are known here; another domain may use a name for something else."""
+    return node.domain in STANDARD or (node.domain == "com.microsoft" and node.op_type in _CONTRIBUTED)
+
+
+def activation(node: ir.Node, constants: Constants) -> Activation | None:
+    """The activation that one node is."""
+    if node.op_type == "Clip":
+        low, high = clip_bounds(node, constants)
+        return Activation(node.outputs[0], clip_name(low, high), meaning(exact=low == 0 < high or low < 0 == high))
+    if node.op_type == "Shrink":
+        return Activation(node.outputs[0], "Shrink", meaning(exact=_float(node, "lambd", 0.5) > 0))
+    if node.op_type == "Gelu":
+        tanh = "approximate" in node.attributes and node.attributes["approximate"].value == "tanh"
+        return Activation(node.outputs[0], "Gelu(tanh)" if tanh else "Gelu", Zeros.NOT_MEANINGFUL)
+    if node.op_type in _EXACT | _SMOOTH | _CONTRIBUTED:
+        return Activation(node.outputs[0], node.op_type, meaning(exact=node.op_type in _EXACT))
+    return None
+
+
+def meaning(*, exact: bool) -> Zeros:
+    """What a zero means where the activation is 0 on a whole interval, or is not."""
+    return Zeros.EXACT if exact else Zeros.NOT_MEANINGFUL
+
+
+def clip_name(low: float, high: float) -> str:
+    """`Clip(0,6)`; a bound that is computed at run time is NaN."""
+    return f"Clip({','.join('computed' if np.isnan(bound) else f'{bound:g}' for bound in (low, high))})"
+
+
+def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:
+    """Lower and upper bound of a Clip, attributes (opset < 11) or inputs; ±inf where open, NaN where computed."""
+
+    def bound(index: int, name: str, default: float) -> float:
+        if name in node.attributes:
+            return _float(node, name, default)
+        value = node.inputs[index] if index < len(node.inputs) else None
+        array = constants(value)
+        if array is None:
+            return default if value is None else np.nan
+        return float(array.reshape(())[()]) if array.size == 1 else np.nan
+
+    return bound(1, "min", -np.inf), bound(2, "max", np.inf)
+
+
+def _float(node: ir.Node, name: str, default: float) -> float:
+    return float(node.attributes[name].as_float()) if name in node.attributes else default
