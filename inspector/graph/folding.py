@@ -18,7 +18,8 @@ def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Fi
 
     BatchNormalization in inference: scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale.
     """
-    weight, bias = filters.weight.astype(np.float64), filters.bias.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN, of whatever a hostile file holds, stays a NaN
+        weight, bias = filters.weight.astype(np.float64), filters.bias.astype(np.float64)
     folded: list[str] = []
     for node in steps:
         with np.errstate(divide="ignore", invalid="ignore"):  # a hostile variance gives NaN here as it does in a run

@@ -88,8 +88,12 @@ def layer_of(nodes: str, **weights: Array) -> Layer:
     ("nodes", "tensor", "bypassed"),
     [
         ("r = Relu(a) m = MaxPool <kernel_shape=[1,1]> (a) y = Add(r, m)", "r", True),
-        ("r = Relu(a) e = Conv <pads=[1,1,1,1]> (x, w) y = Add(e, a)", "r", True),
-        ("s = Sigmoid(a) r = Mul(a, s) e = Conv <pads=[1,1,1,1]> (x, w) y = Add(e, a)", "r", True),
+        ("r = Relu(a) e = Conv <pads=[1,1,1,1]> (x, w) d = Add(e, a) y = Concat <axis=1> (r, d)", "r", True),
+        (
+            "s = Sigmoid(a) r = Mul(a, s) e = Conv <pads=[1,1,1,1]> (x, w) d = Add(e, a) y = Concat <axis=1> (r, d)",
+            "r",
+            True,
+        ),
         ("r = Relu(a) y = Identity(r)", "r", False),
         ("y = Relu(a) t = Shape(a)", "y", False),
     ],
@@ -108,13 +112,15 @@ def test_arithmetic_on_the_value_alone_that_has_no_name_is_no_activation_whateve
 
 
 def test_an_output_of_the_model_is_a_reader_of_its_own() -> None:
-    data = model(f"[c] y = Conv {SAME} (x, w) r = Relu(y)", weights={"w": W})
+    outputs = "float[N,C,H,W] y, float[N,C,H,W] r"
+    data = model(f"[c] y = Conv {SAME} (x, w) r = Relu(y)", outputs=outputs, weights={"w": W})
     tap = load(data).layers[0].taps[TapKind.ACT]
     assert (tap.tensor, tap.bypassed) == ("r", True)
 
 
 def test_a_residual_sum_that_goes_on_beside_the_activation_leaves_the_layer_linear() -> None:
-    body = f"p = Conv {SAME} (x, w) s = Add(a, p) r = Relu(s) e = Conv {SAME} (x, w) y = Add(s, e)"
+    body = f"p = Conv {SAME} (x, w) s = Add(a, p) r = Relu(s) e = Conv {SAME} (x, w) d = Add(s, e)"
+    body += " y = Concat <axis=1> (r, d)"
     assert layer_of(body).linear == "feeds Relu, Add"
 
 

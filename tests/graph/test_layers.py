@@ -67,7 +67,7 @@ def test_an_activation_is_found_however_it_is_written(written: Written) -> None:
         ("p = Relu(a) q = com.example.Gate(a) y = Add(p, q)", "feeds Relu, com.example.Gate"),
         ("y = Abs(a)", "feeds Abs"),
         ("y = Exp(a)", "feeds Exp"),
-        ("s = Mul(a, three) y = Max(a, x)", "feeds Mul, Max"),
+        ("s = Mul(a, three) t = Max(a, x) y = Concat <axis=1> (s, t)", "feeds Mul, Max"),
         ("y = Softmax <axis=1> (a)", "feeds Softmax"),
         ("y = PRelu(slopes, a)", "feeds PRelu"),
         ("y = Div(three, a)", "feeds Div"),
