@@ -14,12 +14,13 @@ from typing import Final
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
-from inspector.contract import Value
+from inspector.contract import Array, Value
 from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.ops import PREFIX, Lowering, area_of
 from inspector.graph.view import OnnxView
+from inspector.graph.weights import hand_out
 
 NEWEST_IR: Final = 13
 """The newest file format that onnxruntime 1.31 reads. onnx 1.23 writes 14; operators have versions of their own."""
@@ -38,7 +39,8 @@ class Instrumented:
     """A model that gives the requested rows.
 
     Attributes:
-        model: serialized ONNX.
+        model: serialized ONNX, whose big weights are only named.
+        weights: those, by name; they belong to the view. A runtime is given both.
         slots: what output i of the model is.
         own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
         freed: True where the batch dimension was made free.
@@ -46,6 +48,7 @@ class Instrumented:
     """
 
     model: bytes
+    weights: Mapping[str, Array]
     slots: tuple[Request, ...]
     own: tuple[str, ...]
     freed: bool
@@ -89,8 +92,9 @@ def instrument(
     model.graph.outputs.clear()
     model.graph.outputs.extend([*outputs, *own])
     RemoveUnusedNodesPass()(model)
+    weights = hand_out(model)
     data = _serialize(model, view.name)
-    return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, maps)
+    return Instrumented(data, weights, slots, tuple(str(v.name) for v in own), batch is not None, maps)
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:

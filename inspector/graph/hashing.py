@@ -1,0 +1,83 @@
+"""Reading and hashing at once: SHA-256 is slower than reading, so it has a thread of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import BinaryIO, Final
+
+from inspector.contract import Array
+
+_CHUNK: Final = 8 << 20
+_SMALL: Final = 1 << 20
+"""Bytes of small reads that are hashed together."""
+_WAITING: Final = 8
+"""Chunks that may wait to be hashed, so that they cannot pile up."""
+
+
+class HashedReader:
+    """A file, read once from where it stands; its bytes are hashed in that order. Used as a context manager.
+
+    `count` is how many bytes were read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+        self._thread = ThreadPoolExecutor(1, "sha256")
+        self._waiting: deque[Future[None]] = deque()
+        self._small = bytearray()
+        self.count = 0
+
+    def __enter__(self) -> HashedReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; fewer only at the end."""
+        data = self._file.read(size)
+        self.count += len(data)
+        if len(data) > _SMALL:
+            self._flush()
+            self._submit(data)
+        else:
+            self._small += data
+            if len(self._small) > _SMALL:
+                self._flush()
+        return data
+
+    def fill(self, array: Array) -> int:
+        """Reads into an array of bytes, which nobody may change before `digest`; how many bytes there were."""
+        self._flush()
+        filled = 0
+        while filled < array.size:
+            part = memoryview(array.data)[filled : filled + _CHUNK]
+            count = self._file.readinto(part)  # type: ignore[attr-defined]  # binary files have it; typeshed's lacks it
+            if not count:
+                break
+            self._submit(part[:count])
+            filled += count
+        self.count += filled
+        return filled
+
+    def digest(self) -> bytes:
+        """The SHA-256 of everything that was read."""
+        self._flush()
+        while self._waiting:
+            self._waiting.popleft().result()
+        return self._hash.digest()
+
+    def _flush(self) -> None:
+        if self._small:
+            self._submit(self._small)
+            self._small = bytearray()
+
+    def _submit(self, data: bytes | bytearray | memoryview) -> None:
+        self._waiting.append(self._thread.submit(self._hash.update, data))
+        if len(self._waiting) > _WAITING:
+            self._waiting.popleft().result()
