@@ -23,7 +23,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array
-from inspector.errors import LimitError, ModelError, NotFoundError
+from inspector.errors import LimitError, ModelError
 from inspector.graph.contents import tensors
 from inspector.graph.hashing import HashedReader
 
@@ -39,6 +39,14 @@ class DataFile:
     path: Path
     size: int
     changed_ns: int
+
+    def unchanged(self) -> bool:
+        """Whether it still looks as it did."""
+        try:
+            status = self.path.lstat()
+        except OSError:
+            return False
+        return (status.st_size, status.st_mtime_ns) == (self.size, self.changed_ns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +90,7 @@ def read_external(proto: onnx.ModelProto, folder: Path, label: str, *, limit: in
     Tensors may share bytes. `label` names the model in messages; `limit` is on the bytes of all tensors together.
 
     Raises:
-        ModelError: a reference that is not allowed, or does not fit the tensor or the file.
-        NotFoundError: no such data file.
+        ModelError: a reference that is not allowed, leads nowhere, or does not fit the tensor or the file.
         LimitError: more bytes than `limit`.
     """
     parts = [_part(place, t, label) for place, t in enumerate(tensors(proto)) if _is_external(t)]
@@ -187,11 +194,11 @@ def _opened(folder: Path, name: str, label: str) -> Iterator[tuple[BinaryIO, Dat
     subject = f"{label}, data file {name!r}"
     try:
         handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFoundError(subject, "there is no such file", remedy="Put it into the model's folder.") from error
     except (OSError, ValueError) as error:  # ValueError: a name that cannot be one of a file
         found = getattr(error, "strerror", None) or str(error)
-        raise ModelError(subject, "it cannot be opened", expected="a file, not a link", found=found) from error
+        raise ModelError(
+            subject, "it cannot be opened", expected="a file in the model's folder, no link", found=found
+        ) from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
         os.close(handle)

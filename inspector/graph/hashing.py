@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO, Final
@@ -11,10 +12,10 @@ from typing import BinaryIO, Final
 from inspector.contract import Array
 
 _CHUNK: Final = 8 << 20
-_SMALL: Final = 1 << 20
-"""Bytes of small reads that are hashed together."""
+_BATCH: Final = 1 << 20
+"""Bytes of small reads that are handed to the thread together."""
 _WAITING: Final = 8
-"""Chunks that may wait to be hashed, so that they cannot pile up."""
+"""Batches that may wait to be hashed, so that they cannot pile up."""
 
 
 class HashedReader:
@@ -27,7 +28,8 @@ class HashedReader:
         self._file, self._hash = file, hashlib.sha256()
         self._thread = ThreadPoolExecutor(1, "sha256")
         self._waiting: deque[Future[None]] = deque()
-        self._small = bytearray()
+        self._batch: list[bytes | memoryview] = []
+        self._batched = 0
         self.count = 0
 
     def __enter__(self) -> HashedReader:
@@ -42,25 +44,18 @@ class HashedReader:
         """At most so many bytes; fewer only at the end."""
         data = self._file.read(size)
         self.count += len(data)
-        if len(data) > _SMALL:
-            self._flush()
-            self._submit(data)
-        else:
-            self._small += data
-            if len(self._small) > _SMALL:
-                self._flush()
+        self._add(data)
         return data
 
     def fill(self, array: Array) -> int:
         """Reads into an array of bytes, which nobody may change before `digest`; how many bytes there were."""
-        self._flush()
         filled = 0
         while filled < array.size:
             part = memoryview(array.data)[filled : filled + _CHUNK]
             count = self._file.readinto(part)  # type: ignore[attr-defined]  # binary files have it; typeshed's lacks it
             if not count:
                 break
-            self._submit(part[:count])
+            self._add(part[:count])
             filled += count
         self.count += filled
         return filled
@@ -72,12 +67,18 @@ class HashedReader:
             self._waiting.popleft().result()
         return self._hash.digest()
 
-    def _flush(self) -> None:
-        if self._small:
-            self._submit(self._small)
-            self._small = bytearray()
+    def _add(self, data: bytes | memoryview) -> None:
+        self._batch.append(data)
+        self._batched += len(data)
+        if self._batched >= _BATCH:
+            self._flush()
 
-    def _submit(self, data: bytes | bytearray | memoryview) -> None:
-        self._waiting.append(self._thread.submit(self._hash.update, data))
+    def _flush(self) -> None:
+        self._waiting.append(self._thread.submit(self._update, self._batch))
+        self._batch, self._batched = [], 0
         if len(self._waiting) > _WAITING:
             self._waiting.popleft().result()
+
+    def _update(self, batch: Iterable[bytes | memoryview]) -> None:
+        for data in batch:
+            self._hash.update(data)

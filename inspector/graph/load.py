@@ -58,8 +58,8 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
         limits: what is refused.
 
     Raises:
-        NotFoundError: no such file, or no such data file.
-        ModelError: not ONNX, cut short, breaking the standard, or without convolutions.
+        NotFoundError: no such file.
+        ModelError: not ONNX, cut short, breaking the standard, without convolutions, or data files that do not fit.
         LimitError: beyond `limits`.
     """
     path = None if isinstance(source, bytes) else Path(source)

@@ -13,7 +13,7 @@ import pytest
 from models import ZOO
 
 from inspector import service
-from inspector.errors import InspectorError, LimitError, ModelError, NotFoundError
+from inspector.errors import InspectorError, LimitError, ModelError
 from inspector.graph.load import Limits, load
 
 
@@ -109,7 +109,7 @@ def test_tensors_may_share_bytes(tmp_path: Path) -> None:
         ({"location": None}, "does not say properly where"),
         ({"basepath": "/etc"}, "does not say properly where"),
         ({"__class__": "x"}, "does not say properly where"),
-        ({"location": "absent"}, "no such file"),
+        ({"location": "absent"}, "cannot be opened.*No such file"),
         ({"location": "n" * 5000}, "cannot be opened"),
         ({"offset": "-1"}, "its offset is none; expected up to 18 decimal digits, found '-1'"),
         ({"offset": "1e3"}, "its offset is none"),
@@ -142,11 +142,14 @@ def test_a_key_may_not_be_there_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda data, other: data.symlink_to(other), "cannot be opened; expected a file, not a link"),
+        (
+            lambda data, other: data.symlink_to(other),
+            "cannot be opened; .*model's folder, no link",
+        ),
         (lambda data, other: data.hardlink_to(other), "expected a regular file with one name, found 2 names"),
         (lambda data, _: data.mkdir(), "expected a regular file with one name"),
         (lambda data, _: os.mkfifo(data), "expected a regular file with one name"),
-        (lambda _, __: None, "no such file"),
+        (lambda _, __: None, "cannot be opened.*No such file"),
     ],
     ids=["link", "hard link", "folder", "pipe", "nothing"],
 )
@@ -157,7 +160,7 @@ def test_only_a_regular_file_of_its_own_is_read(
     data = tmp_path / "net.data"
     data.rename(tmp_path / "other")
     make(data, tmp_path / "other")
-    with pytest.raises((ModelError, NotFoundError), match=f"data file 'net.data'.*{message}"):
+    with pytest.raises(ModelError, match=f"data file 'net.data'.*{message}"):
         load(path)
 
 
