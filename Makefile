@@ -9,10 +9,10 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu zoo protos format clean
+.PHONY: help install demo test lint gpu zoo bench-loading protos format clean
 
 help:  ## Shows this list.
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
 
 install: $(READY)  ## Makes .venv with everything in it.
 
@@ -40,6 +40,9 @@ gpu: $(READY)  ## Runs the tests that need an NVIDIA GPU; skips with a reason wh
 
 zoo:  ## Compares with PyTorch over 100 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
+
+bench-loading: $(READY)  ## Measures loading and rewriting beside onnxruntime's own; needs 10 GB of disk, 8 GB of memory.
+	$(BIN)/python benchmarks/loading.py
 
 protos: $(READY)  ## Generates the protocol's Python code again.
 	$(BIN)/python tools/generate_protos.py

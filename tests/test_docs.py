@@ -318,8 +318,8 @@ def test_links_and_paths_of_a_page_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_make_targets_and_presets_of_a_page_exist(page: Path) -> None:
     text = page.read_text("utf-8")
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
-    assert named <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+    assert named <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for name in re.findall(r"--preprocess (\w+)", text):
         assert name in PRESETS
 

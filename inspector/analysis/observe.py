@@ -69,7 +69,7 @@ class Observer:
                     open_now.close()
                     shapes = found
                     model = self._instrument(shapes)
-                    session = open_now.enter_context(self._open(model.model))
+                    session = open_now.enter_context(self._open(model))
                     self._remember(session)
                 rows = self._run(session, batch.feeds)
                 found_rows = zip(model.slots, rows, strict=True)
@@ -87,8 +87,10 @@ class Observer:
             )
         return model
 
-    def _open(self, model: bytes) -> contextlib.AbstractContextManager[Session]:
-        return open_session(model, device=self._device, fidelity=self._fidelity, stop=self._stop)
+    def _open(self, model: Instrumented) -> contextlib.AbstractContextManager[Session]:
+        return open_session(
+            model.model, weights=model.weights, device=self._device, fidelity=self._fidelity, stop=self._stop
+        )
 
     def _remember(self, session: Session) -> None:
         self.device, self.providers = session.device, session.providers
@@ -137,7 +139,7 @@ class Observer:
     def _open_both(self, *, free: bool) -> Iterator[tuple[Instrumented, Session]]:
         """A session that gives the rows and the model's own outputs."""
         model = instrument(self._view, self._requests, keep_outputs=True, free=free)
-        with self._open(model.model) as session:
+        with self._open(model) as session:
             yield model, session
 
 

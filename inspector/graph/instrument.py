@@ -14,7 +14,7 @@ from typing import Final
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
-from inspector.contract import Value
+from inspector.contract import Array, Value
 from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
@@ -22,6 +22,7 @@ from inspector.graph.bodies import Nesting, all_values, bodies
 from inspector.graph.convolutions import has_channels_last
 from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
 from inspector.graph.view import OnnxView
+from inspector.graph.weights import hand_out
 
 NEWEST_IR: Final = 13
 """The newest file format that onnxruntime 1.31 reads. onnx 1.23 writes 14; operators have versions of their own."""
@@ -40,7 +41,8 @@ class Instrumented:
     """A model that gives the requested rows.
 
     Attributes:
-        model: serialized ONNX.
+        model: serialized ONNX, whose big weights are only named.
+        weights: those, by name; they belong to the view. A runtime is given both.
         slots: what output i of the model is.
         own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
         freed: True where the batch dimension was made free.
@@ -49,6 +51,7 @@ class Instrumented:
     """
 
     model: bytes
+    weights: Mapping[str, Array]
     slots: tuple[Request, ...]
     own: tuple[str, ...]
     freed: bool
@@ -93,8 +96,9 @@ def instrument(
     model.graph.outputs.clear()
     model.graph.outputs.extend([*outputs, *own])
     RemoveUnusedNodesPass()(model)
+    weights = hand_out(model)
     data = _serialize(model, view.name)
-    return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, branched, maps)
+    return Instrumented(data, weights, slots, tuple(str(v.name) for v in own), batch is not None, branched, maps)
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:

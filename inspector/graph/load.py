@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,12 +16,16 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import ShapeInferencePass
 
+from inspector.contract import Array
 from inspector.errors import LimitError, ModelError, NotFoundError
 from inspector.graph.bodies import prepare
-from inspector.graph.contents import broken_texts, count_nodes, tensors
+from inspector.graph.contents import broken_texts, count_nodes
 from inspector.graph.convolutions import NAMES
+from inspector.graph.external import External, digest, has_external, read_external
+from inspector.graph.reading import Contents, read
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
+from inspector.graph.weights import APART, attach, detach
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,14 @@ class Limits:
     """What a file may hold.
 
     Attributes:
-        size: bytes; one protobuf message cannot be larger than 2 GiB.
+        size: bytes of the model file; one protobuf message cannot be larger than 2 GiB.
+        external: bytes of its tensors in data files beside it, together.
         nodes: with those in bodies of If, Loop and Scan, and with every function call written out.
         initializers: of the main graph.
     """
 
     size: int = (1 << 31) - 1
+    external: int = 1 << 34
     nodes: int = 100_000
     initializers: int = 100_000
 
@@ -41,43 +49,79 @@ DEFAULT_LIMITS: Final = Limits()
 
 
 def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
-    """Reads an ONNX file, or its bytes.
+    """Reads an ONNX file, with the data files beside it, or the bytes of a self-contained one.
+
+    Everything is read once, into memory of its own: what happens to the files afterwards does not matter. The view's
+    `sha256` is that of the file; with data files, see `inspector.graph.external.digest`. Its fact `bytes` counts the
+    file and the external tensors.
 
     Args:
         source: path, or the file's content.
-        name: what to call the model; by default the file's name without its ending.
+        name: what to call the model, in messages too; by default the file's name without its ending.
         limits: what is refused.
 
     Raises:
         NotFoundError: no such file.
-        ModelError: not ONNX, cut short, breaking the standard, or without convolutions.
+        ModelError: not ONNX, cut short, breaking the standard, without convolutions, or data files that do not fit.
         LimitError: beyond `limits`.
     """
-    if isinstance(source, bytes):
-        name = name or "model"
-        data, label = source, f"model {name!r}"
-        _check_size(len(data), label, limits)
-    else:
-        name = name or Path(source).stem
-        data, label = _read(Path(source), limits), str(source)
-    proto = _parse(data, label)
+    path = None if isinstance(source, bytes) else Path(source)
+    label = str(path) if path is not None and not name else f"model {name or 'model'!r}"
+    contents = (
+        _read_bytes(source, label, limits) if isinstance(source, bytes) else _read_file(Path(source), label, limits)
+    )
+    proto = _parse(contents.skeleton, label)
+    external = _external(proto, path, label, limits)
+    numbers = {**contents.numbers, **(external.numbers if external else {})}
+    tensors = detach(proto, numbers)
     _check(proto, label, limits)
     facts = {
         "producer": f"{proto.producer_name} {proto.producer_version}".strip() or "unknown",
         "ir_version": str(proto.ir_version),
         "opsets": ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in proto.opset_import),
-        "bytes": str(len(data)),
+        "bytes": str(contents.size + (external.size if external else 0)),
     }
-    return OnnxView(_model(proto, label), name=name, sha256=hashlib.sha256(data).hexdigest(), facts=facts)
+    return OnnxView(
+        _model(proto, tensors, label),
+        name=name or (path.stem if path else "model"),
+        sha256=digest(contents.sha256, external),
+        facts=facts,
+        data_files=external.files if external else (),
+    )
 
 
-def _read(path: Path, limits: Limits) -> bytes:
+def _read_bytes(data: bytes, label: str, limits: Limits) -> Contents:
+    _check_size(len(data), label, limits)
+    return read(io.BytesIO(data), len(data), APART)
+
+
+def _read_file(path: Path, label: str, limits: Limits) -> Contents:
     if not path.exists():
-        raise NotFoundError(str(path), "there is no such file", remedy="Give the path of an .onnx file.")
+        raise NotFoundError(label, "there is no such file", remedy="Give the path of an .onnx file.")
     if not path.is_file():
-        raise ModelError(str(path), "it is not a file", expected="an .onnx file", found="a folder or device")
-    _check_size(path.stat().st_size, str(path), limits)
-    return path.read_bytes()
+        raise ModelError(label, "it is not a file", expected="an .onnx file", found="a folder or device")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        _check_size(size, label, limits)
+        try:
+            return read(file, size, APART)
+        except EOFError as error:
+            raise ModelError(label, "it changed while it was read", expected=f"{size} bytes", found="fewer") from error
+
+
+def _external(proto: onnx.ModelProto, path: Path | None, label: str, limits: Limits) -> External | None:
+    """What lies in data files. Bytes have no folder: there, a location could only name any file."""
+    if not has_external(proto):
+        return None
+    if path is None:
+        raise ModelError(
+            label,
+            "its weights lie in other files",
+            expected="one self-contained file where a model is given as bytes",
+            remedy="Load it from its path, or save it in one file: "
+            "onnx.save_model(model, path, save_as_external_data=False).",
+        )
+    return read_external(proto, path.parent, label, limit=limits.external, least=APART)
 
 
 def _check_size(size: int, label: str, limits: Limits) -> None:
@@ -85,18 +129,18 @@ def _check_size(size: int, label: str, limits: Limits) -> None:
         raise LimitError(label, "it is too large", expected=f"at most {limits.size} bytes", found=f"{size} bytes")
 
 
-def _parse(data: bytes, label: str) -> onnx.ModelProto:
+def _parse(data: bytearray, label: str) -> onnx.ModelProto:
     if not data:
         raise ModelError(label, "it is empty", expected="an ONNX model", found="0 bytes")
     proto = onnx.ModelProto()
     try:
-        proto.ParseFromString(data)
+        proto.ParseFromString(data)  # type: ignore[arg-type]  # any bytes do; a copy could be large
     except (DecodeError, RecursionError) as error:
         raise ModelError(
             label,
             "it is not an ONNX file, or it is cut short",
             expected="a serialized ModelProto",
-            found=f"{len(data)} bytes that begin with {data[:8]!r}",
+            found=f"{len(data)} bytes that begin with {bytes(data[:8])!r}",
             remedy="Check the file against its source, for example by size or sha256.",
         ) from error
     if not proto.ir_version or not proto.graph.node:
@@ -129,25 +173,18 @@ def _check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
 
 
 def _check_tensors(proto: onnx.ModelProto, label: str) -> None:
-    """All numbers must be in the file itself, wherever they hang in the graph: a location could name any file."""
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in tensors(proto)):
-        raise ModelError(
-            label,
-            "its weights lie in other files",
-            expected="one self-contained file",
-            remedy="Save it in one file: onnx.save_model(model, path, save_as_external_data=False).",
-        )
     if proto.graph.sparse_initializer:
         raise ModelError(label, "it stores weights as sparse tensors", expected="dense initializers")
 
 
-def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
+def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> ir.Model:
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
     try:
         if proto.functions:
             proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
+        attach(model, tensors)
         tidy(model, frozenset(NAMES))
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:

@@ -15,6 +15,7 @@ from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
 from inspector.graph.convolutions import as_numbers, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
+from inspector.graph.external import DataFile
 from inspector.graph.folding import fold
 from inspector.graph.layers import Site, find_layers
 from inspector.graph.ranges import Ranges
@@ -26,14 +27,23 @@ class OnnxView:
     """The facts of one loaded model; see `inspector.ModelView` for what each member means.
 
     `model` is the graph they were read from: for rewriting, which clones it.
-    `left_out` says which convolutions are not watched, and why.
+    `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from.
     """
 
-    def __init__(self, model: ir.Model, *, name: str, sha256: str, facts: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        *,
+        name: str,
+        sha256: str,
+        facts: Mapping[str, str],
+        data_files: tuple[DataFile, ...] = (),
+    ) -> None:
         self.model: Final = model
         self.name: Final = name
         self.sha256: Final = sha256
         self.facts: Final = facts
+        self.data_files: Final = data_files
         self._constants: Final = Constants()
         self._ranges: Final = Ranges(self._constants)
         sites, self.left_out = find_layers(model, self._constants)

@@ -7,7 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -55,31 +55,54 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    model: bytes, *, device: str = "auto", fidelity: Fidelity = "fast", stop: Stop | None = None
+    model: bytes,
+    *,
+    weights: Mapping[str, Array] | None = None,
+    device: str = "auto",
+    fidelity: Fidelity = "fast",
+    stop: Stop | None = None,
 ) -> Iterator[Session]:
     """Builds a session, and lets go of it at the end.
+
+    `weights` are initializers that the model only names, as external data; they are used where they lie, not copied.
 
     Raises:
         ProviderError: the device is not there, or the runtime fell back from it.
         RunError: the runtime cannot load the model.
     """
-    session = _first_that_works(model, find_devices(device), fidelity, stop or Stop())
+    values = {name: _ort_value(array) for name, array in (weights or {}).items()}
+    session = _first_that_works(model, values, find_devices(device), fidelity, stop or Stop())
     try:
         yield session
     finally:
         session.close()
+        del values  # the session reads their memory, which they keep alive, until it is closed
 
 
-def _first_that_works(model: bytes, devices: Sequence[Device], fidelity: Fidelity, stop: Stop) -> Session:
+def _ort_value(array: Array) -> Any:
+    """The array as a value of the runtime, which shares its memory."""
+    values = runtime().OrtValue
+    if array.dtype.name == "bfloat16":  # not a type of NumPy's own
+        return values.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), _BFLOAT16)
+    return values.ortvalue_from_numpy(array)
+
+
+_BFLOAT16: Final = 16
+"""TensorProto.BFLOAT16."""
+
+
+def _first_that_works(
+    model: bytes, weights: Mapping[str, Any], devices: Sequence[Device], fidelity: Fidelity, stop: Stop
+) -> Session:
     for device in devices[:-1]:
         try:
-            return Session(_build(model, device, fidelity), device, stop)
+            return Session(_build(model, device, fidelity, weights), device, stop)
         except ProviderError as error:
             _log.warning("%s Trying the next device.", error)
-    return Session(_build(model, devices[-1], fidelity), devices[-1], stop)
+    return Session(_build(model, devices[-1], fidelity, weights), devices[-1], stop)
 
 
-def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
+def _build(model: bytes, device: Device, fidelity: Fidelity, weights: Mapping[str, Any]) -> Any:
     ort = runtime()
     if device.provider != CPU:
         load_libraries()
@@ -93,6 +116,7 @@ def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
     for key, value in _CONFIG.items():
         options.add_session_config_entry(key, value)
     try:
+        options.add_external_initializers(list(weights), list(weights.values()))
         providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
         session = ort.InferenceSession(model, options, providers=providers)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
@@ -15,7 +16,9 @@ from typing import Final, Generic, Protocol, TypeVar
 from inspector.contract import ModelView
 from inspector.errors import InspectorError, ModelError, NotFoundError
 from inspector.faces.grpc.errors import ExistsError
+from inspector.faces.grpc.use_cases import ServedView
 from inspector.faces.wire_model import ModelInfo, info_of
+from inspector.graph.external import DataFile
 
 SUFFIX: Final = ".onnx"
 MAX_BYTES: Final = (1 << 31) - 1
@@ -27,9 +30,9 @@ V = TypeVar("V")
 
 
 class Load(Protocol):
-    """Makes a model of a file's bytes; InspectorError where that cannot be done."""
+    """Makes a model of a file or its bytes; InspectorError where that cannot be done."""
 
-    def __call__(self, source: bytes, *, name: str = "") -> ModelView:
+    def __call__(self, source: Path | bytes, *, name: str = "") -> ServedView:
         """The model, under that name."""
 
 
@@ -43,19 +46,28 @@ class Entry:
     changed_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What was said of a model file, and what else that depends on: data files, or whatever lay beside a broken one."""
+
+    info: ModelInfo
+    files: frozenset[DataFile]
+
+
 class Repository:
     """The `.onnx` files that lie directly in a folder, by name without the ending. For use from many threads.
 
     A link counts if what it points at is a regular file inside the folder too. No path is ever made from a name that a
-    client sent: names are looked up among what the folder holds.
+    client sent: names are looked up among what the folder holds. Data files lie beside the file that names them; what
+    was loaded is forgotten once one of them changes.
     """
 
     def __init__(self, folder: Path, load: Load, cached: int) -> None:
         self.folder = folder.resolve(strict=True)
         self._load = load
         self._loading = threading.Lock()  # one at a time: bounds memory, and nothing is loaded twice
-        self._views: Recent[ModelView] = Recent(cached)
-        self._infos: Recent[ModelInfo] = Recent(_CACHED_INFOS)
+        self._views: Recent[ServedView] = Recent(cached)
+        self._infos: Recent[_Described] = Recent(_CACHED_INFOS)
 
     def entries(self) -> list[Entry]:
         """What is there now, by name."""
@@ -82,26 +94,37 @@ class Repository:
     def info(self, entry: Entry) -> ModelInfo:
         """What to say of a model file; `failure` has the reason of one that cannot be used."""
         known = self._infos.get(entry)
-        if known is None:
+        if known is None or not self._holds(known, entry):
             known = self._described(entry)
             self._infos.put(entry, known)
-        return known
+        return known.info
 
-    def _described(self, entry: Entry) -> ModelInfo:
+    def _holds(self, known: _Described, entry: Entry) -> bool:
+        return known.files == _beside(entry) if known.info.failure else all(file.unchanged() for file in known.files)
+
+    def _described(self, entry: Entry) -> _Described:
+        beside = _beside(entry)
         try:
-            return info_of(entry.name, entry.size, self._view(entry))
+            view = self._view(entry)
+            return _Described(info_of(entry.name, entry.size, view), frozenset(view.data_files))
         except InspectorError as error:
-            return ModelInfo(entry.name, entry.size, failure=str(error))
+            return _Described(ModelInfo(entry.name, entry.size, failure=str(error)), beside)
 
-    def _view(self, entry: Entry) -> ModelView:
-        view = self._views.get(entry)
+    def _view(self, entry: Entry) -> ServedView:
+        view = self._kept(entry)
         if view is None:
             with self._loading:
-                view = self._views.get(entry) or self._loaded(entry)
+                view = self._kept(entry) or self._loaded(entry)
         return view
+
+    def _kept(self, entry: Entry) -> ServedView | None:
+        view = self._views.get(entry)
+        return view if view is not None and all(file.unchanged() for file in view.data_files) else None
 
     def add(self, name: str, file: Path, *, overwrite: bool) -> ModelInfo:
         """Moves a file of the folder, under whatever name, to the place of the model of that name, if it is usable.
+
+        It has to hold all its numbers: a client may not name other files of the folder.
 
         Raises:
             ModelError: it is not.
@@ -109,7 +132,7 @@ class Repository:
         """
         size = file.stat().st_size
         with self._loading:
-            view = self._read(Entry(name, file, size, 0))
+            view = self._read(Entry(name, file, size, 0), whole=True)
         target = self.folder / f"{name}{SUFFIX}"
         try:
             if overwrite:
@@ -122,18 +145,18 @@ class Repository:
         self._views.put(Entry(name, target, status.st_size, status.st_mtime_ns), view)
         return info_of(name, size, view)
 
-    def _loaded(self, entry: Entry) -> ModelView:
+    def _loaded(self, entry: Entry) -> ServedView:
         view = self._read(entry)
         self._views.put(entry, view)
         return view
 
-    def _read(self, entry: Entry) -> ModelView:
-        """The model in a file; loaded from its bytes, so that no message says where the file lies."""
+    def _read(self, entry: Entry, *, whole: bool = False) -> ServedView:
+        """The model in a file, and in its data files unless it has to be `whole`."""
         subject = f"model {entry.name!r}"
         if entry.size > MAX_BYTES:
             raise ModelError(subject, "it is too large", expected=f"at most {MAX_BYTES} bytes", found=str(entry.size))
         try:
-            return self._load(entry.path.read_bytes(), name=entry.name)
+            return self._load(entry.path.read_bytes() if whole else entry.path, name=entry.name)
         except InspectorError:
             raise
         except OSError as error:
@@ -151,6 +174,17 @@ class Repository:
                 continue
             if stat.S_ISREG(status.st_mode) and path.is_relative_to(self.folder):
                 yield Entry(name.removesuffix(SUFFIX), path, status.st_size, status.st_mtime_ns)
+
+
+def _beside(entry: Entry) -> frozenset[DataFile]:
+    """Files in a model's folder that could be its data files."""
+    files = []
+    with contextlib.suppress(OSError), os.scandir(entry.path.parent) as found:  # the folder is gone: nothing is there
+        for item in found:
+            if not item.name.startswith(".") and not item.name.endswith(SUFFIX):
+                status = item.stat(follow_symlinks=False)
+                files.append(DataFile(Path(item.path), status.st_size, status.st_mtime_ns))
+    return frozenset(files)
 
 
 def exists(name: str) -> ExistsError:

@@ -10,10 +10,20 @@ from inspector.analysis.registry import PluginInfo
 from inspector.contract import Array, ModelView
 from inspector.control import Stop, Watcher
 from inspector.faces.wire_request import Fidelity
+from inspector.graph.external import DataFile
 from inspector.report import Report
 from inspector.runtime.data import Raw
 
-V = TypeVar("V", bound=ModelView)
+
+class ServedView(ModelView, Protocol):
+    """A model, and the files beside its own that its numbers came from, as they were then."""
+
+    @property
+    def data_files(self) -> tuple[DataFile, ...]:
+        """None for a model in one file."""
+
+
+V = TypeVar("V", bound=ServedView)
 Inputs = Path | str | Iterable[Raw]
 
 
@@ -23,8 +33,8 @@ class UseCases(Protocol[V]):
     All raise InspectorError.
     """
 
-    def load(self, source: bytes, *, name: str = "") -> V:
-        """A model's bytes as facts."""
+    def load(self, source: Path | bytes, *, name: str = "") -> V:
+        """A model's file, or its bytes, as facts. Messages name the model and no folder."""
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """All installed plugins, the broken ones too."""

@@ -39,6 +39,7 @@ from inspector.contract import (
     Zeros,
 )
 from inspector.control import Progress
+from inspector.graph.external import DataFile
 from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
 
 MODEL = b"a model with 3 layers"
@@ -63,6 +64,7 @@ class FakeView:
     facts: dict[str, str] = field(default_factory=lambda: {"producer": "nobody", "opset": "21"})
     inputs: tuple[TensorInfo, ...] = (TensorInfo("x", "float32", ("N", 3, None, 8)),)
     outputs: tuple[TensorInfo, ...] = (TensorInfo("y", "float32", None),)
+    data_files: tuple[DataFile, ...] = ()
 
     def layer(self, name: str) -> Layer:
         for found in self.layers:
@@ -98,8 +100,9 @@ class FakeUseCases:
     go_on: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def load(self, source: bytes, *, name: str = "") -> FakeView:
+    def load(self, source: Path | bytes, *, name: str = "") -> FakeView:
         self.loads.append(name)
+        source = source if isinstance(source, bytes) else source.read_bytes()
         if not source.startswith(b"a model"):
             raise errors.ModelError(f"model {name!r}", "this is no model", found=repr(source[:10]))
         if b"bug" in source:

@@ -1,0 +1,82 @@
+"""Big tensors beside the message: taken out of one that was read, put back into a graph, handed on to a runtime."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import onnx
+import onnx_ir as ir
+
+from inspector.contract import Array
+
+APART: Final = 1024
+"""Bytes from which a tensor of the main graph is kept apart."""
+_LOCATION: Final = "beside"
+"""Where the rewritten model says that such a tensor is; no such file is ever opened."""
+_MOST_AXES: Final = 32
+_PLAIN: Final = frozenset(
+    ir.DataType[name] for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16")
+)
+"""Element types of weights: whole bytes of which every pattern is a value. Tensors of others stay in the message;
+those of int32 and int64 can be targets and indices, which runtimes read while they infer shapes."""
+_ELSEWHERE: Final = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+
+
+def detach(proto: onnx.ModelProto, numbers: Mapping[int, Array]) -> dict[str, ir.Tensor[Array]]:
+    """Tensors by name, of raw bytes by place among the graph's initializers, which become empty ones.
+
+    Where bytes and tensor do not fit each other, or the tensor is of an unusual kind, the bytes go back into the
+    message, where the checks see them.
+    """
+    tensors: dict[str, ir.Tensor[Array]] = {}
+    for place, raw in numbers.items():
+        field = proto.graph.initializer[place]
+        tensor = _tensor(field, raw)
+        if tensor is None or field.name in tensors:
+            field.raw_data = raw.tobytes()
+            continue
+        tensors[field.name] = tensor
+        field.ClearField("raw_data")
+        field.dims[:] = [0]
+    return tensors
+
+
+def attach(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
+    """Gives the initializers of these names their numbers and shapes."""
+    for name, tensor in tensors.items():
+        value = model.graph.initializers[name]
+        value.const_value = tensor
+        if not value.is_graph_input():
+            value.shape = ir.Shape(tensor.shape)
+
+
+def hand_out(model: ir.Model) -> dict[str, Array]:
+    """The numbers of all tensors that were kept apart, by name; in the model, references take their place."""
+    weights: dict[str, Array] = {}
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if isinstance(tensor, ir.Tensor) and tensor.nbytes >= APART and tensor.dtype in _PLAIN:
+            weights[name] = tensor.numpy()
+            value.const_value = ir.ExternalTensor(
+                _LOCATION, None, None, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
+            )
+    return weights
+
+
+def _tensor(field: onnx.TensorProto, raw: Array) -> ir.Tensor[Array] | None:
+    """A view of the bytes; None where they stay in the message."""
+    inside = field.data_location == onnx.TensorProto.DEFAULT and not field.HasField("segment")
+    if not field.name or not inside or any(len(getattr(field, name)) for name in _ELSEWHERE):
+        return None
+    try:
+        dtype = ir.DataType(field.data_type)
+    except ValueError:
+        return None
+    shape = tuple(field.dims)
+    if dtype not in _PLAIN or len(shape) > _MOST_AXES or min(shape, default=0) < 0:
+        return None
+    if math.prod(shape) * dtype.itemsize != raw.size:
+        return None
+    return ir.Tensor(raw.view(dtype.numpy()).reshape(shape), dtype, name=field.name)
