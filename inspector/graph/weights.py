@@ -57,6 +57,8 @@ def hand_out(model: ir.Model) -> dict[str, Array]:
     weights: dict[str, Array] = {}
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
+        if any(node.graph is not model.graph for node, _ in value.uses()):
+            continue  # onnxruntime does not find those that a body reads
         if isinstance(tensor, ir.Tensor) and tensor.nbytes >= APART and tensor.dtype in _PLAIN:
             weights[name] = tensor.numpy()
             value.const_value = ir.ExternalTensor(

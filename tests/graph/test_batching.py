@@ -41,7 +41,7 @@ def freed(name: str, x: Array) -> list[Array]:
     request = Request(view.taps()[0].tensor, Ops().max(TAPPED))
     written = instrument(view, [request], shapes={"x": x.shape[1:]}, free=True, keep_outputs=True)
     assert written.freed
-    with open_session(written.model, device="cpu", fidelity="exact") as session:
+    with open_session(written.model, weights=written.weights, device="cpu", fidelity="exact") as session:
         return list(session.run({"x": x}))
 
 

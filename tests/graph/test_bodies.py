@@ -49,7 +49,7 @@ def test_every_row_of_a_branch_is_that_of_the_flat_net_or_is_not_there(name: str
     requests = [Request(t, row) for t, _ in tensors for row in ROWS]
     written = instrument(view, requests, shapes={"x": X.shape[1:]} if sized else None)
     maps = values(net.flat, {"x": X}, [t for t, _ in tensors])
-    with open_session(written.model, device="cpu", fidelity="exact") as session:
+    with open_session(written.model, weights=written.weights, device="cpu", fidelity="exact") as session:
         for i in range(len(X)):
             rows = dict(zip(written.slots, session.run({"x": X[i : i + 1]}), strict=True))
             for tensor, taken in tensors:

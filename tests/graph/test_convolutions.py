@@ -37,7 +37,7 @@ ROWS = {
 def rows_of(net: Net, tensor: str, fidelity: Fidelity = "exact") -> dict[str, Array]:
     """Every row of one tap."""
     written = instrument(load(net.data), [Request(tensor, row) for row in ROWS.values()], shapes={"x": X.shape[1:]})
-    with open_session(written.model, device="cpu", fidelity=fidelity) as session:
+    with open_session(written.model, weights=written.weights, device="cpu", fidelity=fidelity) as session:
         return dict(zip(ROWS, session.run({"x": X}), strict=True))
 
 
@@ -177,7 +177,7 @@ def test_all_operators_read_their_geometry_as_conv_does(case: Case, operator: st
         assert view.cost("c").macs == conv.cost("c").macs
     x = case.inputs(2)
     written = instrument(view, [Request("a", op.keep(TAPPED))], shapes={"x": case.shape})
-    with open_session(written.model, device="cpu", fidelity="exact") as session:
+    with open_session(written.model, weights=written.weights, device="cpu", fidelity="exact") as session:
         (maps,) = session.run({"x": x})
     twin = instead(case, "twin") if operator == "com.microsoft.FusedConv" else data
     np.testing.assert_allclose(maps, values(twin, {"x": x}, ["a"])["a"], rtol=1e-5, atol=1e-5)
@@ -208,7 +208,7 @@ def test_a_deformable_convolution_is_a_layer_that_may_read_all_of_the_image() ->
     assert field.unbounded
     assert field.size == (None, None)
     written = instrument(view, [Request("a", op.keep(TAPPED))], shapes={"x": X.shape[1:]})
-    with open_session(written.model, device="cpu", fidelity="exact") as session:
+    with open_session(written.model, weights=written.weights, device="cpu", fidelity="exact") as session:
         (maps,) = session.run({"x": X})
     np.testing.assert_allclose(maps, values(deformable(), {"x": X}, ["a"])["a"], rtol=1e-5, atol=1e-5)
 
