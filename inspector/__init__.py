@@ -45,7 +45,7 @@ from inspector.contract import (
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
 from inspector.report import Report
-from inspector.service import activations, audit, inspect, load, plugins
+from inspector.service import activations, audit, check, inspect, load, plugins
 
 if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
@@ -107,6 +107,7 @@ __all__ = [
     "Zeros",
     "activations",
     "audit",
+    "check",
     "inspect",
     "load",
     "plugins",

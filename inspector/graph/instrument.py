@@ -19,6 +19,7 @@ from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.ops import PREFIX, Lowering, area_of
+from inspector.graph.runnable import refuse_what_cannot_run
 from inspector.graph.view import OnnxView
 
 NEWEST_IR: Final = 13
@@ -70,7 +71,7 @@ def instrument(
         keep_outputs: keep the model's own outputs beside the slots.
 
     Raises:
-        ModelError: the model uses names that belong to the rewrite.
+        ModelError: the model uses names that belong to the rewrite, or operators that cannot be run.
         LimitError: the result would not fit one protobuf message.
     """
     model = view.model.clone()
@@ -89,6 +90,7 @@ def instrument(
     model.graph.outputs.clear()
     model.graph.outputs.extend([*outputs, *own])
     RemoveUnusedNodesPass()(model)
+    refuse_what_cannot_run(model, view.name)
     data = _serialize(model, view.name)
     return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, maps)
 

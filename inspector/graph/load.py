@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Final
 
 import onnx
 import onnx.inliner
@@ -15,26 +13,13 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.errors import LimitError, ModelError, NotFoundError
-from inspector.graph.contents import broken_texts, count_nodes, tensors
+from inspector.graph.age import modernise
+from inspector.graph.checks import check, first_line
+from inspector.graph.limits import DEFAULT_LIMITS, Limits
+from inspector.graph.runnable import custom_operators
 from inspector.graph.view import OnnxView
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a file may hold.
-
-    Attributes:
-        size: bytes; one protobuf message cannot be larger than 2 GiB.
-        nodes: with those in bodies of If, Loop and Scan, and with every function call written out.
-        initializers: of the main graph.
-    """
-
-    size: int = (1 << 31) - 1
-    nodes: int = 100_000
-    initializers: int = 100_000
-
-
-DEFAULT_LIMITS: Final = Limits()
+__all__ = ["DEFAULT_LIMITS", "Limits", "load"]
 
 
 def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
@@ -58,14 +43,18 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
         name = name or Path(source).stem
         data, label = _read(Path(source), limits), str(source)
     proto = _parse(data, label)
-    _check(proto, label, limits)
     facts = {
         "producer": f"{proto.producer_name} {proto.producer_version}".strip() or "unknown",
         "ir_version": str(proto.ir_version),
-        "opsets": ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in proto.opset_import),
+        "opsets": ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in proto.opset_import) or "ai.onnx 1",
         "bytes": str(len(data)),
     }
-    return OnnxView(_model(proto, label), name=name, sha256=hashlib.sha256(data).hexdigest(), facts=facts)
+    modernise(proto, label)
+    check(proto, label, limits)
+    model = _model(proto, label)
+    if custom := custom_operators(model):
+        facts["custom_operators"] = custom
+    return OnnxView(model, name=name, sha256=hashlib.sha256(data).hexdigest(), facts=facts)
 
 
 def _read(path: Path, limits: Limits) -> bytes:
@@ -106,38 +95,6 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
     return proto
 
 
-def _check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
-    _check_tensors(proto, label)
-    broken = next(broken_texts(proto), None)
-    if broken is not None:
-        raise ModelError(label, "it breaks the ONNX standard", expected="names in UTF-8", found=repr(broken[:80]))
-    try:
-        onnx.checker.check_model(proto)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(
-            label, "it breaks the ONNX standard", found=_first_line(error), remedy="onnx.checker.check_model says more."
-        ) from error
-    for what, count, most in (
-        ("nodes", count_nodes(proto), limits.nodes),
-        ("initializers", len(proto.graph.initializer), limits.initializers),
-    ):
-        if count > most:
-            raise LimitError(label, f"it has too many {what}", expected=f"at most {most}", found=str(count))
-
-
-def _check_tensors(proto: onnx.ModelProto, label: str) -> None:
-    """All numbers must be in the file itself, wherever they hang in the graph: a location could name any file."""
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in tensors(proto)):
-        raise ModelError(
-            label,
-            "its weights lie in other files",
-            expected="one self-contained file",
-            remedy="Save it in one file: onnx.save_model(model, path, save_as_external_data=False).",
-        )
-    if proto.graph.sparse_initializer:
-        raise ModelError(label, "it stores weights as sparse tensors", expected="dense initializers")
-
-
 def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
     try:
         if proto.functions:
@@ -145,7 +102,7 @@ def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
         model = ir.from_proto(proto)
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise ModelError(label, "its graph cannot be read", found=_first_line(error)) from error
+        raise ModelError(label, "its graph cannot be read", found=first_line(error)) from error
     if model.functions:
         raise ModelError(
             label,
@@ -155,7 +112,3 @@ def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
             remedy="Inline them when exporting.",
         )
     return model
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

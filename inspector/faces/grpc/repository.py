@@ -6,15 +6,15 @@ import logging
 import os
 import stat
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from inspector.contract import ModelView
 from inspector.errors import InspectorError, ModelError, NotFoundError
 from inspector.faces.grpc.errors import ExistsError
+from inspector.faces.grpc.recent import Recent
 from inspector.faces.wire_model import ModelInfo, info_of
 
 SUFFIX: Final = ".onnx"
@@ -22,8 +22,6 @@ MAX_BYTES: Final = (1 << 31) - 1
 """Of a model file: one protobuf message cannot be larger."""
 _CACHED_INFOS: Final = 10_000
 _log = logging.getLogger(__name__)
-
-V = TypeVar("V")
 
 
 class Load(Protocol):
@@ -54,8 +52,8 @@ class Repository:
         self.folder = folder.resolve(strict=True)
         self._load = load
         self._loading = threading.Lock()  # one at a time: bounds memory, and nothing is loaded twice
-        self._views: Recent[ModelView] = Recent(cached)
-        self._infos: Recent[ModelInfo] = Recent(_CACHED_INFOS)
+        self._views: Recent[Entry, ModelView] = Recent(cached)
+        self._infos: Recent[Entry, ModelInfo] = Recent(_CACHED_INFOS)
 
     def entries(self) -> list[Entry]:
         """What is there now, by name."""
@@ -156,26 +154,3 @@ class Repository:
 def exists(name: str) -> ExistsError:
     """The error for a name that is taken."""
     return ExistsError(f"model {name!r}", "there is a model of that name", remedy="Choose another, or overwrite it.")
-
-
-class Recent(Generic[V]):
-    """Keeps the values that were used last, a limited number of them. For use from many threads."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._lock = limit, threading.Lock()
-        self._values: OrderedDict[Entry, V] = OrderedDict()
-
-    def get(self, key: Entry) -> V | None:
-        """The value, which becomes the one used last; None where it is not kept."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: Entry, value: V) -> None:
-        """Keeps a value, and forgets the one not used for longest where there are too many."""
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)

@@ -1,0 +1,96 @@
+"""Models in the process that tries them: what is found is told, and what kills that process kills nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models import SAME, ZOO, W, model
+
+import inspector
+from inspector.errors import InspectorError, LimitError, ModelError, NotFoundError
+from inspector.graph.limits import DEFAULT_LIMITS
+from inspector.runtime.confined import End, Outcome
+from inspector.trial import Trial, answer
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce a limit on memory")
+
+
+def test_a_good_model_is_found_good_by_bytes_and_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(ZOO["chain"].data)
+    assert inspector.check(ZOO["chain"].data) == inspector.check(path) == Trial(2)
+
+
+def test_a_refusal_says_what_loading_would_say(tmp_path: Path) -> None:
+    with pytest.raises(ModelError) as loaded:
+        inspector.load(ZOO["chain"].data[:-3], name="né")
+    with pytest.raises(ModelError) as tried:
+        inspector.check(ZOO["chain"].data[:-3], name="né")
+    assert str(tried.value) == str(loaded.value)
+    with pytest.raises(NotFoundError, match="no such file"):
+        inspector.check(tmp_path / "absent.onnx")
+
+
+def bomb(gigabytes: int) -> bytes:
+    """A weight of so many GiB, computed by a graph of a few bytes."""
+    filters = gigabytes * (1 << 28) // 27
+    body = f"k = ConstantOfShape(s) [c] a = Conv {SAME} (x, k) y = Relu(a)"
+    return model(body, weights={"s": np.array([filters, 3, 3, 3])})
+
+
+@on_linux
+def test_a_model_that_takes_too_much_memory_is_refused_by_the_limit_on_it() -> None:
+    with pytest.raises(LimitError, match="not enough memory"):
+        inspector.check(bomb(1), memory=700 << 20)
+
+
+def test_a_model_that_takes_too_long_is_refused_by_the_limit_on_it() -> None:
+    with pytest.raises(LimitError, match=r"model 'slow': .*takes too long.*at most 0.2 s.*more seconds"):
+        inspector.check(ZOO["chain"].data, name="slow", seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "text"),
+    [
+        (Outcome(End.CRASHED, detail="signal SIGSEGV"), ModelError, "causes a crash.*SIGSEGV"),
+        (Outcome(End.MEMORY, detail="more than 9 bytes"), LimitError, "too much memory.*allow a trial more memory"),
+        (Outcome(End.ANSWERED, b""), ModelError, "no sensible answer"),
+        (Outcome(End.ANSWERED, b'{"layers": "2"}'), ModelError, "no sensible answer"),
+        (Outcome(End.ANSWERED, b'{"layers": 2, "more": 1}'), ModelError, "no sensible answer"),
+        (Outcome(End.ANSWERED, b'{"error": {"reason": "STOPPED"}}'), ModelError, "no sensible answer"),
+    ],
+)
+def test_a_crash_and_a_senseless_answer_are_errors_of_the_model(
+    outcome: Outcome, kind: type[InspectorError], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspector.trial.run_confined", lambda *_: outcome)
+    with pytest.raises(kind, match=text):
+        inspector.check(b"a model")
+
+
+def tried(data: bytes) -> dict[str, object]:
+    """The child's answer, without a child."""
+    request = {"path": "", "name": "m", "limits": asdict(DEFAULT_LIMITS)}
+    verdict: dict[str, object] = json.loads(answer(io.BytesIO(data), [json.dumps(request)]))
+    return verdict
+
+
+def test_a_model_that_no_runtime_runs_is_no_danger_and_says_why_it_does_not_run() -> None:
+    tail = model(f"[c] a = Conv {SAME} (x, w) y = com.example.Relu(a)", weights={"w": W})
+    head = model(f"b = com.example.Relu(x) [c] a = Conv {SAME} (b, w) y = Relu(a)", weights={"w": W})
+    double = model(f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="double[N,3,6,5] x", outputs="double[N,C,H,W] y",
+                   weights={"w": W.astype(np.float64)})  # fmt: skip
+    assert (tried(tail)["layers"], tried(tail)["refusal"]) == (1, "")
+    assert (tried(head)["layers"], tried(double)["layers"]) == (1, 1)
+    assert "com.example: Relu (1 nodes)" in tried(head)["refusal"]
+    assert "onnxruntime has no Conv for its element type on cpu" in tried(double)["refusal"]
+
+
+def test_facts_that_a_layer_does_not_have_are_no_reason_to_refuse_a_model() -> None:
+    assert tried(ZOO["weight_computed"].data)["layers"] == 1
