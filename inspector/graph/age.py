@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 
 from inspector.errors import ModelError
-from inspector.graph.contents import attributes
+from inspector.graph.contents import attributes, shapes
 
 _FREE_INITIALIZERS: Final = 4
 """The IR version since which an initializer need not be an input as well. Before, it is one and cannot be replaced."""
@@ -29,7 +29,7 @@ _FIELDS: Final = (
 
 
 def modernise(proto: onnx.ModelProto, label: str) -> None:
-    """Changes an old file's message, in place, into the form of IR version 4. Operators stay what they are.
+    """Changes a message, in place, into the form of IR version 4 or newer. Operators stay what they are.
 
     Raises:
         ModelError: newer than what is known here, or with two versions of one set of operators.
@@ -43,6 +43,7 @@ def modernise(proto: onnx.ModelProto, label: str) -> None:
         proto.opset_import.add(domain="", version=1)
     if proto.ir_version < _FREE_INITIALIZERS:
         _free_initializers(proto)
+    _free_dimensions(proto)
     _join_imports(proto, label)
     opset = next((o.version for o in proto.opset_import if not o.domain), 0)
     if opset > operators:
@@ -70,6 +71,14 @@ def _free_initializers(proto: onnx.ModelProto) -> None:
     del proto.graph.input[:]
     proto.graph.input.extend(kept)
     proto.ir_version = _FREE_INITIALIZERS
+
+
+def _free_dimensions(proto: onnx.ModelProto) -> None:
+    """Some exporters wrote -1 for a dimension that is not known, as there was no other way."""
+    for _, dims in shapes(proto):
+        for dim in dims:
+            if dim.dim_value < 0:
+                dim.Clear()
 
 
 def _join_imports(proto: onnx.ModelProto, label: str) -> None:

@@ -114,9 +114,9 @@ def _check_tensors(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
 
 
 def _check_shapes(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
-    """Declared shapes; a negative dimension there is how some exporters write one that is not known."""
     for name, dims in shapes(proto):
-        _elements([max(dim, 0) for dim in dims], f"{label}, value {name[:80]!r}", limits)
+        known = [dim.dim_value if dim.HasField("dim_value") else 1 for dim in dims]
+        _elements(known, f"{label}, value {name[:80]!r}", limits)
 
 
 def _elements(dims: Iterable[int], subject: str, limits: Limits) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
@@ -47,14 +47,12 @@ def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
             yield from (sparse.values, sparse.indices)
 
 
-def shapes(proto: onnx.ModelProto) -> Iterator[tuple[str, list[int]]]:
-    """Names of values whose shape is declared, with the dimensions that are numbers; 1 for the others."""
+def shapes(proto: onnx.ModelProto) -> Iterator[tuple[str, Sequence[onnx.TensorShapeProto.Dimension]]]:
+    """Names of values whose type is declared, with the dimensions of it."""
     declared = [info for graph in graphs(proto) for info in (*graph.input, *graph.output, *graph.value_info)]
     for info in (*declared, *(info for function in proto.functions for info in function.value_info)):
         kind = info.type.sparse_tensor_type if info.type.HasField("sparse_tensor_type") else info.type.tensor_type
-        yield info.name, [dim.dim_value if dim.HasField("dim_value") else 1 for dim in kind.shape.dim]
-    for graph in graphs(proto):
-        yield from ((sparse.values.name, list(sparse.dims)) for sparse in graph.sparse_initializer)
+        yield info.name, kind.shape.dim
 
 
 def depth_of_bodies(proto: onnx.ModelProto) -> int:

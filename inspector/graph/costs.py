@@ -62,7 +62,7 @@ def _cost(layer: Layer, node: ir.Node) -> Cost:
     output = node.outputs[0]
     made = _space(output)
     walked = _space(node.inputs[0]) if layer.op == "ConvTranspose" else made
-    bits = None if output.dtype is None else output.dtype.bitwidth
+    bits = None if output.dtype in (None, ir.DataType.STRING) else output.dtype.bitwidth
     return Cost(
         layer.parameters,
         None if walked is None else multiply_accumulates(layer, walked),

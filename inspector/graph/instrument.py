@@ -167,3 +167,7 @@ def _serialize(model: ir.Model, name: str) -> bytes:
         raise LimitError(
             f"model {name!r}", "it does not fit one message once rewritten", expected="under 2 GiB"
         ) from error
+    except RuntimeError as error:  # onnx_ir's, around whatever it could not write
+        raise ModelError(
+            f"model {name!r}", "it cannot be written back", found=str(error.__cause__ or error)[:300]
+        ) from error

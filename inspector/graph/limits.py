@@ -25,7 +25,7 @@ class Limits:
 
     size: int = (1 << 31) - 1
     nodes: int = 100_000
-    initializers: int = 100_000
+    initializers: int = 20_000
     values: int = 10_000
     rank: int = 16
     elements: int = 1 << 32
