@@ -56,6 +56,7 @@ def check(
     limits: Limits = DEFAULT_LIMITS,
     seconds: float = DEFAULT_BOUNDS.seconds,
     memory: int = DEFAULT_BOUNDS.memory,
+    stop: Stop | None = None,
 ) -> Trial:
     """Tries in a child process whether a model that nobody trusts can be loaded: a crash or a hang ends only the child.
 
@@ -65,13 +66,14 @@ def check(
         limits: what is refused.
         seconds: what the child may take, on the clock.
         memory: bytes that the child may take, beside eight times the size of the file.
+        stop: ends the child early, with StoppedError.
 
     Raises:
         NotFoundError: no such file.
         ModelError: it is no usable model, or loading it causes a crash.
         LimitError: beyond `limits`, `seconds` or `memory`.
     """
-    return try_model(source, name=name, limits=limits, bounds=Bounds(seconds, memory))
+    return try_model(source, name=name, limits=limits, bounds=Bounds(seconds, memory), stop=stop)
 
 
 def inspect(

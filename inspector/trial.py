@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from inspector import errors
 from inspector.contract import TapKind
 from inspector.contract.measures import TAPPED, Ops
+from inspector.control import Stop
 from inspector.errors import Inapplicable, InspectorError, LimitError, ModelError
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.limits import DEFAULT_LIMITS, Limits
@@ -52,6 +53,7 @@ def try_model(
     name: str = "",
     limits: Limits = DEFAULT_LIMITS,
     bounds: Bounds = DEFAULT_BOUNDS,
+    stop: Stop | None = None,
 ) -> Trial:
     """Does in a limited child all that a first load does: parse, check, infer, look at every layer, build a session.
 
@@ -61,13 +63,14 @@ def try_model(
         NotFoundError: no such file.
         ModelError: it is no usable model, or reading it ends the process that does it.
         LimitError: beyond `limits`, or beyond `bounds` in time or memory.
+        StoppedError: the stop was asked for.
     """
     data, path = (source, "") if isinstance(source, bytes) else (b"", str(Path(source).resolve()))
     subject = f"model {name or 'model'!r}" if isinstance(source, bytes) else str(source)
     size = len(data) if not path else Path(path).stat().st_size if Path(path).is_file() else 0
     request = json.dumps({"path": path, "name": name, "limits": asdict(limits)})
     bounds = replace(bounds, memory=bounds.memory + COPIES * min(size, limits.size))
-    outcome = run_confined(_FUNCTION, data, (request,), bounds)
+    outcome = run_confined(_FUNCTION, data, (request,), bounds, stop or Stop())
     if outcome.end is not End.ANSWERED:
         raise _death(outcome.end, outcome.detail, subject, bounds)
     try:

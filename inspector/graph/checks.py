@@ -14,6 +14,7 @@ from inspector.graph.contents import (
     count_nodes,
     depth_of_bodies,
     functions,
+    graph_attributes,
     graphs,
     shapes,
     tensors,
@@ -36,6 +37,7 @@ def check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
     _check_depth(proto, label, limits)
     _check_counts(proto, label, limits)
     _check_names(proto, label, limits)
+    _check_references(proto, label)
     _check_tensors(proto, label, limits)
     _check_shapes(proto, label, limits)
     try:
@@ -86,6 +88,17 @@ def _check_names(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
                 "one of its names is too long",
                 expected=f"at most {limits.name} characters",
                 found=f"{len(name)}, beginning with {name[:40]!r}",
+            )
+
+
+def _check_references(proto: onnx.ModelProto, label: str) -> None:
+    for attribute in graph_attributes(proto):
+        if attribute.ref_attr_name:
+            raise ModelError(
+                label,
+                "it breaks the ONNX standard",
+                expected="references to a function's attributes within functions only",
+                found=f"attribute {attribute.name[:80]!r} refers to {attribute.ref_attr_name[:80]!r}",
             )
 
 

@@ -25,6 +25,12 @@ def nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
         yield from _deep(function.node)
 
 
+def graph_attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
+    """Every attribute of the main graph's nodes and of those in bodies; not of functions."""
+    for node in _deep(proto.graph.node):
+        yield from node.attribute
+
+
 def attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
     """Every attribute of every node, and the defaults of functions."""
     for node in nodes(proto):

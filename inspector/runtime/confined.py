@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO, Final
 
+from inspector.control import Stop
+
 if sys.platform != "win32":
     import resource
 
@@ -79,12 +81,15 @@ Function = Callable[[BinaryIO, Sequence[str]], bytes]
 """What a child runs: it is given a stream to read from and texts, and returns its answer."""
 
 
-def run_confined(function: str, data: bytes, arguments: Sequence[str], bounds: Bounds) -> Outcome:
+def run_confined(function: str, data: bytes, arguments: Sequence[str], bounds: Bounds, stop: Stop) -> Outcome:
     """Runs the `Function` of that name, `module:function`, in a fresh child, and waits for it.
 
     Nothing is pickled: the child reads `data` and `arguments`, and writes bytes. It gets no other environment
     variables than it needs to start, works in a folder of its own, leads a process group, and is killed with all of
     that group when its time is over.
+
+    Raises:
+        StoppedError: the stop was asked for; the child is gone.
     """
     command = [sys.executable, "-P", "-c", _ENTRY, repr(bounds.seconds), str(bounds.memory), function, *arguments]
     with (
@@ -101,11 +106,13 @@ def run_confined(function: str, data: bytes, arguments: Sequence[str], bounds: B
         ) as child,
     ):
         try:
-            child.communicate(data, timeout=bounds.seconds)
+            with stop.during(lambda: _kill_group(child)):
+                child.communicate(data, timeout=bounds.seconds)
         except subprocess.TimeoutExpired:
             return Outcome(End.TIME, detail=f"{bounds.seconds:g} s on the clock")
         finally:
             _kill_group(child)
+        stop.check()
         answer.seek(0)
         return _outcome(child.returncode, answer.read(MAX_ANSWER), bounds)
 

@@ -57,6 +57,8 @@ def rename(name: str) -> Change:
         (declared(1, 3, 1 << 62, 1 << 62), LimitError, f"value 'x'.*too many elements.*found {3 << 124}"),
         (declared(*[1] * 17), LimitError, "value 'x'.*too many dimensions"),
         (rename("n" * 5000), LimitError, "names is too long; expected at most 4096 characters, found 5000"),
+        (lambda p: setattr(p.graph.node[0].attribute[0], "ref_attr_name", "other"), ModelError,
+         r"attribute 'pads' refers to 'other'"),
         (rename("a\0b"), ModelError, r"names without NUL, found 'a\\x00b'"),
         (lambda p: p.graph.output.extend(p.graph.output[:1] * 10_000), LimitError, "too many outputs"),
         (lambda p: p.graph.node[0].attribute.add(name="l", type=7).ints.extend([1] * ((1 << 24) + 1)), LimitError,

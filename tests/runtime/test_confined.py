@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from inspector.control import Stop
+from inspector.errors import StoppedError
 from inspector.runtime.confined import MAX_ANSWER, Bounds, End, Outcome, run_confined
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce all of the limits")
@@ -17,7 +20,7 @@ BOUNDS = Bounds(seconds=20, memory=1 << 30)
 
 
 def run(task: str, data: bytes = b"", *arguments: str, bounds: Bounds = BOUNDS) -> Outcome:
-    return run_confined(f"confined_tasks:{task}", data, arguments, bounds)
+    return run_confined(f"confined_tasks:{task}", data, arguments, bounds, Stop())
 
 
 def test_a_child_reads_bytes_and_answers_with_bytes_and_nothing_else_gets_between() -> None:
@@ -52,15 +55,28 @@ def test_how_a_child_ended_is_told(task: str, end: End, detail: str) -> None:
     assert run(task) == Outcome(end, b"", detail)
 
 
-def test_a_child_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
-    note = tmp_path / "pid"
+def test_a_child_that_takes_too_long_is_ended() -> None:
+    assert run("ends", bounds=Bounds(0.2, 1 << 30)) == Outcome(End.TIME, b"", "0.2 s on the clock")
+
+
+def test_a_child_ends_with_all_that_it_started_when_its_parent_is_asked_to_stop(tmp_path: Path) -> None:
+    note, stop = tmp_path / "pid", Stop()
     note.touch()
-    assert run("hang_with_a_child", b"", str(note), bounds=Bounds(4, 1 << 30)).end is End.TIME
-    grandchild = int(note.read_text())
+    watching = threading.Thread(target=lambda: _set_once_written(note, stop))
+    watching.start()
+    with pytest.raises(StoppedError):
+        run_confined("confined_tasks:hang_with_a_child", b"", (str(note),), Bounds(50, 1 << 30), stop)
+    watching.join()
     deadline = time.monotonic() + 20
-    while _runs(grandchild):  # whoever inherits it has to notice its end first
+    while _runs(int(note.read_text())):  # whoever inherits it has to notice its end first
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def _set_once_written(note: Path, stop: Stop) -> None:
+    while not note.read_text():
+        time.sleep(0.02)
+    stop.set()
 
 
 def _runs(process: int) -> bool:

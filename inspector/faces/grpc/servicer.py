@@ -41,13 +41,15 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
     def __init__(self, use_cases: UseCases[Any], settings: Settings) -> None:
         self._use_cases, self._settings = use_cases, settings
-        self._repository = Repository(settings.models, Trials(use_cases, settings).load, settings.cached_models)
+        self._trials = Trials(use_cases, settings)
+        self._repository = Repository(settings.models, self._trials.load, settings.cached_models)
         self._data = DataRoot(settings.data.resolve(strict=True) if settings.data else None)
         self._runs = Workers("inspector-run", settings.workers, settings.queue)
         self._lookups = Workers("inspector-lookup", 2, 256)
 
     async def close(self) -> None:
-        """Ends when all threads have ended."""
+        """Ends when all threads have ended; new models are not waited for."""
+        self._trials.end()
         await self._runs.close()
         await self._lookups.close()
 

@@ -7,7 +7,8 @@ import logging
 from typing import Any, Final
 
 from inspector.contract import ModelView
-from inspector.errors import InspectorError
+from inspector.control import Stop
+from inspector.errors import InspectorError, StoppedError
 from inspector.faces.grpc.recent import Recent
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.grpc.use_cases import UseCases
@@ -25,6 +26,7 @@ class Trials:
     def __init__(self, use_cases: UseCases[Any], settings: Settings) -> None:
         self._use_cases = use_cases
         self._seconds, self._memory = settings.trial_seconds, settings.trial_mib * MIB
+        self._stop = Stop()
         self._verdicts: Recent[tuple[str, str], InspectorError | None] = Recent(_KEPT)
 
     def load(self, source: bytes, *, name: str = "") -> ModelView:
@@ -43,9 +45,15 @@ class Trials:
         view: ModelView = self._use_cases.load(source, name=name)
         return view
 
+    def end(self) -> None:
+        """Ends a trial that goes on, and refuses new ones."""
+        self._stop.set()
+
     def _tried(self, source: bytes, name: str) -> InspectorError | None:
         try:
-            self._use_cases.check(source, name=name, seconds=self._seconds, memory=self._memory)
+            self._use_cases.check(source, name=name, seconds=self._seconds, memory=self._memory, stop=self._stop)
+        except StoppedError:
+            raise
         except InspectorError as error:
             _log.warning("%s", error)
             return error

@@ -26,7 +26,9 @@ class UseCases(Protocol[V]):
     def load(self, source: bytes, *, name: str = "") -> V:
         """A model's bytes as facts."""
 
-    def check(self, source: bytes, *, name: str = "", seconds: float = ..., memory: int = ...) -> object:
+    def check(
+        self, source: bytes, *, name: str = "", seconds: float = ..., memory: int = ..., stop: Stop | None = None
+    ) -> object:
         """Tries in a child process, within these limits, whether the bytes can be loaded; raises where not."""
 
     def plugins(self) -> tuple[PluginInfo, ...]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from conftest import served
 from grpc_fakes import MODEL, FakeUseCases
+from models import SAME, ZOO, model
 
-from inspector.errors import LimitError, ModelError
+from inspector import service
+from inspector.errors import LimitError, ModelError, StoppedError
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.settings import Settings
 from inspector.faces.grpc.trials import Trials
@@ -56,3 +60,23 @@ def test_an_upload_is_tried_before_it_is_published(
         client.upload(file)
     assert use_cases.loads == []
     assert [path.name for path in models.iterdir()] == ["toy.onnx"]
+
+
+def test_a_real_server_outlives_a_model_that_takes_all_memory(models: Path) -> None:
+    weights = {"s": np.array([10_000_000, 3, 3, 3])}
+    bomb = model(f"k = ConstantOfShape(s) [c] a = Conv {SAME} (x, k) y = Relu(a)", weights=weights)
+    (models / "toy.onnx").write_bytes(ZOO["chain"].data)
+    (models / "bomb.onnx").write_bytes(bomb)
+    with served(Settings(models, grace=0.5, trial_mib=700), service) as address, Client(address, timeout=100) as client:
+        listed = {info.name: info for info in client.models()}
+        assert "not enough memory" in listed["bomb"].failure
+        with pytest.raises(LimitError, match="not enough memory"):
+            client.inspect("bomb")
+        assert [layer.name for layer in client.layers("toy")] == ["c", "d"]
+
+
+def test_a_server_that_ends_does_not_wait_for_a_trial(models: Path) -> None:
+    trials = Trials(service, Settings(models))
+    trials.end()
+    with pytest.raises(StoppedError):
+        trials.load(ZOO["chain"].data, name="m")
