@@ -34,7 +34,7 @@ def check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
         ModelError: it breaks the standard, or needs what is not supported.
         LimitError: beyond `limits`.
     """
-    _check_depth(proto, label, limits)
+    _check_calls(proto, label, limits)
     _check_counts(proto, label, limits)
     _check_names(proto, label, limits)
     _check_references(proto, label)
@@ -53,10 +53,18 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _check_depth(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
+def _check_calls(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
     _limit(label, "bodies in bodies", depth_of_bodies(proto), limits.bodies)
     if len(functions(proto)) < len(proto.functions):
         raise ModelError(label, "two of its functions have one name", expected="one function of each name")
+    ambiguous = [f.name for f in proto.functions if f.domain in ("", "ai.onnx") and onnx.defs.has(f.name)]
+    if ambiguous:
+        raise ModelError(
+            label,
+            "one of its functions has the name of an operator of ONNX, and runtimes differ in which of them counts",
+            expected="functions in a domain of their own",
+            found=ambiguous[0][:80],
+        )
     deepest = call_depth(proto)
     if deepest is None:
         raise ModelError(label, "one of its functions calls itself", expected="functions that are not recursive")

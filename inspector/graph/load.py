@@ -101,6 +101,8 @@ def _model(proto: onnx.ModelProto, label: str) -> ir.Model:
             proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    except MemoryError as error:
+        raise LimitError(label, "there is not enough memory to read its graph") from error
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(label, "its graph cannot be read", found=first_line(error)) from error
     if model.functions:

@@ -164,6 +164,16 @@ def test_a_function_that_takes_the_name_of_an_operator_is_what_runs() -> None:
     assert load(proto.SerializeToString()).layers[0].activation == "Sigmoid"
 
 
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+def test_a_function_that_may_or_may_not_replace_an_operator_is_refused(domain: str) -> None:
+    """The standard leaves to runtimes which of the two counts: onnx writes the function out, onnxruntime ignores it."""
+    proto = onnx.load_from_string(calling(1, "Sigmoid"))
+    proto.functions[0].domain, proto.functions[0].name = domain, "Relu"
+    proto.graph.node[1].domain, proto.graph.node[1].op_type = "", "Relu"
+    with pytest.raises(ModelError, match=r"name of an operator of ONNX.*found Relu"):
+        load(proto.SerializeToString())
+
+
 def test_custom_operators_are_told_by_name_and_only_a_run_of_them_is_refused() -> None:
     body = f"b = com.example.Foo(x) c = com.example.Foo(b) [c] a = Conv {SAME} (c, w) y = Relu(a)"
     view = load(model(body, weights={"w": W}))
