@@ -9,7 +9,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu zoo bench-loading protos format clean
+.PHONY: help install demo test lint gpu fuzz zoo bench-loading protos format clean
 
 help:  ## Shows this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
@@ -38,6 +38,9 @@ lint: $(READY)
 gpu: $(READY)  ## Runs the tests that need an NVIDIA GPU; skips with a reason where there is none.
 	$(BIN)/python -m pytest -m gpu
 
+fuzz: $(READY)  ## Puts broken and hostile files through everything for FUZZ_SECONDS (120); keeps faults in fuzz/.
+	$(BIN)/python tools/fuzz.py
+
 zoo:  ## Compares with PyTorch over 100 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
 
@@ -51,4 +54,4 @@ format: $(READY)  ## Formats the code.
 	$(BIN)/ruff format .
 
 clean:  ## Removes .venv and everything that was made.
-	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo dist fuzz .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -47,7 +47,7 @@ from inspector.contract import (
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
 from inspector.report import Report
-from inspector.service import activations, audit, check, compare, inspect, load, plugins
+from inspector.service import activations, audit, check, compare, inspect, load, plugins, vet
 
 if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
@@ -116,4 +116,5 @@ __all__ = [
     "inspect",
     "load",
     "plugins",
+    "vet",
 ]

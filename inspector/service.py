@@ -18,12 +18,15 @@ from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
 from inspector.policy.compare import compare as _compare
 from inspector.report import Report
+from inspector.runtime.confined import DEFAULT_BOUNDS, Bounds
 from inspector.runtime.session import Fidelity
+from inspector.trial import Trial, try_model
 
 __all__ = [
     "AnalysisRequest",
     "Fidelity",
     "PluginInfo",
+    "Trial",
     "activations",
     "audit",
     "check",
@@ -31,6 +34,7 @@ __all__ = [
     "inspect",
     "load",
     "plugins",
+    "vet",
 ]
 
 Model = OnnxView | str | PathLike[str] | bytes
@@ -47,6 +51,33 @@ MAX_INSPECTED: Final = 64
 def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
     """An ONNX file, or its bytes, as facts: see `inspector.graph.load.load` for the errors."""
     return _load(source, name=name, limits=limits)
+
+
+def vet(
+    source: str | PathLike[str] | bytes,
+    *,
+    name: str = "",
+    limits: Limits = DEFAULT_LIMITS,
+    seconds: float = DEFAULT_BOUNDS.seconds,
+    memory: int = DEFAULT_BOUNDS.memory,
+    stop: Stop | None = None,
+) -> Trial:
+    """Tries in a child process whether a model that nobody trusts can be loaded: a crash or a hang ends only the child.
+
+    Args:
+        source: path, or the file's content.
+        name: what to call the model.
+        limits: what is refused.
+        seconds: what the child may take, on the clock.
+        memory: bytes that the child may take, beside eight times the size of the file and what lies beside it.
+        stop: ends the child early, with StoppedError.
+
+    Raises:
+        NotFoundError: no such file.
+        ModelError: it is no usable model, or loading it causes a crash.
+        LimitError: beyond `limits`, `seconds` or `memory`.
+    """
+    return try_model(source, name=name, limits=limits, bounds=Bounds(seconds, memory), stop=stop)
 
 
 def inspect(

@@ -298,6 +298,8 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "uploaded model": f"{settings.max_model_bytes // (1024 * MIB)} GiB",
         "inputs of `Inspect`": str(inspector.service.MAX_INSPECTED),
         "silence on a client's stream": f"{settings.patience:g} s",
+        "time of the trial of a new model": f"{settings.trial_seconds:g} s",
+        "memory of that, beside 8 times its file": f"{settings.trial_mib} MiB",
         "runs may go on after SIGTERM for": f"{settings.grace:g} s",
     }
 

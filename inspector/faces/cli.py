@@ -240,6 +240,8 @@ def serve(
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 2,
     max_message_mib: Annotated[int, typer.Option(min=1, max=2047, help="Largest message that is read.")] = 64,
+    trial_seconds: Annotated[float, typer.Option(min=1, help="What a new model may take when first loaded.")] = 60,
+    trial_mib: Annotated[int, typer.Option(min=512, help="Memory of that, beside 8 times its file.")] = 2048,
 ) -> None:
     """Serves a folder of models over gRPC (inspector.v1, with health and reflection)."""
     serve_grpc(
@@ -252,6 +254,8 @@ def serve(
             device=device,
             workers=workers,
             max_receive_bytes=max_message_mib * MIB,
+            trial_seconds=trial_seconds,
+            trial_mib=trial_mib,
         ),
         ready=lambda address: print(f"listening on {address}", flush=True),
     )

@@ -199,6 +199,8 @@ def run_node(node: ir.Node, inputs: Sequence[Array | None]) -> list[Array] | Non
     try:
         proto = ir.to_proto(ir.Model(graph, ir_version=8))
         return [np.asarray(r) for r in ReferenceEvaluator(proto).run(None, feeds)]
+    except MemoryError as error:
+        raise LimitError(f"constant node {node.name!r}", "there is not enough memory to evaluate it") from error
     except Exception as error:  # noqa: BLE001 - what it raises on operands that do not fit is not specified
         _log.info("constant node %r of operator %s is not evaluated: %s", node.name, node.op_type, error)
         return None

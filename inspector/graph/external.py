@@ -28,7 +28,7 @@ from inspector.graph.contents import tensors
 from inspector.graph.hashing import HashedReader
 
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum"})
-_MOST_AXES: Final = 32
+_MOST_AXES: Final = 16
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
@@ -47,6 +47,17 @@ class DataFile:
         except OSError:
             return False
         return (status.st_size, status.st_mtime_ns) == (self.size, self.changed_ns)
+
+
+def data_files_beside(folder: Path) -> frozenset[DataFile]:
+    """Files of a folder that could be data files of a model in it: not hidden, and no models."""
+    files = []
+    with contextlib.suppress(OSError), os.scandir(folder) as found:  # the folder is gone: nothing is there
+        for item in found:
+            if not item.name.startswith(".") and not item.name.endswith(".onnx"):
+                status = item.stat(follow_symlinks=False)
+                files.append(DataFile(Path(item.path), status.st_size, status.st_mtime_ns))
+    return frozenset(files)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,6 +21,7 @@ from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.bodies import Nesting, all_values, bodies
 from inspector.graph.convolutions import has_channels_last
 from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
+from inspector.graph.runnable import refuse_what_cannot_run
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import hand_out
 
@@ -77,7 +78,7 @@ def instrument(
         keep_outputs: keep the model's own outputs beside the slots.
 
     Raises:
-        ModelError: the model uses names that belong to the rewrite.
+        ModelError: the model uses names that belong to the rewrite, or operators that cannot be run.
         LimitError: the result would not fit one protobuf message.
     """
     model = view.model.clone()
@@ -96,6 +97,7 @@ def instrument(
     model.graph.outputs.clear()
     model.graph.outputs.extend([*outputs, *own])
     RemoveUnusedNodesPass()(model)
+    refuse_what_cannot_run(model, view.name)
     weights = hand_out(model)
     data = _serialize(model, view.name)
     return Instrumented(data, weights, slots, tuple(str(v.name) for v in own), batch is not None, branched, maps)
@@ -187,4 +189,8 @@ def _serialize(model: ir.Model, name: str) -> bytes:
     except ValueError as error:
         raise LimitError(
             f"model {name!r}", "it does not fit one message once rewritten", expected="under 2 GiB"
+        ) from error
+    except RuntimeError as error:  # onnx_ir's, around whatever it could not write
+        raise ModelError(
+            f"model {name!r}", "it cannot be written back", found=str(error.__cause__ or error)[:300]
         ) from error

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Final
 
 import onnx
 import onnx.inliner
@@ -18,34 +16,19 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError, NotFoundError
+from inspector.graph.age import modernise
 from inspector.graph.bodies import prepare
-from inspector.graph.contents import broken_texts, count_nodes
+from inspector.graph.checks import check, first_line
 from inspector.graph.convolutions import NAMES
 from inspector.graph.external import External, digest, has_external, read_external
+from inspector.graph.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.reading import Contents, read
+from inspector.graph.runnable import custom_operators
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import APART, attach, detach
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a file may hold.
-
-    Attributes:
-        size: bytes of the model file; one protobuf message cannot be larger than 2 GiB.
-        external: bytes of its tensors in data files beside it, together.
-        nodes: with those in bodies of If, Loop and Scan, and with every function call written out.
-        initializers: of the main graph.
-    """
-
-    size: int = (1 << 31) - 1
-    external: int = 1 << 34
-    nodes: int = 100_000
-    initializers: int = 100_000
-
-
-DEFAULT_LIMITS: Final = Limits()
+__all__ = ["DEFAULT_LIMITS", "Limits", "load"]
 
 
 def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
@@ -72,17 +55,20 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     )
     proto = _parse(contents.skeleton, label)
     external = _external(proto, path, label, limits)
-    numbers = {**contents.numbers, **(external.numbers if external else {})}
-    tensors = detach(proto, numbers)
-    _check(proto, label, limits)
     facts = {
         "producer": f"{proto.producer_name} {proto.producer_version}".strip() or "unknown",
         "ir_version": str(proto.ir_version),
-        "opsets": ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in proto.opset_import),
+        "opsets": ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in proto.opset_import) or "ai.onnx 1",
         "bytes": str(contents.size + (external.size if external else 0)),
     }
+    tensors = detach(proto, {**contents.numbers, **(external.numbers if external else {})})
+    modernise(proto, label)
+    check(proto, label, limits)
+    model = _model(proto, tensors, label)
+    if custom := custom_operators(model):
+        facts["custom_operators"] = custom
     return OnnxView(
-        _model(proto, tensors, label),
+        model,
         name=name or (path.stem if path else "model"),
         sha256=digest(contents.sha256, external),
         facts=facts,
@@ -153,30 +139,6 @@ def _parse(data: bytearray, label: str) -> onnx.ModelProto:
     return proto
 
 
-def _check(proto: onnx.ModelProto, label: str, limits: Limits) -> None:
-    _check_tensors(proto, label)
-    broken = next(broken_texts(proto), None)
-    if broken is not None:
-        raise ModelError(label, "it breaks the ONNX standard", expected="names in UTF-8", found=repr(broken[:80]))
-    try:
-        onnx.checker.check_model(proto)
-    except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelError(
-            label, "it breaks the ONNX standard", found=_first_line(error), remedy="onnx.checker.check_model says more."
-        ) from error
-    for what, count, most in (
-        ("nodes", count_nodes(proto), limits.nodes),
-        ("initializers", len(proto.graph.initializer), limits.initializers),
-    ):
-        if count > most:
-            raise LimitError(label, f"it has too many {what}", expected=f"at most {most}", found=str(count))
-
-
-def _check_tensors(proto: onnx.ModelProto, label: str) -> None:
-    if proto.graph.sparse_initializer:
-        raise ModelError(label, "it stores weights as sparse tensors", expected="dense initializers")
-
-
 def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> ir.Model:
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
@@ -187,8 +149,10 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
         attach(model, tensors)
         tidy(model, frozenset(NAMES))
         ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    except MemoryError as error:
+        raise LimitError(label, "there is not enough memory to read its graph") from error
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise ModelError(label, "its graph cannot be read", found=_first_line(error)) from error
+        raise ModelError(label, "its graph cannot be read", found=first_line(error)) from error
     if model.functions:
         raise ModelError(
             label,
@@ -199,7 +163,3 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
         )
     prepare(model)
     return model
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -88,6 +88,7 @@ class Lowering:
         return self.node("Cast", [x], [ir.AttrInt64("to", int(to))])
 
 
+_MOST_POSITIONS: Final = (1 << 63) - 1
 PREFIX: Final = "inspector/"
 """Every name that the rewrite adds begins so."""
 
@@ -225,6 +226,7 @@ def type_of(measure: Value, dtype: ir.DataType) -> ir.DataType:
 
 
 def area_of(shape: ir.Shape | None) -> int | None:
-    """Spatial positions of (N, C, *space), or None where a dimension is free."""
+    """Spatial positions of (N, C, *space), or None where a dimension is free, or they are more than can be counted."""
     sizes = [d for d in shape[2:] if isinstance(d, int)] if shape is not None else []
-    return math.prod(sizes) if shape is not None and len(sizes) == len(shape) - 2 else None
+    area = math.prod(sizes) if shape is not None and len(sizes) == len(shape) - 2 else None
+    return area if area is not None and 0 <= area <= _MOST_POSITIONS else None

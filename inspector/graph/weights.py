@@ -15,7 +15,7 @@ APART: Final = 1024
 """Bytes from which a tensor of the main graph is kept apart."""
 _LOCATION: Final = "beside"
 """Where the rewritten model says that such a tensor is; no such file is ever opened."""
-_MOST_AXES: Final = 32
+_MOST_AXES: Final = 16
 _PLAIN: Final = frozenset(
     ir.DataType[name] for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16")
 )

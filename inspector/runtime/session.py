@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
@@ -132,6 +133,8 @@ def _build(model: bytes, device: Device, fidelity: Fidelity, weights: Mapping[st
     return session
 
 
+_MISSING = re.compile(r"Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'")
+_TOO_NEW = re.compile(r"Opset (\d+) is under development.*?(?:is till opset (\d+)|$)")
 _CONFIG = {
     "session.record_ep_graph_assignment_info": "1",  # so that a report can say what really ran where
     "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
@@ -155,12 +158,33 @@ def _load_error(error: Exception, device: Device) -> Exception:
     text = _first_line(error)
     if device.provider != CPU and "CUDA" in text.upper():
         return ProviderError(f"device {device.name!r}", "it cannot be used", found=text)
+    if _hungry(error):
+        return LimitError("model", "there is not enough memory to load it", found=text)
+    if (missing := _MISSING.search(text)) is not None:
+        return RunError(
+            "model",
+            f"onnxruntime has no {missing[1]} for its element type on {device.name}",
+            found=f"{missing[1]} of opset {missing[2]}, node {missing[3]!r}",
+            remedy="Analyses of weights work. To run it, export the model in float32.",
+        )
+    if (newer := _TOO_NEW.search(str(error))) is not None:
+        return RunError(
+            "model",
+            "its operators are newer than this onnxruntime",
+            expected=f"opset {newer[2]} or older" if newer[2] else "",
+            found=f"opset {newer[1]}",
+            remedy="Install a newer onnxruntime, or export the model for an older opset.",
+        )
     return RunError("model", "onnxruntime cannot load it", found=text)
+
+
+def _hungry(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "allocate" in str(error) or "bad_alloc" in str(error)
 
 
 def _run_error(error: Exception) -> Exception:
     text = _first_line(error)
-    if "allocate" in text or "bad_alloc" in text:
+    if _hungry(error):
         return LimitError(
             "run", "there is not enough memory", found=text, remedy="Use a smaller batch or watch fewer taps."
         )

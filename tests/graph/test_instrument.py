@@ -38,7 +38,7 @@ def inputs(case: Case, view: OnnxView) -> Array:
     return case.inputs(batch if isinstance(batch, int) else 3)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", [name for name in ZOO if name != "foreign_operator"])
 def test_the_view_keeps_its_model_whatever_is_written(name: str) -> None:
     view = load(ZOO[name].data)
     before = ir.to_proto(view.model).SerializeToString(deterministic=True)

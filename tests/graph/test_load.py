@@ -168,7 +168,6 @@ def test_sparse_weights_are_refused() -> None:
         lambda p: [p.graph.node[0].input.pop() for _ in "wb"],
         lambda p: p.graph.node[0].output.__setitem__(0, "r"),
         lambda p: p.graph.input[0].ClearField("type"),
-        lambda p: p.graph.initializer[0].dims.__setitem__(0, 1 << 40),
         lambda p: p.graph.initializer[0].dims.__setitem__(0, -4),
         lambda p: p.graph.initializer[0].ClearField("raw_data"),
         lambda p: setattr(p.graph.initializer[0], "data_type", 99),

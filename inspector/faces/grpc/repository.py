@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import stat
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from inspector.contract import ModelView
 from inspector.errors import InspectorError, ModelError, NotFoundError
 from inspector.faces.grpc.errors import ExistsError
+from inspector.faces.grpc.recent import Recent
 from inspector.faces.grpc.use_cases import ServedView
 from inspector.faces.wire_model import ModelInfo, info_of
-from inspector.graph.external import DataFile
+from inspector.graph.external import DataFile, data_files_beside
 
 SUFFIX: Final = ".onnx"
 MAX_BYTES: Final = (1 << 31) - 1
 """Of a model file: one protobuf message cannot be larger."""
 _CACHED_INFOS: Final = 10_000
 _log = logging.getLogger(__name__)
-
-V = TypeVar("V")
 
 
 class Load(Protocol):
@@ -66,8 +63,8 @@ class Repository:
         self.folder = folder.resolve(strict=True)
         self._load = load
         self._loading = threading.Lock()  # one at a time: bounds memory, and nothing is loaded twice
-        self._views: Recent[ServedView] = Recent(cached)
-        self._infos: Recent[_Described] = Recent(_CACHED_INFOS)
+        self._views: Recent[Entry, ServedView] = Recent(cached)
+        self._infos: Recent[Entry, _Described] = Recent(_CACHED_INFOS)
 
     def entries(self) -> list[Entry]:
         """What is there now, by name."""
@@ -100,10 +97,14 @@ class Repository:
         return known.info
 
     def _holds(self, known: _Described, entry: Entry) -> bool:
-        return known.files == _beside(entry) if known.info.failure else all(file.unchanged() for file in known.files)
+        return (
+            known.files == data_files_beside(entry.path.parent)
+            if known.info.failure
+            else all(file.unchanged() for file in known.files)
+        )
 
     def _described(self, entry: Entry) -> _Described:
-        beside = _beside(entry)
+        beside = data_files_beside(entry.path.parent)
         try:
             view = self._view(entry)
             return _Described(info_of(entry.name, entry.size, view), frozenset(view.data_files))
@@ -176,40 +177,6 @@ class Repository:
                 yield Entry(name.removesuffix(SUFFIX), path, status.st_size, status.st_mtime_ns)
 
 
-def _beside(entry: Entry) -> frozenset[DataFile]:
-    """Files in a model's folder that could be its data files."""
-    files = []
-    with contextlib.suppress(OSError), os.scandir(entry.path.parent) as found:  # the folder is gone: nothing is there
-        for item in found:
-            if not item.name.startswith(".") and not item.name.endswith(SUFFIX):
-                status = item.stat(follow_symlinks=False)
-                files.append(DataFile(Path(item.path), status.st_size, status.st_mtime_ns))
-    return frozenset(files)
-
-
 def exists(name: str) -> ExistsError:
     """The error for a name that is taken."""
     return ExistsError(f"model {name!r}", "there is a model of that name", remedy="Choose another, or overwrite it.")
-
-
-class Recent(Generic[V]):
-    """Keeps the values that were used last, a limited number of them. For use from many threads."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._lock = limit, threading.Lock()
-        self._values: OrderedDict[Entry, V] = OrderedDict()
-
-    def get(self, key: Entry) -> V | None:
-        """The value, which becomes the one used last; None where it is not kept."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: Entry, value: V) -> None:
-        """Keeps a value, and forgets the one not used for longest where there are too many."""
-        with self._lock:
-            self._values[key] = value
-            self._values.move_to_end(key)
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)

@@ -23,6 +23,7 @@ from inspector.faces.grpc.pages import page
 from inspector.faces.grpc.repository import Repository
 from inspector.faces.grpc.runs import finished, follow, pieces, tap_headers
 from inspector.faces.grpc.settings import Settings
+from inspector.faces.grpc.trials import Trials
 from inspector.faces.grpc.uploads import Announced, Piece, receive
 from inspector.faces.grpc.use_cases import UseCases
 from inspector.faces.grpc.workers import Workers
@@ -40,13 +41,15 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
     def __init__(self, use_cases: UseCases[Any], settings: Settings) -> None:
         self._use_cases, self._settings = use_cases, settings
-        self._repository = Repository(settings.models, use_cases.load, settings.cached_models)
+        self._trials = Trials(use_cases, settings)
+        self._repository = Repository(settings.models, self._trials.load, settings.cached_models)
         self._data = DataRoot(settings.data.resolve(strict=True) if settings.data else None)
         self._runs = Workers("inspector-run", settings.workers, settings.queue)
         self._lookups = Workers("inspector-lookup", 2, 256)
 
     async def close(self) -> None:
-        """Ends when all threads have ended."""
+        """Ends when all threads have ended; new models are not waited for."""
+        self._trials.end()
         await self._runs.close()
         await self._lookups.close()
 

@@ -26,6 +26,8 @@ class Settings:
         cached_models: models that are kept in memory.
         feed_bytes: what an audit or an upload may buffer of a client's stream.
         patience: how long an audit or an upload waits for the client's next message.
+        trial_seconds: what a model that was never loaded before may take in the child process that tries it.
+        trial_mib: MiB of memory that it may take there, beside eight times the size of its file.
         grace: how long runs may go on after the server was asked to end.
     """
 
@@ -42,4 +44,6 @@ class Settings:
     cached_models: int = 8
     feed_bytes: int = 64 * MIB
     patience: float = 60.0
+    trial_seconds: float = 60.0
+    trial_mib: int = 2048
     grace: float = 10.0

@@ -36,6 +36,11 @@ class UseCases(Protocol[V]):
     def load(self, source: Path | bytes, *, name: str = "") -> V:
         """A model's file, or its bytes, as facts. Messages name the model and no folder."""
 
+    def vet(
+        self, source: Path | bytes, *, name: str = "", seconds: float = ..., memory: int = ..., stop: Stop | None = None
+    ) -> object:
+        """Tries in a child process, within these limits, whether the model can be loaded; raises where not."""
+
     def plugins(self) -> tuple[PluginInfo, ...]:
         """All installed plugins, the broken ones too."""
 

@@ -96,6 +96,7 @@ class FakeUseCases:
     calls: list[dict[str, Any]] = field(default_factory=list)
     fed: list[Any] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
     going: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -109,6 +110,11 @@ class FakeUseCases:
             raise ZeroDivisionError("secret")
         names = ("conv1", "block/conv 2", "größe%2F[0]")
         return FakeView(name, hashlib.sha256(source).hexdigest(), tuple(layer(i, n) for i, n in enumerate(names)))
+
+    def vet(self, source: bytes, *, name: str = "", seconds: float = 0, memory: int = 0, stop: Any = None) -> None:
+        self.checks.append(name)
+        if b"hangs" in source:
+            raise errors.LimitError(f"model {name!r}", "it takes too long", expected=f"{seconds} s, {memory} bytes")
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         fine = PluginInfo("fake", "1", "measured", "Does nothing.", "fakes", '{"type": "object"}')
