@@ -134,7 +134,7 @@ def _opsets() -> dict[str, Unusual]:
     free = "float[N,3,H,W] x"  # so that counting takes the way on which opsets differ
     return {
         "the long name of the domain": net(CONV, inputs=free, change=_imports(("ai.onnx", 17))),
-        "both names of the domain": net(CONV, inputs=free, change=_imports(("", 17), ("ai.onnx", 11))),
+        "both names of the domain": net(CONV, inputs=free, change=_imports(("", 17), ("ai.onnx", 17))),
     }
 
 

@@ -111,9 +111,11 @@ class FakeUseCases:
         names = ("conv1", "block/conv 2", "größe%2F[0]")
         return FakeView(name, hashlib.sha256(source).hexdigest(), tuple(layer(i, n) for i, n in enumerate(names)))
 
-    def vet(self, source: bytes, *, name: str = "", seconds: float = 0, memory: int = 0, stop: Any = None) -> None:
+    def vet(
+        self, source: Path | bytes, *, name: str = "", seconds: float = 0, memory: int = 0, stop: Any = None
+    ) -> None:
         self.checks.append(name)
-        if b"hangs" in source:
+        if b"hangs" in (source if isinstance(source, bytes) else source.read_bytes()):
             raise errors.LimitError(f"model {name!r}", "it takes too long", expected=f"{seconds} s, {memory} bytes")
 
     def plugins(self) -> tuple[PluginInfo, ...]:
