@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
 from inspector.report import Report
+from inspector.runtime.memory import default_budget
 from inspector.runtime.session import Fidelity
 
 __all__ = ["AnalysisRequest", "Fidelity", "PluginInfo", "activations", "audit", "inspect", "load", "plugins"]
@@ -44,6 +46,8 @@ def inspect(
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "exact",
+    memory: int | None = None,
+    self_check: bool = True,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -56,6 +60,9 @@ def inspect(
         preprocess: how pictures become tensors, such as `imagenet` (see `Preprocess.parse`).
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.
+        memory: bytes that the run may take, by estimate; None: a half of what this process may use. What does not fit
+            runs in smaller batches, or watches its taps in waves; the provenance says so.
+        self_check: compare the model's own outputs with and without watching, for the first input.
         watch: told about progress.
         stop: ends the run early, with StoppedError.
 
@@ -64,7 +71,8 @@ def inspect(
     """
     view = _view(model)
     plan = make_plan(view, analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT), allow_maps=True)
-    return report(view, inputs, plan, _setting(preprocess, device, fidelity, 1, watch, stop, MAX_INSPECTED))
+    setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
+    return report(view, inputs, plan, replace(setting, most=MAX_INSPECTED, self_check=self_check))
 
 
 def audit(
@@ -76,6 +84,8 @@ def audit(
     device: str = "auto",
     fidelity: Fidelity = "fast",
     batch_size: int = 0,
+    memory: int | None = None,
+    self_check: bool = True,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -87,7 +97,8 @@ def audit(
         raise ParameterError("batch size", "it is too small", expected="0 or more", found=str(batch_size))
     view, size = _view(model), batch_size or BATCH_DEFAULT
     plan = make_plan(view, analyses or AUDIT_DEFAULT, allow_maps=False)
-    return report(view, data, plan, _setting(preprocess, device, fidelity, size, watch, stop, None))
+    setting = _setting(preprocess, device, fidelity, size, watch, stop, memory)
+    return report(view, data, plan, replace(setting, self_check=self_check))
 
 
 def activations(
@@ -98,16 +109,18 @@ def activations(
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "exact",
+    memory: int | None = None,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> dict[str, Array]:
     """Raw maps by tap name (`layer:kind`), each (N, C, *space) in the model's own element type.
 
     Where a model changes the batch axis inside (by joining images, say), its maps come as they are, run after run.
-    `taps` are patterns (see `ModelView.taps`). Other arguments and errors as for `inspect`.
+    `taps` are patterns (see `ModelView.taps`). The maps of all inputs have to fit into `memory` as well, and nothing is
+    checked as in a report. Other arguments and errors as for `inspect`.
     """
     view = _view(model)
-    setting = _setting(preprocess, device, fidelity, 1, watch, stop, None)
+    setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
 
 
@@ -117,11 +130,14 @@ def _view(model: Model) -> OnnxView:
 
 def _setting(  # noqa: PLR0917 - positional here, so that the three use cases above stay readable
     preprocess: str, device: str, fidelity: Fidelity, batch_size: int, watch: Watcher | None, stop: Stop | None,
-    most: int | None,
+    memory: int | None,
 ) -> Setting:  # fmt: skip
     if fidelity not in ("fast", "exact"):
         raise ParameterError("fidelity", "there is no such one", expected="fast or exact", found=repr(fidelity))
-    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), most)
+    if memory is not None and memory < 1:
+        raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
+    budget = default_budget() if memory is None else memory
+    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), memory=budget)
 
 
 def _ignore(_: Progress) -> None:

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.console import Console
 
 from inspector import service
 from inspector.contract import Severity
-from inspector.errors import InspectorError
+from inspector.errors import InspectorError, ParameterError
 from inspector.faces import terminal
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
@@ -53,6 +54,8 @@ Preprocess = Annotated[
     str, typer.Option("--preprocess", "-p", help="imagenet, unit, signed, raw, caffe, or key=value,… for pictures.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
+Memory = Annotated[str, typer.Option(help="What a run may take, such as 2GiB.", show_default="half of what there is")]
+SelfCheck = Annotated[bool, typer.Option(help="Compare the model's own outputs with and without watching.")]
 Json = Annotated[str, typer.Option("--json", metavar="FILE|-", help="Write the report as JSON; - for standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for pictures and report.json.")]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
@@ -95,6 +98,8 @@ def inspect(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
+    memory: Memory = "",
+    self_check: SelfCheck = True,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
@@ -103,7 +108,7 @@ def inspect(
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.inspect(
             service.load(model), _sources(inputs), analyses, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, watch=watch,
+            fidelity=fidelity.value, memory=_bytes(memory), self_check=self_check, watch=watch,
         )  # fmt: skip
     _show(report, json_file, out, rows)
 
@@ -117,6 +122,8 @@ def audit(
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.fast,
     batch_size: Annotated[int, typer.Option(min=0, help="Inputs that share a run; 0: chosen for you.")] = 0,
+    memory: Memory = "",
+    self_check: SelfCheck = True,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
     rows: Rows = 30,
@@ -125,7 +132,7 @@ def audit(
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
             service.load(model), _sources(data), analyses, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, batch_size=batch_size, watch=watch,
+            fidelity=fidelity.value, batch_size=batch_size, memory=_bytes(memory), self_check=self_check, watch=watch,
         )  # fmt: skip
     _show(report, json_file, out, rows)
 
@@ -141,12 +148,13 @@ def activations(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
+    memory: Memory = "",
 ) -> None:
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
             service.load(model), _sources(inputs), taps, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, watch=watch,
+            fidelity=fidelity.value, memory=_bytes(memory), watch=watch,
         )  # fmt: skip
     np.savez(out, allow_pickle=False, **maps)
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
@@ -190,6 +198,12 @@ def serve(
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 2,
     max_message_mib: Annotated[int, typer.Option(min=1, max=2047, help="Largest message that is read.")] = 64,
+    memory: Annotated[
+        str,
+        typer.Option(
+            help="What each run may take, such as 2GiB.", show_default="half of what there is, shared by the workers"
+        ),
+    ] = "",
 ) -> None:
     """Serves a folder of models over gRPC (inspector.v1, with health and reflection)."""
     serve_grpc(
@@ -202,6 +216,7 @@ def serve(
             device=device,
             workers=workers,
             max_receive_bytes=max_message_mib * MIB,
+            memory=_bytes(memory),
         ),
         ready=lambda address: print(f"listening on {address}", flush=True),
     )
@@ -211,6 +226,15 @@ def serve(
 def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> None:
     """Starts a server with the sample models, and a client that audits and inspects them; writes pictures."""
     run_demo(out, Console())
+
+
+def _bytes(text: str) -> int | None:
+    """`2GiB`, `500MB` or a number of bytes; None for nothing."""
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text)) if text else None
+    except ValidationError as error:
+        expected = "a size such as 2GiB or 500MB"
+        raise ParameterError("memory", "it is no size", expected=expected, found=repr(text)) from error
 
 
 def _sources(paths: Sequence[Path]) -> Any:

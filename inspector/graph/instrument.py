@@ -18,6 +18,7 @@ from inspector.contract import Value
 from inspector.contract.measures import keeps_maps
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
+from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX, Lowering, area_of
 from inspector.graph.view import OnnxView
 
@@ -40,16 +41,20 @@ class Instrumented:
     Attributes:
         model: serialized ONNX.
         slots: what output i of the model is.
+        names: names of all its outputs, those of the slots first.
         own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
         freed: True where the batch dimension was made free.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
+        footprint: the memory that it takes, and that any part of it would take.
     """
 
     model: bytes
     slots: tuple[Request, ...]
+    names: tuple[str, ...]
     own: tuple[str, ...]
     freed: bool
     map_bytes: int | None
+    footprint: Footprint
 
 
 def instrument(
@@ -90,7 +95,10 @@ def instrument(
     model.graph.outputs.extend([*outputs, *own])
     RemoveUnusedNodesPass()(model)
     data = _serialize(model, view.name)
-    return Instrumented(data, slots, tuple(str(v.name) for v in own), batch is not None, maps)
+    names = tuple(str(v.name) for v in model.graph.outputs)
+    batch_is_free = batch is not None or fixed_batch(view.inputs) is None
+    memory = footprint(model, batch_is_free=batch_is_free)  # last, as it changes the clone's shapes
+    return Instrumented(data, slots, names, names[len(slots) :], batch is not None, maps, memory)
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -30,8 +31,8 @@ class Session:
         self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
         self.providers: Mapping[str, int] = _assigned(session)
 
-    def run(self, feeds: Mapping[str, Array]) -> Sequence[Array]:
-        """All outputs, in order.
+    def run(self, feeds: Mapping[str, Array], *, shrink: bool = False) -> Sequence[Array]:
+        """All outputs, in order. `shrink`: give the memory of the run back after it, for other sessions to use.
 
         Raises:
             StoppedError: the stop was asked for, before or while it ran.
@@ -40,6 +41,8 @@ class Session:
         self._stop.check()
         assert self._session is not None, "the session was closed"
         options = runtime().RunOptions()
+        if shrink:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", _arenas(self.device))
         with self._stop.during(lambda: setattr(options, "terminate", True)):
             try:
                 results: list[Any] = self._session.run(None, dict(feeds), options)
@@ -55,31 +58,40 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    model: bytes, *, device: str = "auto", fidelity: Fidelity = "fast", stop: Stop | None = None
+    model: bytes,
+    *,
+    device: str = "auto",
+    fidelity: Fidelity = "fast",
+    stop: Stop | None = None,
+    optimised: Path | None = None,
 ) -> Iterator[Session]:
     """Builds a session, and lets go of it at the end.
+
+    `optimised`: where to write the model as it runs, after all optimisations, without its larger weights.
 
     Raises:
         ProviderError: the device is not there, or the runtime fell back from it.
         RunError: the runtime cannot load the model.
     """
-    session = _first_that_works(model, find_devices(device), fidelity, stop or Stop())
+    session = _first_that_works(model, find_devices(device), fidelity, stop or Stop(), optimised)
     try:
         yield session
     finally:
         session.close()
 
 
-def _first_that_works(model: bytes, devices: Sequence[Device], fidelity: Fidelity, stop: Stop) -> Session:
+def _first_that_works(
+    model: bytes, devices: Sequence[Device], fidelity: Fidelity, stop: Stop, optimised: Path | None
+) -> Session:
     for device in devices[:-1]:
         try:
-            return Session(_build(model, device, fidelity), device, stop)
+            return Session(_build(model, device, fidelity, optimised), device, stop)
         except ProviderError as error:
             _log.warning("%s Trying the next device.", error)
-    return Session(_build(model, devices[-1], fidelity), devices[-1], stop)
+    return Session(_build(model, devices[-1], fidelity, optimised), devices[-1], stop)
 
 
-def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
+def _build(model: bytes, device: Device, fidelity: Fidelity, optimised: Path | None = None) -> Any:
     ort = runtime()
     if device.provider != CPU:
         load_libraries()
@@ -92,6 +104,8 @@ def _build(model: bytes, device: Device, fidelity: Fidelity) -> Any:
     options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
     for key, value in _CONFIG.items():
         options.add_session_config_entry(key, value)
+    if optimised is not None:
+        _write_optimised(options, optimised)
     try:
         providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
         session = ort.InferenceSession(model, options, providers=providers)
@@ -113,6 +127,20 @@ _CONFIG = {
     "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
     "session.inter_op.allow_spinning": "0",
 }
+
+
+def _write_optimised(options: Any, path: Path) -> None:
+    """Has the model written as it runs; its weights, which nobody reads, go nowhere where a system has such a place."""
+    weights = path.with_suffix(".weights")
+    with contextlib.suppress(OSError):
+        weights.symlink_to(os.devnull)
+    options.optimized_model_filepath = str(path)
+    for key, value in (("file_name", weights.name), ("min_size_in_bytes", "1024")):
+        options.add_session_config_entry(f"session.optimized_model_external_initializers_{key}", value)
+
+
+def _arenas(device: str) -> str:
+    return "cpu:0" if device == "cpu" else f"cpu:0;gpu:{device.partition(':')[2] or 0}"
 
 
 def _cores() -> int:

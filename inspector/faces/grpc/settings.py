@@ -26,6 +26,7 @@ class Settings:
         cached_models: models that are kept in memory.
         feed_bytes: what an audit or an upload may buffer of a client's stream.
         patience: how long an audit or an upload waits for the client's next message.
+        memory: what each run may take, by estimate; None: a half of what the process may use, shared by the workers.
         grace: how long runs may go on after the server was asked to end.
     """
 
@@ -42,4 +43,5 @@ class Settings:
     cached_models: int = 8
     feed_bytes: int = 64 * MIB
     patience: float = 60.0
+    memory: int | None = None
     grace: float = 10.0

@@ -38,6 +38,8 @@ class UseCases(Protocol[V]):
         preprocess: str = "",
         device: str = "auto",
         fidelity: Fidelity = "exact",
+        memory: int | None = None,
+        self_check: bool = True,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
@@ -53,6 +55,8 @@ class UseCases(Protocol[V]):
         device: str = "auto",
         fidelity: Fidelity = "fast",
         batch_size: int = 16,
+        memory: int | None = None,
+        self_check: bool = True,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
@@ -67,6 +71,7 @@ class UseCases(Protocol[V]):
         preprocess: str = "",
         device: str = "auto",
         fidelity: Fidelity = "exact",
+        memory: int | None = None,
         stop: Stop | None = None,
     ) -> Mapping[str, Array]:
         """Raw maps by tap name, batch axis first."""
