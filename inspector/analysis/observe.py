@@ -92,7 +92,8 @@ class Observer:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them."""
         how, fixed = self._how, None if self._free else self._fixed
         whole = self._instrument(self._requests, shapes)
-        waves = plan_waves(whole, self._place, fixed or how.batch_size, how.memory, fixed=fixed is not None)
+        taps = [tap for layer in self._view.layers for tap in layer.taps.values()]
+        waves = plan_waves(whole, taps, fixed or how.batch_size, how.memory, fixed=fixed is not None)
         models = [whole] if len(waves.parts) == 1 else [self._instrument(part, shapes) for part in waves.parts]
         self._remember_plan(waves, whole)
         if how.check and self.checked is None:
@@ -116,10 +117,6 @@ class Observer:
     def _open(self, model: bytes, optimised: Path | None = None) -> contextlib.AbstractContextManager[Session]:
         how = self._how
         return open_session(model, device=how.device, fidelity=how.fidelity, stop=how.stop, optimised=optimised)
-
-    def _place(self, request: Request) -> int:
-        tensors = [tap.tensor for layer in self._view.layers for tap in layer.taps.values()]
-        return tensors.index(request.tensor)
 
     def _check(self, waves: Waves, shapes: Shapes, feeds: Mapping[str, Array]) -> Checked:
         """The first input through the plain model, and through every wave with the model's own outputs kept."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from inspector.contract import Tap
 from inspector.errors import LimitError
 from inspector.graph.instrument import Instrumented, Request
 
@@ -18,12 +19,12 @@ class Waves:
     estimate: int
 
 
-def plan_waves(model: Instrumented, order: Callable[[Request], int], batch: int, budget: int, *, fixed: bool) -> Waves:
+def plan_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int, *, fixed: bool) -> Waves:
     """The largest batch that fits; where none does, as few waves of taps as fit, one input at a time.
 
     Args:
         model: the model with all requests.
-        order: where a request's tensor comes in the model.
+        taps: all taps of the model, in its order.
         batch: inputs that may share a run.
         budget: bytes.
         fixed: the model takes just that batch.
@@ -40,8 +41,10 @@ def plan_waves(model: Instrumented, order: Callable[[Request], int], batch: int,
     fitting = _most(len(sizes), lambda n: needs(model.slots, sizes[n - 1]) <= budget)
     if fitting:
         return Waves((model.slots,), sizes[fitting - 1], needs(model.slots, sizes[fitting - 1]))
+    known = {tap.tensor: tap.name for tap in reversed(taps)}
+    place = {tensor: -number for number, tensor in enumerate(known)}
     groups: dict[str, list[Request]] = {}
-    for request in sorted(model.slots, key=order):
+    for request in sorted(model.slots, key=lambda r: place[r.tensor]):
         groups.setdefault(request.tensor, []).append(request)
     parts = _fill(list(groups.values()), lambda part: needs(part, sizes[0]) <= budget)
     estimates = [needs(part, sizes[0]) for part in parts]
@@ -49,7 +52,7 @@ def plan_waves(model: Instrumented, order: Callable[[Request], int], batch: int,
     if too_large:
         part, estimate = too_large
         raise LimitError(
-            f"tap at tensor {part[0].tensor!r}",
+            f"tap {known[part[0].tensor]!r}",
             f"watching it alone needs too much memory, at {sizes[0]} input{'s' * (sizes[0] > 1)} a run",
             expected=f"at most {budget} bytes",
             found=f"an estimate of {estimate}",

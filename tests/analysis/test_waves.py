@@ -33,8 +33,8 @@ def said(report: Report) -> list[Any]:
     return [(r.name, r.params, repr(r.blocks), r.findings, r.failure) for r in report.results]
 
 
-def audit(memory: int | None = None, **options: Any) -> Report:
-    report = service.audit(DEEP, X, ["sparsity"], memory=memory, fidelity="exact", **options)
+def audit(memory: int | None = None, *, self_check: bool = False, **options: Any) -> Report:
+    report = service.audit(DEEP, X, ["sparsity"], memory=memory, fidelity="exact", self_check=self_check, **options)
     assert report.result("sparsity").failure is None
     return report
 
@@ -70,6 +70,15 @@ def test_waves_of_taps_give_the_report_of_one_wave(share: float) -> None:
     assert said(waves) == said(whole)
 
 
+def test_every_wave_is_checked_and_its_operators_counted() -> None:
+    provenance = audit(int(needed(1) * 0.9), self_check=True).provenance
+    assert provenance.memory is not None
+    assert provenance.check is not None
+    assert provenance.check.equal
+    (convolutions,) = (o for o in provenance.operators if o.op == "Conv")
+    assert (convolutions.plain, convolutions.watched) == (DEPTH, provenance.memory.waves * DEPTH)
+
+
 def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -98,7 +107,7 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
 
 def test_a_budget_below_one_tap_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "_build", lambda *_: pytest.fail("a session was made"))
-    found = rf"tap at tensor 'v1'.* at 1 input a run; expected at most {MAP} bytes, found an estimate of \d+.*--memory"
+    found = rf"tap 'c0:act'.* at 1 input a run; expected at most {MAP} bytes, found an estimate of \d+.*--memory"
     with pytest.raises(LimitError, match=found):
         audit(MAP)
 
@@ -139,15 +148,15 @@ def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None
     def cost(requests: Any, batch: int) -> int:
         return whole.footprint.peak([names[r] for r in requests], batch)
 
-    tensors = [layer.tap().tensor for layer in view.layers]
-    place = {tensor: i for i, tensor in enumerate(tensors)}
+    taps = [layer.tap() for layer in view.layers]
     for budget in range(needed(1) // 3, needed(3), needed(1) // 9):
-        waves = plan_waves(whole, lambda r: place[r.tensor], 3, budget, fixed=False)
+        waves = plan_waves(whole, taps, 3, budget, fixed=False)
         fitting = [n for n in (1, 2, 3) if cost(whole.slots, n) <= budget]
         assert waves.batch == max(fitting, default=1)
         assert (len(waves.parts) == 1) == bool(fitting)
         assert sorted(itertools.chain(*waves.parts), key=repr) == sorted(whole.slots, key=repr)
         assert waves.estimate == max(cost(part, waves.batch) for part in waves.parts) <= budget
+        assert list(dict.fromkeys(r.tensor for part in waves.parts for r in part)) == [t.tensor for t in taps]
         if not fitting:
             for part, after in itertools.pairwise(waves.parts):
                 following = [r for r in after if r.tensor == after[0].tensor]
