@@ -48,6 +48,47 @@ class AnalysisResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What watching did to the model's own outputs, for the first input of a run.
+
+    Attributes:
+        outputs: how many of the model's outputs were compared.
+        max_abs: the largest difference between a real number with and without watching.
+        max_rel: the same, relative to the largest magnitude in its output; the largest over all outputs.
+        equal: True where all outputs were equal, bit for bit but for the sign of zero; NaN equals NaN.
+        passed: True where this is what the fidelity promises: equal for `exact`, within the tolerance for `fast`.
+    """
+
+    outputs: int
+    max_abs: float
+    max_rel: float
+    equal: bool
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCount:
+    """How many nodes of one kind run, once the runtime has optimised: in the `plain` model and in the `watched` one.
+
+    `domain` is empty for standard operators.
+    """
+
+    domain: str
+    op: str
+    plain: int
+    watched: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How a run was made to fit: `estimate` and `budget` in bytes, and in how many `waves` the taps were watched."""
+
+    estimate: int
+    budget: int
+    waves: int
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where every number of a report comes from.
 
@@ -66,6 +107,9 @@ class Provenance:
         notes: what a reader must know beside that, such as how a fixed batch was treated.
         started: UTC time, ISO 8601.
         seconds: wall time of the run.
+        check: what watching did to the model's own outputs; None where that was not checked.
+        operators: what ran after optimisation, with and without watching; empty where that was not checked.
+        memory: how the run was made to fit; None when nothing ran.
     """
 
     model: str
@@ -82,6 +126,9 @@ class Provenance:
     notes: tuple[str, ...] = ()
     started: str = ""
     seconds: float = 0.0
+    check: Check | None = None
+    operators: tuple[OperatorCount, ...] = ()
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from inspector.graph.view import OnnxView
 from inspector.policy.compare import compare as _compare
 from inspector.report import Report
 from inspector.runtime.confined import DEFAULT_BOUNDS, Bounds
+from inspector.runtime.memory import default_budget
 from inspector.runtime.session import Fidelity
 from inspector.trial import Trial, try_model
 
@@ -89,6 +91,8 @@ def inspect(
     device: str = "auto",
     fidelity: Fidelity = "exact",
     strict: bool = False,
+    memory: int | None = None,
+    self_check: bool = True,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -103,6 +107,9 @@ def inspect(
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.
         strict: True: an input that cannot be used is an error. Otherwise it is skipped, counted and named.
+        memory: bytes that the run may take, by estimate; None: a half of what this process may use. What does not fit
+            runs in smaller batches, or watches its taps in waves; the provenance says so.
+        self_check: compare the model's own outputs with and without watching, for the first input.
         watch: told about progress.
         stop: ends the run early, with StoppedError.
 
@@ -111,7 +118,9 @@ def inspect(
     """
     view = _view(model)
     plan = make_plan(view, analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT), allow_maps=True)
-    return report(view, inputs, plan, _setting(preprocess, device, fidelity, 1, watch, stop, MAX_INSPECTED, strict))
+    setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
+    setting = replace(setting, most=MAX_INSPECTED, strict=strict, self_check=self_check)
+    return report(view, inputs, plan, setting)
 
 
 def audit(
@@ -125,6 +134,8 @@ def audit(
     fidelity: Fidelity = "fast",
     batch_size: int = 0,
     strict: bool = False,
+    memory: int | None = None,
+    self_check: bool = True,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -139,8 +150,8 @@ def audit(
     gate = Gate(policies)
     plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
-    setting = _setting(preprocess, device, fidelity, size, watch, stop, None, strict)
-    return gate.judged(report(view, data, plan, setting))
+    setting = _setting(preprocess, device, fidelity, size, watch, stop, memory)
+    return gate.judged(report(view, data, plan, replace(setting, strict=strict, self_check=self_check)))
 
 
 def check(report: Report, policies: Sequence[Source]) -> Report:
@@ -173,6 +184,7 @@ def activations(
     device: str = "auto",
     fidelity: Fidelity = "exact",
     strict: bool = False,
+    memory: int | None = None,
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> dict[str, Array]:
@@ -183,10 +195,11 @@ def activations(
     Where a model changes the batch axis inside (by joining images, say), its maps come as they are, run after run.
     A tap in a branch of an If has the maps of those inputs, in their order, that took the branch: N is smaller. Where
     none took it, the tap is missing; where that is so for all of them, it is an Inapplicable error.
-    `taps` are patterns (see `ModelView.taps`). Other arguments and errors as for `inspect`.
+    `taps` are patterns (see `ModelView.taps`). The maps of all inputs have to fit into `memory` as well, and nothing is
+    checked as in a report. Other arguments and errors as for `inspect`.
     """
     view = _view(model)
-    setting = _setting(preprocess, device, fidelity, 1, watch, stop, None, strict)
+    setting = replace(_setting(preprocess, device, fidelity, 1, watch, stop, memory), strict=strict)
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
 
 
@@ -196,11 +209,14 @@ def _view(model: Model) -> OnnxView:
 
 def _setting(  # noqa: PLR0917 - positional here, so that the three use cases above stay readable
     preprocess: str, device: str, fidelity: Fidelity, batch_size: int, watch: Watcher | None, stop: Stop | None,
-    most: int | None, strict: bool,  # noqa: FBT001 - as above
+    memory: int | None,
 ) -> Setting:  # fmt: skip
     if fidelity not in ("fast", "exact"):
         raise ParameterError("fidelity", "there is no such one", expected="fast or exact", found=repr(fidelity))
-    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), most, strict)
+    if memory is not None and memory < 1:
+        raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
+    budget = default_budget() if memory is None else memory
+    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), memory=budget)
 
 
 def _ignore(_: Progress) -> None:

@@ -25,6 +25,7 @@ from inspector.errors import InspectorError
 from inspector.faces import cli
 from inspector.faces.grpc.errors import code_of
 from inspector.faces.grpc.settings import MIB, Settings
+from inspector.runtime.memory import SHARE
 from inspector.runtime.preprocess import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -294,6 +295,7 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
     assert rows == {
         "message to the server": f"{settings.max_receive_bytes // MIB} MiB",
         "runs at a time": str(settings.workers),
+        "memory of a run, by estimate": f"{SHARE:.0%} of what there is, shared by workers",
         "runs that wait": str(settings.queue),
         "uploaded model": f"{settings.max_model_bytes // (1024 * MIB)} GiB",
         "inputs of `Inspect`": str(inspector.service.MAX_INSPECTED),

@@ -4,53 +4,74 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from inspector.analysis.check import Checked, self_check
+from inspector.analysis.passes import Passes, in_parts
 from inspector.analysis.run import Rows
+from inspector.analysis.verify import Verifier
+from inspector.analysis.waves import Waves, plan_waves
 from inspector.contract import Array, BatchInfo
 from inspector.control import Stop
 from inspector.errors import InspectorError, LimitError, StoppedError
 from inspector.graph.batching import fixed_batch
 from inspector.graph.instrument import Instrumented, Request, instrument
+from inspector.graph.ops import PREFIX
 from inspector.graph.view import OnnxView
+from inspector.report import Memory
 from inspector.runtime.data import Batch
 from inspector.runtime.session import Fidelity, Session, open_session
 
-MAX_MAP_BYTES: Final = 1 << 30
-"""Whole maps that one input may bring out of the graph."""
-
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a run is carried out.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
+        fidelity: `exact` or `fast`.
+        stop: ends the run early.
+        batch_size: how many inputs may share a run; above 1, also where the model fixed its batch size.
+        memory: bytes that a run may take, by estimate.
+        check: whether the model's own outputs are compared with and without watching.
+    """
+
+    device: str
+    fidelity: Fidelity
+    stop: Stop
+    batch_size: int
+    memory: int
+    check: bool
 
 
 class Observer:
     """Runs batches of one model and hands out rows.
 
-    A new session is only made when the inputs' size changes (usually never). `device`, `providers` and `notes` say,
-    after the run, what really happened.
+    New sessions are only made when the inputs' size changes (usually never). `device`, `providers`, `batch` (how many
+    inputs really shared a run; 0 where nothing ran), `memory`, `checked` and `notes` say, after the run, what really
+    happened.
     """
 
-    def __init__(
-        self, view: OnnxView, requests: Sequence[Request], *, device: str, fidelity: Fidelity, stop: Stop, share: bool
-    ) -> None:
-        """`share`: let several inputs share a run, even where the model fixed its batch size."""
-        self._view, self._requests, self._stop = view, tuple(requests), stop
+    def __init__(self, view: OnnxView, requests: Sequence[Request], how: How) -> None:
         decided = view.decided_by_data({request.tensor for request in requests})
         self._alone = bool(decided)
-        share = share and not self._alone
-        self._device, self._fidelity, self._share = device, fidelity, share
+        self._view, self._requests = view, tuple(requests)
+        self._how = replace(how, batch_size=1) if decided else how
         self._fixed = fixed_batch(view.inputs)
-        self._free: bool | None = None if share and self._fixed is not None else False
+        self._share = how.batch_size > 1
+        self._free: bool | None = None if self._share and self._fixed is not None else False
+        self._verifier = Verifier(view)
         self.device = ""
         self.providers: Mapping[str, int] = {}
+        self.batch = 0
+        self.memory: Memory | None = None
+        self.checked: Checked | None = None
         self.notes: list[str] = [*_left_out(view), *_alone(decided)]
-
-    def batch(self, asked: int) -> int:
-        """How many inputs really shared a run, where `asked` for so many; 0 where nothing ran."""
-        if not self.device:
-            return 0
-        return (1 if self._alone else asked) if self._fixed is None or self._free else self._fixed
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Rows, BatchInfo]]:
         """Rows of every batch that holds inputs, in order; without requests nothing is run.
@@ -68,35 +89,83 @@ class Observer:
                 if shapes != (found := _shapes(batch.feeds)):
                     open_now.close()
                     shapes = found
-                    model = self._instrument(shapes)
-                    session = open_now.enter_context(self._open(model))
-                    self._remember(session)
-                rows = self._run(session, batch.feeds)
-                found_rows = zip(model.slots, rows, strict=True)
-                yield {slot: row for slot, row in found_rows if len(row) or slot not in model.branched}, batch.info
+                    passes = open_now.enter_context(self._prepare(shapes, batch.feeds))
+                rows = passes(batch.feeds)
+                self._remember(passes)
+                yield rows, batch.info
 
-    def _instrument(self, shapes: Shapes) -> Instrumented:
-        model = instrument(self._view, self._requests, shapes=shapes, free=bool(self._free))
-        if model.map_bytes is not None and model.map_bytes > MAX_MAP_BYTES:
+    def _prepare(self, shapes: Shapes, feeds: Mapping[str, Array]) -> Passes:
+        """What inputs of these shapes go through, planned so that it fits, and checked with the first of them."""
+        how, fixed = self._how, None if self._free else self._fixed
+        whole = self._instrument(self._requests, shapes)
+        taps = [tap for layer in self._view.layers for tap in layer.taps.values()]
+        waves = plan_waves(whole, taps, fixed or how.batch_size, how.memory, fixed=fixed is not None)
+        models = [whole] if len(waves.parts) == 1 else [self._instrument(part, shapes) for part in waves.parts]
+        self._remember_plan(waves, whole)
+        if how.check and self.checked is None:
+            self.checked = self._check(waves, shapes, feeds)
+            self.notes += self.checked.notes
+        stay = len(models) == 1 or _all_open(models, waves.batch) <= how.memory
+        return Passes(models, self._open, self._verifier, size=waves.batch, fill=fixed is not None, stay=stay)
+
+    def _instrument(self, requests: Sequence[Request], shapes: Shapes) -> Instrumented:
+        model = instrument(self._view, requests, shapes=shapes, free=bool(self._free))
+        if model.map_bytes is not None and model.map_bytes > self._how.memory:
             raise LimitError(
                 "whole maps",
                 "one input would bring out too many bytes",
-                expected=f"at most {MAX_MAP_BYTES}",
+                expected=f"at most {self._how.memory}",
                 found=str(model.map_bytes),
-                remedy="Choose fewer taps, or smaller inputs.",
+                remedy="Choose fewer taps or smaller inputs, or allow more memory (--memory).",
             )
         return model
 
-    def _open(self, model: Instrumented) -> contextlib.AbstractContextManager[Session]:
+    def _open(self, model: Instrumented, optimised: Path | None = None) -> contextlib.AbstractContextManager[Session]:
+        how = self._how
         return open_session(
-            model.model, weights=model.weights, device=self._device, fidelity=self._fidelity, stop=self._stop
-        )
+            model.model, weights=model.weights, device=how.device, fidelity=how.fidelity, stop=how.stop,
+            optimised=optimised,
+        )  # fmt: skip
 
-    def _remember(self, session: Session) -> None:
-        self.device, self.providers = session.device, session.providers
+    def _check(self, waves: Waves, shapes: Shapes, feeds: Mapping[str, Array]) -> Checked:
+        """The first input through the plain model, and through every wave with the model's own outputs kept."""
+        free, fixed = bool(self._free), None if self._free else self._fixed
+        plain = instrument(self._view, (), free=free, keep_outputs=True)
+        watched = [instrument(self._view, part, shapes=shapes, free=free, keep_outputs=True) for part in waves.parts]
+        most = max(model.footprint.peak(model.names, fixed or 1) for model in watched)
+        if most > self._how.memory:
+            return Checked(notes=(f"outputs not checked: with them the model would take {most} bytes",))
+
+        def run(session: Session, one: Mapping[str, Array]) -> list[Array]:
+            return in_parts(session, one, fixed or 1, fill=fixed is not None)
+
+        first = {name: array[:1] for name, array in feeds.items()}
+        return self_check(plain, watched, first, self._how.fidelity, open_=self._open, run=run)
+
+    def _remember_plan(self, waves: Waves, model: Instrumented) -> None:
+        known, asked = self.memory, self._how.batch_size
+        estimate = max(waves.estimate, known.estimate if known else 0)
+        self.memory = Memory(estimate, self._how.memory, max(len(waves.parts), known.waves if known else 1))
+        self.batch = min(waves.batch, self.batch or waves.batch)
+        unknown = [name for name in model.footprint.unknown if not name.startswith(PREFIX)]
         notes = (
             (
-                session.device == "cpu" and any(i.dtype == "float16" for i in self._view.inputs),
+                waves.batch < asked and not (self._fixed and not self._free),
+                f"batches of {waves.batch} and not {asked}, so that a run fits into the memory",
+            ),
+            (len(waves.parts) > 1, f"the taps were watched in {len(waves.parts)} waves, so that each fits"),
+            (
+                bool(unknown),
+                f"the size of {len(unknown)} values is not known beforehand; the estimate of memory leaves them out",
+            ),
+        )
+        self.notes += [note for applies, note in notes if applies and note not in self.notes]
+
+    def _remember(self, passes: Passes) -> None:
+        self.device, self.providers = passes.device, passes.providers
+        notes = (
+            (
+                self.device == "cpu" and any(i.dtype == "float16" for i in self._view.inputs),
                 "float16 on the CPU: onnxruntime computes in float32 and rounds only what it gives out",
             ),
             (
@@ -106,18 +175,13 @@ class Observer:
         )
         self.notes += [note for applies, note in notes if applies and note not in self.notes]
 
-    def _run(self, session: Session, feeds: Mapping[str, Array]) -> list[Array]:
-        if self._fixed is None or self._free:
-            return list(session.run(feeds))
-        return _run_fixed(session, feeds, self._fixed)
-
     def _can_share(self, feeds: Mapping[str, Array]) -> bool:
         """Whether the model with its batch freed gives two inputs the rows and outputs that the original gives them."""
         assert self._fixed is not None
         two = {name: _two(array) for name, array in feeds.items()}
         try:
             with self._open_both(free=False) as (model, plain):
-                expected = _run_fixed(plain, two, self._fixed)
+                expected = in_parts(plain, two, self._fixed, fill=True)
             with self._open_both(free=True) as (_, freed):
                 found = freed.run(two)
             counts = len(model.slots)  # a count may change by rounding around its threshold; the numbers may not
@@ -156,36 +220,21 @@ def _alone(decided: tuple[str, ...]) -> Iterator[str]:
 def _singly(batches: Iterable[Batch]) -> Iterator[Batch]:
     """The inputs of all batches, each a batch of its own."""
     for batch in batches:
-        for i, name in enumerate(batch.info.ids):
+        for i in range(len(batch.info.ids)):
             feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
-            yield Batch(feeds, BatchInfo((name,), batch.info.first + i))
+            info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])
+            yield replace(batch, feeds=feeds, info=info)
+
+
+def _all_open(models: Sequence[Instrumented], batch: int) -> int:
+    """Bytes for the weights of all models at once, and for the values of the one that runs."""
+    weights = [model.footprint.weight(model.names) for model in models]
+    values = [model.footprint.peak(model.names, batch) - w for model, w in zip(models, weights, strict=True)]
+    return sum(weights) + max(values)
 
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
     return {name: array.shape[1:] for name, array in feeds.items()}
-
-
-def _run_fixed(session: Session, feeds: Mapping[str, Array], size: int) -> list[Array]:
-    """Any number of inputs through a model that takes `size` at a time; what fills the last run up is cut off again.
-
-    A value that has another number of rows than the model has inputs is given whole: what belongs to which input is
-    not known.
-    """
-    count = len(next(iter(feeds.values())))
-    parts = [
-        session.run({name: _filled(array[start : start + size], size) for name, array in feeds.items()})
-        for start in range(0, count, size)
-    ]
-    return [_cut([part[i] for part in parts], size, count) for i in range(len(parts[0]))]
-
-
-def _cut(parts: list[Array], size: int, count: int) -> Array:
-    whole = np.concatenate(parts)
-    return whole[:count] if all(len(part) == size for part in parts) else whole
-
-
-def _filled(array: Array, size: int) -> Array:
-    return array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
 
 
 def _two(array: Array) -> Array:

@@ -6,7 +6,7 @@ import contextlib
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from inspector.analysis.feed import Feed
-from inspector.analysis.observe import Observer
+from inspector.analysis.observe import How, Observer
 from inspector.analysis.plan import Plan
 from inspector.analysis.run import ModelLab, Totals, conclude, fold
 from inspector.contract import Array, Tap
@@ -25,15 +25,13 @@ from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
 from inspector.report import Provenance, Report
 from inspector.runtime.data import Batch
+from inspector.runtime.memory import default_budget
 from inspector.runtime.session import Fidelity
-
-MAX_KEPT_BYTES = 4 << 30
-"""Whole maps that one call may gather in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs."""
+    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs, `memory` is in bytes."""
 
     preprocess: str
     device: str
@@ -43,12 +41,13 @@ class Setting:
     stop: Stop
     most: int | None = None
     strict: bool = False
+    memory: int = field(default_factory=default_budget)
+    self_check: bool = True
 
     def observer(self, view: OnnxView, requests: Sequence[Request]) -> Observer:
         """An observer of these requests; inputs share a run when the batch size allows it."""
-        return Observer(
-            view, requests, device=self.device, fidelity=self.fidelity, stop=self.stop, share=self.batch_size > 1
-        )
+        how = How(self.device, self.fidelity, self.stop, self.batch_size, self.memory, self.self_check)
+        return Observer(view, requests, how)
 
     def feed(self, view: OnnxView, data: Any) -> Feed:
         """The data on its way in."""
@@ -74,20 +73,30 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
     observer = setting.observer(view, plan.requests)
     totals = fold(plan, observer(feed.batches(setting.batch_size)))
     again: list[Observer] = []
-    results = conclude(view, plan, totals, ModelLab(feed.looked_at, _lab(view, setting, again)))
+    results = conclude(
+        view,
+        plan,
+        totals,
+        ModelLab(
+            feed.looked_at, _lab(view, replace(setting, self_check=setting.self_check and not observer.device), again)
+        ),
+    )
     ran = next((o for o in [observer, *again] if o.device), observer)
     provenance = replace(
         provenance,
         data=feed.source.description,
         data_sha256=feed.digest.hex,
         inputs=feed.count,
-        batch=ran.batch(setting.batch_size),
+        batch=ran.batch,
         preprocess=feed.preprocess.text if feed.preprocess else "",
         fidelity=setting.fidelity if ran.device else "",
         device=ran.device,
         providers=ran.providers,
         notes=(*feed.source.notes, *ran.notes),
         seconds=time.monotonic() - began,
+        check=ran.checked.check if ran.checked else None,
+        operators=ran.checked.operators if ran.checked else (),
+        memory=ran.memory,
     )
     return Report(provenance, results, tuple(feed.skipped), feed.skipped_count)
 
@@ -96,28 +105,29 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
     """Whole maps (N, C, *space) at the taps, for all inputs.
 
     Raises:
-        LimitError: they would be larger than `MAX_KEPT_BYTES`.
+        LimitError: they would be larger than the memory that the run may take.
         InputError: the maps of different inputs have different sizes.
         Inapplicable: all taps are in branches that no input took; where only some are, those are missing.
     """
-    return _gather(setting.observer(view, _kept(taps)), setting.feed(view, data).batches(setting.batch_size), taps)
+    observer = replace(setting, self_check=False).observer(view, _kept(taps))  # no report could say what it found
+    return _gather(observer, setting.feed(view, data).batches(setting.batch_size), taps, setting.memory)
 
 
 def _kept(taps: Sequence[Tap]) -> list[Request]:
     return [Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps]
 
 
-def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap]) -> dict[Tap, Array]:
+def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap], most: int) -> dict[Tap, Array]:
     parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
     size = 0
     for rows, _ in observer(batches):
         size += sum(array.nbytes for array in rows.values())
-        if size > MAX_KEPT_BYTES:
+        if size > most:
             raise LimitError(
                 "activations",
                 "they are too large to hold",
-                expected=f"at most {MAX_KEPT_BYTES} bytes",
-                remedy="Choose fewer taps or inputs.",
+                expected=f"at most {most} bytes",
+                remedy="Choose fewer taps or inputs, or allow more memory (--memory).",
             )
         for tap, request in zip(taps, _kept(taps), strict=True):
             parts[tap] += [rows[request]] if request in rows else []
@@ -148,9 +158,10 @@ def _lab(
     quiet = replace(setting, preprocess="", watch=lambda _: None, most=None)
 
     def run(feeds: Mapping[str, Array], taps: tuple[Tap, ...]) -> Mapping[Tap, Array]:
-        observer = quiet.observer(view, _kept(taps))
+        first = replace(quiet, self_check=quiet.self_check and not ran)
+        observer = first.observer(view, _kept(taps))
         ran.append(observer)
-        return _gather(observer, quiet.feed(view, feeds).batches(quiet.batch_size), taps)
+        return _gather(observer, quiet.feed(view, feeds).batches(quiet.batch_size), taps, quiet.memory)
 
     return run
 

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.console import Console
 
 from inspector import service
-from inspector.errors import InspectorError
+from inspector.errors import InspectorError, ParameterError
 from inspector.faces import terminal
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
@@ -59,6 +60,8 @@ Preprocess = Annotated[
     str, typer.Option("--preprocess", "-p", help="imagenet, unit, signed, raw, caffe, or key=value,… for pictures.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
+Memory = Annotated[str, typer.Option(help="What a run may take, such as 2GiB.", show_default="half of what there is")]
+SelfCheck = Annotated[bool, typer.Option(help="Compare the model's own outputs with and without watching.")]
 Json = Annotated[str, typer.Option("--json", metavar="FILE|-", help="Write the report as JSON; - for standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for pictures and report.json.")]
 Policies = Annotated[
@@ -109,6 +112,8 @@ def inspect(
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
     strict: Strict = False,  # noqa: FBT002 - a flag
+    memory: Memory = "",
+    self_check: SelfCheck = True,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
     formats: Formats = [],
@@ -119,7 +124,7 @@ def inspect(
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.inspect(
             service.load(model), _sources(inputs), analyses, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, strict=strict, watch=watch,
+            fidelity=fidelity.value, strict=strict, memory=_bytes(memory), self_check=self_check, watch=watch,
         )  # fmt: skip
     outcome.show(report)
 
@@ -135,6 +140,8 @@ def audit(
     fidelity: Fidelity = Fidelity.fast,
     batch_size: Annotated[int, typer.Option(min=0, help="Inputs that share a run; 0: chosen for you.")] = 0,
     strict: Strict = False,  # noqa: FBT002 - a flag
+    memory: Memory = "",
+    self_check: SelfCheck = True,  # noqa: FBT002 - a flag
     json_file: Json = "",
     out: Out = None,
     formats: Formats = [],
@@ -145,7 +152,8 @@ def audit(
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
             service.load(model), _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, batch_size=batch_size, strict=strict, watch=watch,
+            fidelity=fidelity.value, batch_size=batch_size, strict=strict, memory=_bytes(memory), self_check=self_check,
+            watch=watch,
         )  # fmt: skip
     outcome.show(report)
 
@@ -189,12 +197,13 @@ def activations(
     device: Device = "auto",
     fidelity: Fidelity = Fidelity.exact,
     strict: Strict = False,  # noqa: FBT002 - a flag
+    memory: Memory = "",
 ) -> None:
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
             service.load(model), _sources(inputs), taps, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, strict=strict, watch=watch,
+            fidelity=fidelity.value, strict=strict, memory=_bytes(memory), watch=watch,
         )  # fmt: skip
     np.savez(out, allow_pickle=False, **maps)
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
@@ -242,6 +251,12 @@ def serve(
     max_message_mib: Annotated[int, typer.Option(min=1, max=2047, help="Largest message that is read.")] = 64,
     trial_seconds: Annotated[float, typer.Option(min=1, help="What a new model may take when first loaded.")] = 60,
     trial_mib: Annotated[int, typer.Option(min=512, help="Memory of that, beside 8 times its file.")] = 2048,
+    memory: Annotated[
+        str,
+        typer.Option(
+            help="What each run may take, such as 2GiB.", show_default="half of what there is, shared by the workers"
+        ),
+    ] = "",
 ) -> None:
     """Serves a folder of models over gRPC (inspector.v1, with health and reflection)."""
     serve_grpc(
@@ -256,6 +271,7 @@ def serve(
             max_receive_bytes=max_message_mib * MIB,
             trial_seconds=trial_seconds,
             trial_mib=trial_mib,
+            memory=_bytes(memory),
         ),
         ready=lambda address: print(f"listening on {address}", flush=True),
     )
@@ -265,6 +281,15 @@ def serve(
 def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> None:
     """Starts a server with the sample models, and a client that audits and inspects them; writes pictures."""
     run_demo(out, Console())
+
+
+def _bytes(text: str) -> int | None:
+    """`2GiB`, `500MB` or a number of bytes; None for nothing."""
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text)) if text else None
+    except ValidationError as error:
+        expected = "a size such as 2GiB or 500MB"
+        raise ParameterError("memory", "it is no size", expected=expected, found=repr(text)) from error
 
 
 def _sources(places: Sequence[str]) -> Any:

@@ -32,6 +32,7 @@ from inspector.contract import (
 )
 from inspector.control import Progress, Watcher
 from inspector.faces.files import Saved
+from inspector.faces.terminal_check import check_text, memory_text, operators_text
 from inspector.faces.terminal_table import fitted, plain
 from inspector.render.numbers import DASH, cell
 from inspector.render.sheet import is_drawn
@@ -145,6 +146,9 @@ def _provenance(origin: Provenance) -> list[tuple[str, str]]:
         ("Data", f"{origin.data} ({count}{batch})" if origin.data else ""),
         ("Preprocess", origin.preprocess),
         ("Run", run),
+        ("Check", check_text(origin)),
+        ("Operators", operators_text(origin.operators)),
+        ("Memory", memory_text(origin)),
         ("Started", when),
         ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
         *(("Note", note) for note in origin.notes),

@@ -20,7 +20,7 @@ from inspector.faces.wire_block import (
 )
 from inspector.faces.wire_metric import metric_from_message, metric_to_message
 from inspector.faces.wire_tensor import utf8
-from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
+from inspector.report import AnalysisResult, Check, Failure, Memory, OperatorCount, Provenance, Report, Skipped
 
 _INT64: Final = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 
@@ -160,6 +160,12 @@ def provenance_to_message(provenance: Provenance) -> report_pb2.Provenance:
         notes=map(utf8, provenance.notes),
         started=provenance.started,
         seconds=provenance.seconds,
+        check=check_to_message(provenance.check),
+        operators=[
+            report_pb2.OperatorCount(domain=utf8(o.domain), op=utf8(o.op), plain=o.plain, watched=o.watched)
+            for o in provenance.operators
+        ],
+        memory=memory_to_message(provenance.memory),
     )
 
 
@@ -180,4 +186,37 @@ def provenance_from_message(message: report_pb2.Provenance) -> Provenance:
         notes=tuple(message.notes),
         started=message.started,
         seconds=message.seconds,
+        check=check_from_message(message.check) if message.HasField("check") else None,
+        operators=tuple(OperatorCount(o.domain, o.op, o.plain, o.watched) for o in message.operators),
+        memory=memory_from_message(message.memory) if message.HasField("memory") else None,
     )
+
+
+def check_to_message(check: Check | None) -> report_pb2.Check | None:
+    """What a self-check found, as a message."""
+    if check is None:
+        return None
+    return report_pb2.Check(
+        outputs=check.outputs,
+        max_abs=check.max_abs,
+        max_rel=check.max_rel,
+        equal=check.equal,
+        passed=check.passed,
+    )
+
+
+def check_from_message(message: report_pb2.Check) -> Check:
+    """What a self-check found, from a message."""
+    return Check(message.outputs, message.max_abs, message.max_rel, message.equal, message.passed)
+
+
+def memory_to_message(memory: Memory | None) -> report_pb2.Memory | None:
+    """How a run was made to fit, as a message."""
+    if memory is None:
+        return None
+    return report_pb2.Memory(estimate_bytes=memory.estimate, budget_bytes=memory.budget, waves=memory.waves)
+
+
+def memory_from_message(message: report_pb2.Memory) -> Memory:
+    """How a run was made to fit, from a message."""
+    return Memory(message.estimate_bytes, message.budget_bytes, message.waves)

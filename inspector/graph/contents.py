@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
@@ -111,6 +113,11 @@ def count_nodes(proto: onnx.ModelProto) -> int:
             key = pending.pop()
             sizes[key] = sum(sizes.get(call, 1) for call in bodies[key])
     return sum(sizes.get(call, 1) for call in _calls(proto.graph.node))
+
+
+def operators(path: Path) -> Counter[tuple[str, str]]:
+    """Nodes of a file by domain and operator, those in bodies included; weights beside the file are not read."""
+    return Counter((node.domain, node.op_type) for node in nodes(onnx.load(path, load_external_data=False)))
 
 
 def texts(message: Message) -> Iterator[tuple[str, str | bytes]]:

@@ -20,6 +20,7 @@ from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.bodies import Nesting, all_values, bodies
 from inspector.graph.convolutions import has_channels_last
+from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
 from inspector.graph.runnable import refuse_what_cannot_run
 from inspector.graph.view import OnnxView
@@ -45,19 +46,23 @@ class Instrumented:
         model: serialized ONNX, whose big weights are only named.
         weights: those, by name; they belong to the view. A runtime is given both.
         slots: what output i of the model is.
+        names: names of all its outputs, those of the slots first.
         own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
         freed: True where the batch dimension was made free.
         branched: the slots that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
+        footprint: the memory that it takes, and that any part of it would take.
     """
 
     model: bytes
     weights: Mapping[str, Array]
     slots: tuple[Request, ...]
+    names: tuple[str, ...]
     own: tuple[str, ...]
     freed: bool
     branched: frozenset[Request]
     map_bytes: int | None
+    footprint: Footprint
 
 
 def instrument(
@@ -100,7 +105,11 @@ def instrument(
     refuse_what_cannot_run(model, view.name)
     weights = hand_out(model)
     data = _serialize(model, view.name)
-    return Instrumented(data, weights, slots, tuple(str(v.name) for v in own), batch is not None, branched, maps)
+    names = tuple(str(v.name) for v in model.graph.outputs)
+    batch_is_free = batch is not None or fixed_batch(view.inputs) is None
+    memory = footprint(model, batch_is_free=batch_is_free)  # last, as it changes the clone's shapes
+    own_names = names[len(slots) :]
+    return Instrumented(data, weights, slots, names, own_names, batch is not None, branched, maps, memory)
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:

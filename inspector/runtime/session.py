@@ -8,6 +8,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -31,8 +33,8 @@ class Session:
         self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
         self.providers: Mapping[str, int] = _assigned(session)
 
-    def run(self, feeds: Mapping[str, Array]) -> Sequence[Array]:
-        """All outputs, in order.
+    def run(self, feeds: Mapping[str, Array], *, shrink: bool = False) -> Sequence[Array]:
+        """All outputs, in order. `shrink`: give the memory of the run back after it, for other sessions to use.
 
         Raises:
             StoppedError: the stop was asked for, before or while it ran.
@@ -41,6 +43,8 @@ class Session:
         self._stop.check()
         assert self._session is not None, "the session was closed"
         options = runtime().RunOptions()
+        if shrink:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", _arenas(self.device))
         with self._stop.during(lambda: setattr(options, "terminate", True)):
             try:
                 results: list[Any] = self._session.run(None, dict(feeds), options)
@@ -62,17 +66,25 @@ def open_session(
     device: str = "auto",
     fidelity: Fidelity = "fast",
     stop: Stop | None = None,
+    optimised: Path | None = None,
 ) -> Iterator[Session]:
     """Builds a session, and lets go of it at the end.
 
-    `weights` are initializers that the model only names, as external data; they are used where they lie, not copied.
+    Args:
+        model: serialized ONNX.
+        weights: initializers that the model only names, as external data; they are used where they lie, not copied.
+        device: see `find_devices`.
+        fidelity: whether the runtime may optimise.
+        stop: ends runs.
+        optimised: where to write the model as it runs, after all optimisations, without its larger weights.
 
     Raises:
         ProviderError: the device is not there, or the runtime fell back from it.
         RunError: the runtime cannot load the model.
     """
     values = {name: _ort_value(array) for name, array in (weights or {}).items()}
-    session = _first_that_works(model, values, find_devices(device), fidelity, stop or Stop())
+    parts = _Parts(model, values, fidelity, optimised)
+    session = _first_that_works(parts, find_devices(device), stop or Stop())
     try:
         yield session
     finally:
@@ -92,34 +104,44 @@ _BFLOAT16: Final = 16
 """TensorProto.BFLOAT16."""
 
 
-def _first_that_works(
-    model: bytes, weights: Mapping[str, Any], devices: Sequence[Device], fidelity: Fidelity, stop: Stop
-) -> Session:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """What a session is built from, on whatever device: see `open_session`."""
+
+    model: bytes
+    weights: Mapping[str, Any]
+    fidelity: Fidelity
+    optimised: Path | None
+
+
+def _first_that_works(parts: _Parts, devices: Sequence[Device], stop: Stop) -> Session:
     for device in devices[:-1]:
         try:
-            return Session(_build(model, device, fidelity, weights), device, stop)
+            return Session(_build(parts, device), device, stop)
         except ProviderError as error:
             _log.warning("%s Trying the next device.", error)
-    return Session(_build(model, devices[-1], fidelity, weights), devices[-1], stop)
+    return Session(_build(parts, devices[-1]), devices[-1], stop)
 
 
-def _build(model: bytes, device: Device, fidelity: Fidelity, weights: Mapping[str, Any]) -> Any:
+def _build(parts: _Parts, device: Device) -> Any:
     ort = runtime()
     if device.provider != CPU:
         load_libraries()
     options = ort.SessionOptions()
     levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if fidelity == "fast" else levels.ORT_DISABLE_ALL
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if parts.fidelity == "fast" else levels.ORT_DISABLE_ALL
     options.intra_op_num_threads = _cores() if device.provider == CPU else 1
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
     for key, value in _CONFIG.items():
         options.add_session_config_entry(key, value)
+    if parts.optimised is not None:
+        _write_optimised(options, parts.optimised)
     try:
-        options.add_external_initializers(list(weights), list(weights.values()))
+        options.add_external_initializers(list(parts.weights), list(parts.weights.values()))
         providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
-        session = ort.InferenceSession(model, options, providers=providers)
+        session = ort.InferenceSession(parts.model, options, providers=providers)
     except Exception as error:
         raise _load_error(error, device) from error
     if device.provider not in session.get_providers():
@@ -140,6 +162,20 @@ _CONFIG = {
     "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
     "session.inter_op.allow_spinning": "0",
 }
+
+
+def _write_optimised(options: Any, path: Path) -> None:
+    """Has the model written as it runs; its weights, which nobody reads, go nowhere where a system has such a place."""
+    weights = path.with_suffix(".weights")
+    with contextlib.suppress(OSError):
+        weights.symlink_to(os.devnull)
+    options.optimized_model_filepath = str(path)
+    for key, value in (("file_name", weights.name), ("min_size_in_bytes", "1024")):
+        options.add_session_config_entry(f"session.optimized_model_external_initializers_{key}", value)
+
+
+def _arenas(device: str) -> str:
+    return "cpu:0" if device == "cpu" else f"cpu:0;gpu:{device.partition(':')[2] or 0}"
 
 
 def _cores() -> int:

@@ -11,7 +11,6 @@ from models import RUNS, SAME, ZOO, B, Case, W, model, numbers
 from toys import Again, installed
 
 from inspector import Array, Note, Report, Table, service
-from inspector.analysis import observe, runner
 from inspector.control import Stop
 from inspector.errors import LimitError, StoppedError
 from inspector.report import Provenance
@@ -114,20 +113,20 @@ def test_a_new_session_is_made_only_when_the_size_changes(monkeypatch: pytest.Mo
     def raw(name: str, side: int) -> Raw:
         return Raw(name, tensors={"x": np.ones((3, side, side), np.float32)})
 
-    service.audit(
-        ZOO["free_space"].data, [raw(str(i), side) for i, side in enumerate((8, 8, 8, 9, 9, 8))], batch_size=2
-    )
-    assert len(built) == 3
+    sides = enumerate((8, 8, 8, 9, 9, 8))
+    service.audit(ZOO["free_space"].data, [raw(str(i), side) for i, side in sides], batch_size=2)
+    assert len(built) == 2 + 3, "two of the self-check, which is made once"
 
 
 def test_fixed_and_freed_cost_two_more_sessions_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
     build = session_module._build
     monkeypatch.setattr(session_module, "_build", lambda *args: built.append(1) or build(*args))
-    service.audit(ZOO["batch_1_reshape_rest"].data, ZOO["chain"].inputs(4), batch_size=4)
+    model, x = ZOO["batch_1_reshape_rest"].data, ZOO["chain"].inputs(4)
+    service.audit(model, x, batch_size=4, self_check=False)
     assert len(built) == 3
     built.clear()
-    service.audit(ZOO["batch_1_reshape_rest"].data, ZOO["chain"].inputs(4), batch_size=1)
+    service.audit(model, x, batch_size=1, self_check=False)
     assert len(built) == 1
 
 
@@ -148,17 +147,15 @@ def test_outputs_that_are_no_arrays_do_not_stand_in_the_way() -> None:
 
 
 def test_whole_maps_of_one_input_are_limited_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observe, "MAX_MAP_BYTES", 959)
     monkeypatch.setattr(session_module, "_build", lambda *_: pytest.fail("a session was made"))
     with pytest.raises(LimitError, match="one input would bring out too many bytes; expected at most 959, found 960"):
-        service.activations(ZOO["chain"].data, ZOO["chain"].inputs(1))
+        service.activations(ZOO["chain"].data, ZOO["chain"].inputs(1), memory=959)
 
 
-def test_whole_maps_of_one_call_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "MAX_KEPT_BYTES", 2 * 960)
-    assert len(service.activations(ZOO["chain"].data, ZOO["chain"].inputs(2))) == 2
+def test_whole_maps_of_one_call_are_limited() -> None:
+    assert len(service.activations(ZOO["chain"].data, ZOO["chain"].inputs(8), memory=8 * 960)) == 2
     with pytest.raises(LimitError, match="too large to hold"):
-        service.activations(ZOO["chain"].data, ZOO["chain"].inputs(3))
+        service.activations(ZOO["chain"].data, ZOO["chain"].inputs(9), memory=8 * 960)
 
 
 def test_exploring_sees_all_inputs_of_an_inspection_that_have_one_size() -> None:
@@ -186,9 +183,9 @@ def test_a_stop_ends_the_comparison_of_a_fixed_batch_too(monkeypatch: pytest.Mon
     stop = Stop()
     run = session_module.Session.run
 
-    def stopped(self: Any, feeds: Mapping[str, Array]) -> Any:
+    def stopped(self: Any, feeds: Mapping[str, Array], **options: Any) -> Any:
         stop.set()
-        return run(self, feeds)
+        return run(self, feeds, **options)
 
     monkeypatch.setattr(session_module.Session, "run", stopped)
     with pytest.raises(StoppedError):

@@ -50,8 +50,11 @@ class Counted:
 def test_any_number_of_analyses_costs_one_session_and_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = Counted(monkeypatch)
     with installed(Peaks):
-        service.audit(DIGITS.model, INPUTS, ["sparsity", "peaks", "sparsity:near=0.1"], batch_size=2)
-    assert (counted.sessions, counted.runs) == (1, 3)
+        analyses = ["sparsity", "peaks", "sparsity:near=0.1"]
+        service.audit(DIGITS.model, INPUTS, analyses, batch_size=2, self_check=False)
+        assert (counted.sessions, counted.runs) == (1, 3)
+        service.audit(DIGITS.model, INPUTS, analyses, batch_size=2)
+    assert (counted.sessions, counted.runs) == (1 + 3, 3 + 5), "the self-check takes two sessions of one run each"
 
 
 class Loud(Says):

@@ -33,7 +33,7 @@ from inspector.contract import (
 from inspector.control import Progress
 from inspector.faces.files import save_pictures
 from inspector.faces.terminal import print_layers, print_plugins, print_report, progress
-from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
+from inspector.report import AnalysisResult, Check, Failure, Memory, OperatorCount, Provenance, Report, Skipped
 
 UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
 ORIGIN = Provenance(
@@ -50,6 +50,14 @@ ORIGIN = Provenance(
     notes=("The batch was fixed at 1 and has been made free.",),
     started="2026-01-02T03:04:05Z",
     seconds=12.34,
+    check=Check(2, 0.25, 1e-7, equal=False, passed=True),
+    operators=(
+        OperatorCount("", "Flatten", 0, 9),
+        OperatorCount("", "Gemm", 1, 1),
+        OperatorCount("com.microsoft", "FusedConv", 53, 49),
+        OperatorCount("com.microsoft.nchwc", "ReorderOutput", 1, 5),
+    ),
+    memory=Memory(3 << 20, 2 << 30, 2),
 )
 
 
@@ -74,7 +82,10 @@ def test_a_report_says_where_its_numbers_come_from():
     text = shown(print_report, report_of(), width=120)
     for part in ("squeezenet", "0123456789ab", "photos (1,200 inputs, batches of 16)", "imagenet", "cuda:0, fast",
                  "CUDAExecutionProvider 65 nodes, CPUExecutionProvider 2 nodes", "2026-01-02T03:04:05Z, 12.3 s",
-                 "onnxruntime 1.31.1", "The batch was fixed at 1"):  # fmt: skip
+                 "onnxruntime 1.31.1", "The batch was fixed at 1",
+                 "watched and plain model are up to 0.25 apart, 1e-07 of the largest, in 2 outputs",
+                 "FusedConv 53 → 49, nchwc.ReorderOutput 1 → 5, 1 nodes as without watching, 9 that measure",
+                 "3.0 MiB estimated, 2,048.0 MiB allowed, in 2 waves of taps"):  # fmt: skip
         assert part in text
 
 

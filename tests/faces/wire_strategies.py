@@ -28,7 +28,7 @@ from inspector.contract import (
     Table,
 )
 from inspector.faces import wire_tensor
-from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
+from inspector.report import AnalysisResult, Check, Failure, Memory, OperatorCount, Provenance, Report, Skipped
 
 laws = settings(deadline=None, max_examples=40)
 
@@ -108,6 +108,9 @@ PROVENANCES = st.builds(
     tuples(TEXT),
     TEXT,
     FLOATS,
+    st.builds(Check, COUNTS, FLOATS, FLOATS, st.booleans(), st.booleans()) | st.none(),
+    tuples(st.builds(OperatorCount, TEXT, TEXT, COUNTS, COUNTS)),
+    st.builds(Memory, COUNTS, COUNTS, COUNTS) | st.none(),
 )
 REPORTS = st.builds(Report, PROVENANCES, tuples(RESULTS), tuples(st.builds(Skipped, TEXT, TEXT)), COUNTS)
 

@@ -59,10 +59,10 @@ class Broken:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         build = session._build
 
-        def only_cpu(model: bytes, device: Any, fidelity: Any) -> Any:
+        def only_cpu(model: bytes, device: Any, *others: Any) -> Any:
             if device.provider == CUDA:
                 raise ProviderError("device 'cuda:0'", "it cannot be used")
-            return build(model, device, fidelity)
+            return build(model, device, *others)
 
         monkeypatch.setattr(session, "_build", only_cpu)
         real = devices.runtime()

@@ -101,15 +101,22 @@ class Client:
         *,
         preprocess: str = "",
         fidelity: str = "",
+        memory: int = 0,
+        self_check: bool = True,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
-        """A few inputs, looked at closely; arguments as for `inspector.inspect`, the model by its name."""
+        """A few inputs, looked at closely; arguments as for `inspector.inspect`, the model by its name.
+
+        `memory`: bytes that the run may take; 0, and anything above it: what the server allows.
+        """
         request = pb.InspectRequest(
             model=model_name(model),
             analyses=analyses,
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
+            memory_bytes=memory,
+            skip_self_check=not self_check,
         )
         self._add_inputs(request, inputs, model)
         return self._report(self._stub.Inspect, request, watch, stop)
@@ -124,6 +131,8 @@ class Client:
         fidelity: str = "",
         batch_size: int = 0,
         strict: bool = False,
+        memory: int = 0,
+        self_check: bool = True,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
@@ -141,6 +150,8 @@ class Client:
             fidelity=fidelity_to_message(fidelity),
             batch_size=batch_size,
             strict=strict,
+            memory_bytes=memory,
+            skip_self_check=not self_check,
         )
         inputs: Iterator[Raw] = iter(()) if on_server else raw_inputs(data, self._inputs_of(model))
         return self._report(self._stub.Audit, _audit(config, inputs), watch, stop)
@@ -153,11 +164,16 @@ class Client:
         *,
         preprocess: str = "",
         fidelity: str = "",
+        memory: int = 0,
         stop: Stop | None = None,
     ) -> dict[str, Array]:
         """Raw maps by tap name, batch axis first; arguments as for `inspector.activations`, the model by its name."""
         request = pb.ActivationsRequest(
-            model=model_name(model), taps=taps, preprocess=preprocess, fidelity=fidelity_to_message(fidelity)
+            model=model_name(model),
+            taps=taps,
+            preprocess=preprocess,
+            fidelity=fidelity_to_message(fidelity),
+            memory_bytes=memory,
         )
         self._add_inputs(request, inputs, model)
         with contextlib.closing(self._calls.follow(self._stub.Activations, request, stop)) as messages:

@@ -15,6 +15,7 @@ from inspector._proto.inspector.v1 import inspector_service_pb2_grpc as pb_grpc
 from inspector._proto.inspector.v1.run_event_pb2 import RunEvent
 from inspector.contract import Array
 from inspector.control import Stop, Watcher
+from inspector.errors import ParameterError
 from inspector.faces.grpc.answers import answers, first, rest
 from inspector.faces.grpc.data_root import DataRoot
 from inspector.faces.grpc.errors import NotAllowedError
@@ -32,6 +33,7 @@ from inspector.faces.wire_names import layer_of, model_of
 from inspector.faces.wire_plugin import plugin_to_message
 from inspector.faces.wire_request import fidelity_from_message, input_from_message
 from inspector.report import Report
+from inspector.runtime.memory import default_budget
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -194,5 +196,15 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
     def _options(self, request: pb.InspectRequest | pb.AuditConfig | pb.ActivationsRequest) -> dict[str, Any]:
         """What runs of all kinds take; the fidelity only where the client chose one."""
         fidelity = fidelity_from_message(request.fidelity)
-        chosen = {"fidelity": fidelity} if fidelity else {}
-        return {"preprocess": request.preprocess, "device": self._settings.device, **chosen}
+        chosen: dict[str, Any] = {"fidelity": fidelity} if fidelity else {}
+        if not isinstance(request, pb.ActivationsRequest) and request.skip_self_check:
+            chosen["self_check"] = False
+        memory = self._memory(request.memory_bytes)
+        return {"preprocess": request.preprocess, "device": self._settings.device, "memory": memory, **chosen}
+
+    def _memory(self, asked: int) -> int:
+        """What a run may take: what the client asks for, at most what the server allows."""
+        if asked < 0:
+            raise ParameterError("memory_bytes", "it is too small", expected="0 or more", found=str(asked))
+        allowed = self._settings.memory or default_budget(self._settings.workers)
+        return min(asked or allowed, allowed)

@@ -28,6 +28,7 @@ class Settings:
         patience: how long an audit or an upload waits for the client's next message.
         trial_seconds: what a model that was never loaded before may take in the child process that tries it.
         trial_mib: MiB of memory that it may take there, beside eight times the size of its file.
+        memory: what each run may take, by estimate; None: a half of what the process may use, shared by the workers.
         grace: how long runs may go on after the server was asked to end.
     """
 
@@ -46,4 +47,5 @@ class Settings:
     patience: float = 60.0
     trial_seconds: float = 60.0
     trial_mib: int = 2048
+    memory: int | None = None
     grace: float = 10.0

@@ -53,6 +53,8 @@ class UseCases(Protocol[V]):
         preprocess: str = "",
         device: str = "auto",
         fidelity: Fidelity = "exact",
+        memory: int | None = None,
+        self_check: bool = True,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
@@ -69,6 +71,8 @@ class UseCases(Protocol[V]):
         fidelity: Fidelity = "fast",
         batch_size: int = 16,
         strict: bool = False,
+        memory: int | None = None,
+        self_check: bool = True,
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
@@ -83,6 +87,7 @@ class UseCases(Protocol[V]):
         preprocess: str = "",
         device: str = "auto",
         fidelity: Fidelity = "exact",
+        memory: int | None = None,
         stop: Stop | None = None,
     ) -> Mapping[str, Array]:
         """Raw maps by tap name, batch axis first."""

@@ -22,6 +22,7 @@ from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.errors import BusyError, InternalError
 from inspector.faces.grpc.workers import Workers
 from inspector.runtime.data import Raw
+from inspector.runtime.memory import default_budget
 
 PIXELS = np.ones((3, 5, 8), np.float32)
 
@@ -44,11 +45,16 @@ def test_inputs_and_options_reach_the_use_case(client, use_cases):
     assert plain(use_cases.fed) == plain(raws)
     client.activations("toy", raws, ["conv*"])
     assert plain(use_cases.fed) == plain(raws)
-    ways = {"preprocess": "", "device": "auto"}
+    client.audit("toy", raws, memory=1 << 20, self_check=False)
+    client.activations("toy", raws, ["conv*"], memory=1 << 62)
+    allowed = default_budget(2)
+    ways = {"preprocess": "", "device": "auto", "memory": allowed}
     assert use_cases.calls == [
-        {"analyses": ("blocks",), "preprocess": "imagenet", "device": "auto", "fidelity": "fast"},
+        {"analyses": ("blocks",), "preprocess": "imagenet", "device": "auto", "fidelity": "fast", "memory": allowed},
         ways | {"analyses": ("blocks",)},
         ways | {"analyses": (), "batch_size": 7},
+        ways | {"taps": ("conv*",)},
+        ways | {"analyses": (), "memory": 1 << 20, "self_check": False},
         ways | {"taps": ("conv*",)},
     ]
 

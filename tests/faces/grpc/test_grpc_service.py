@@ -73,7 +73,7 @@ def comparable(report, **changes):
     return plain(dataclasses.replace(report, provenance=dataclasses.replace(report.provenance, **same)))
 
 
-WAYS = {"preprocess": "unit,resize=none", "fidelity": "exact"}
+WAYS = {"preprocess": "unit,resize=none", "fidelity": "exact", "memory": 1 << 28}
 ARRAYS = np.random.default_rng(2).normal(size=(3, 3, 8, 8)).astype(np.float32)
 
 
@@ -89,9 +89,10 @@ def test_models_layers_and_plugins_are_what_they_are_here(client, folder):
 
 
 def test_inspect_over_the_wire_is_inspect(client, folder):
-    expected = service.inspect(service.load(folder / "net.onnx"), ARRAYS, device="cpu")
+    memory = WAYS["memory"]
+    expected = service.inspect(service.load(folder / "net.onnx"), ARRAYS, device="cpu", memory=memory)
     assert len(expected.results) > 2
-    found = client.inspect("net", ARRAYS)
+    found = client.inspect("net", ARRAYS, memory=memory)
     assert comparable(found, data="") == comparable(expected, data="")
     still = client.inspect("net")
     assert comparable(still) == comparable(service.inspect(service.load(folder / "net.onnx"), device="cpu"))

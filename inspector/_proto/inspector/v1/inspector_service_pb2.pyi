@@ -129,20 +129,24 @@ class UploadModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[_model_pb2.Model, _Mapping]] = ...) -> None: ...
 
 class InspectRequest(_message.Message):
-    __slots__ = ("model", "inputs", "analyses", "preprocess", "fidelity", "render_png")
+    __slots__ = ("model", "inputs", "analyses", "preprocess", "fidelity", "render_png", "memory_bytes", "skip_self_check")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     ANALYSES_FIELD_NUMBER: _ClassVar[int]
     PREPROCESS_FIELD_NUMBER: _ClassVar[int]
     FIDELITY_FIELD_NUMBER: _ClassVar[int]
     RENDER_PNG_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_SELF_CHECK_FIELD_NUMBER: _ClassVar[int]
     model: str
     inputs: _containers.RepeatedCompositeFieldContainer[_input_pb2.Input]
     analyses: _containers.RepeatedScalarFieldContainer[str]
     preprocess: str
     fidelity: Fidelity
     render_png: bool
-    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_input_pb2.Input, _Mapping]]] = ..., analyses: _Optional[_Iterable[str]] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., render_png: _Optional[bool] = ...) -> None: ...
+    memory_bytes: int
+    skip_self_check: bool
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_input_pb2.Input, _Mapping]]] = ..., analyses: _Optional[_Iterable[str]] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., render_png: _Optional[bool] = ..., memory_bytes: _Optional[int] = ..., skip_self_check: _Optional[bool] = ...) -> None: ...
 
 class InspectResponse(_message.Message):
     __slots__ = ("event",)
@@ -159,7 +163,7 @@ class AuditRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[AuditConfig, _Mapping]] = ..., input: _Optional[_Union[_input_pb2.Input, _Mapping]] = ...) -> None: ...
 
 class AuditConfig(_message.Message):
-    __slots__ = ("model", "analyses", "source", "preprocess", "fidelity", "batch_size", "render_png", "strict")
+    __slots__ = ("model", "analyses", "source", "preprocess", "fidelity", "batch_size", "render_png", "memory_bytes", "skip_self_check", "strict")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ANALYSES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +171,8 @@ class AuditConfig(_message.Message):
     FIDELITY_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     RENDER_PNG_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_SELF_CHECK_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
     model: str
     analyses: _containers.RepeatedScalarFieldContainer[str]
@@ -175,8 +181,10 @@ class AuditConfig(_message.Message):
     fidelity: Fidelity
     batch_size: int
     render_png: bool
+    memory_bytes: int
+    skip_self_check: bool
     strict: bool
-    def __init__(self, model: _Optional[str] = ..., analyses: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., batch_size: _Optional[int] = ..., render_png: _Optional[bool] = ..., strict: _Optional[bool] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., analyses: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., batch_size: _Optional[int] = ..., render_png: _Optional[bool] = ..., memory_bytes: _Optional[int] = ..., skip_self_check: _Optional[bool] = ..., strict: _Optional[bool] = ...) -> None: ...
 
 class AuditResponse(_message.Message):
     __slots__ = ("event",)
@@ -185,18 +193,20 @@ class AuditResponse(_message.Message):
     def __init__(self, event: _Optional[_Union[_run_event_pb2.RunEvent, _Mapping]] = ...) -> None: ...
 
 class ActivationsRequest(_message.Message):
-    __slots__ = ("model", "inputs", "taps", "preprocess", "fidelity")
+    __slots__ = ("model", "inputs", "taps", "preprocess", "fidelity", "memory_bytes")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TAPS_FIELD_NUMBER: _ClassVar[int]
     PREPROCESS_FIELD_NUMBER: _ClassVar[int]
     FIDELITY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     model: str
     inputs: _containers.RepeatedCompositeFieldContainer[_input_pb2.Input]
     taps: _containers.RepeatedScalarFieldContainer[str]
     preprocess: str
     fidelity: Fidelity
-    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_input_pb2.Input, _Mapping]]] = ..., taps: _Optional[_Iterable[str]] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ...) -> None: ...
+    memory_bytes: int
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_input_pb2.Input, _Mapping]]] = ..., taps: _Optional[_Iterable[str]] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ActivationsResponse(_message.Message):
     __slots__ = ("header", "data")

@@ -23,7 +23,7 @@ class Report(_message.Message):
     def __init__(self, provenance: _Optional[_Union[Provenance, _Mapping]] = ..., results: _Optional[_Iterable[_Union[AnalysisResult, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[SkippedInput, _Mapping]]] = ..., skipped_count: _Optional[int] = ..., ok: _Optional[bool] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("model", "sha256", "data", "data_sha256", "inputs", "batch", "preprocess", "fidelity", "device", "providers", "versions", "notes", "started", "seconds")
+    __slots__ = ("model", "sha256", "data", "data_sha256", "inputs", "batch", "preprocess", "fidelity", "device", "providers", "versions", "notes", "started", "seconds", "check", "operators", "memory")
     class ProvidersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,9 @@ class Provenance(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    OPERATORS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
     model: str
     sha256: str
     data: str
@@ -66,7 +69,46 @@ class Provenance(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     started: str
     seconds: float
-    def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
+    check: Check
+    operators: _containers.RepeatedCompositeFieldContainer[OperatorCount]
+    memory: Memory
+    def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ..., check: _Optional[_Union[Check, _Mapping]] = ..., operators: _Optional[_Iterable[_Union[OperatorCount, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ...) -> None: ...
+
+class Check(_message.Message):
+    __slots__ = ("outputs", "max_abs", "max_rel", "equal", "passed")
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ABS_FIELD_NUMBER: _ClassVar[int]
+    MAX_REL_FIELD_NUMBER: _ClassVar[int]
+    EQUAL_FIELD_NUMBER: _ClassVar[int]
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    outputs: int
+    max_abs: float
+    max_rel: float
+    equal: bool
+    passed: bool
+    def __init__(self, outputs: _Optional[int] = ..., max_abs: _Optional[float] = ..., max_rel: _Optional[float] = ..., equal: _Optional[bool] = ..., passed: _Optional[bool] = ...) -> None: ...
+
+class OperatorCount(_message.Message):
+    __slots__ = ("domain", "op", "plain", "watched")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    OP_FIELD_NUMBER: _ClassVar[int]
+    PLAIN_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    op: str
+    plain: int
+    watched: int
+    def __init__(self, domain: _Optional[str] = ..., op: _Optional[str] = ..., plain: _Optional[int] = ..., watched: _Optional[int] = ...) -> None: ...
+
+class Memory(_message.Message):
+    __slots__ = ("estimate_bytes", "budget_bytes", "waves")
+    ESTIMATE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WAVES_FIELD_NUMBER: _ClassVar[int]
+    estimate_bytes: int
+    budget_bytes: int
+    waves: int
+    def __init__(self, estimate_bytes: _Optional[int] = ..., budget_bytes: _Optional[int] = ..., waves: _Optional[int] = ...) -> None: ...
 
 class AnalysisResult(_message.Message):
     __slots__ = ("name", "version", "params", "blocks", "findings", "failure", "metrics")

@@ -1,0 +1,53 @@
+"""Whether a session gives what was asked of it: every row, under its name, in the form that its measure has.
+
+Runtimes have dropped watched tensors in optimisation and given nothing in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.contract import Array
+from inspector.contract.measures import keeps_maps
+from inspector.errors import RunError
+from inspector.graph.instrument import Instrumented, Request
+from inspector.graph.view import OnnxView
+
+_COUNTS = frozenset({"count", "positions"})
+
+
+class Verifier:
+    """Holds what a runtime gives against the slot table of an instrumented model."""
+
+    def __init__(self, view: OnnxView) -> None:
+        self._known = {tap.tensor: (tap, layer) for layer in view.layers for tap in layer.taps.values()}
+
+    def names(self, model: Instrumented, outputs: Sequence[str]) -> None:
+        """Raises RunError where a session's outputs are not those of the model, in its order."""
+        for slot, name in zip(model.slots, model.names, strict=False):
+            if name not in outputs:
+                raise self._error(slot, "the runtime dropped it", f"an output {name!r}", "none of that name")
+        if tuple(outputs) != model.names:
+            raise RunError(
+                "session", "its outputs are not those of the model, in its order", expected=", ".join(model.names[:5]),
+                found=", ".join(outputs[:5]),
+            )  # fmt: skip
+
+    def rows(self, slots: Sequence[Request], rows: Sequence[Array]) -> None:
+        """Raises RunError where a row is missing, or has not the type, axes and channels of its measure."""
+        for slot, row in zip(slots, rows, strict=True):
+            _, layer = self._known[slot.tensor]
+            maps, op = keeps_maps(slot.measure), slot.measure.op
+            axes = len(layer.kernel) + 2 if maps else 2
+            channels = 1 if op == "positions" else layer.out_channels
+            if row.dtype.kind == "O":
+                raise self._error(slot, "the runtime gave nothing for it", "an array", "no array")
+            if op in _COUNTS and row.dtype.kind != "i":
+                raise self._error(slot, "its counts are no whole numbers", "int64", row.dtype.name)
+            if row.ndim != axes or row.shape[1] != channels:
+                found, expected = str(row.shape), f"{axes} axes, {channels} channels on the second"
+                raise self._error(slot, "it came in another form", expected, found)
+
+    def _error(self, slot: Request, problem: str, expected: str, found: str) -> RunError:
+        tap, _ = self._known[slot.tensor]
+        return RunError(f"tap {tap.name!r}, measure {slot.measure.op!r}", problem, expected=expected, found=found)

@@ -1,0 +1,48 @@
+"""What a run found out about itself, in a few words: the self-check, what fused, the memory."""
+
+from __future__ import annotations
+
+from inspector.report import OperatorCount, Provenance
+
+_MIB = 1 << 20
+_VENDOR = "com.microsoft."
+
+
+def check_text(origin: Provenance) -> str:
+    """Whether watching changed the model's own outputs; empty when nothing ran."""
+    check = origin.check
+    if check is None:
+        return "outputs not checked" if origin.device else ""
+    noun = "output" if check.outputs == 1 else "outputs"
+    if check.equal:
+        return f"watched and plain model agree in {check.outputs} {noun}, bit for bit"
+    apart = f"up to {check.max_abs:.3g} apart, {check.max_rel:.2g} of the largest"
+    return f"watched and plain model are {apart}, in {check.outputs} {noun}{'' if check.passed else ': too far'}"
+
+
+def operators_text(operators: tuple[OperatorCount, ...]) -> str:
+    """What runs once the runtime has optimised: kinds whose number changed by watching, and how many did not."""
+    changed = [o for o in operators if o.plain != o.watched and (o.plain or o.domain)]
+    added = sum(o.watched for o in operators if not o.plain and not o.domain)
+    same = sum(o.plain for o in operators if o.plain == o.watched)
+    parts = [f"{_name(o)} {o.plain} → {o.watched}" for o in changed]
+    parts += [f"{same} nodes as without watching"] * bool(same) + [f"{added} that measure"] * bool(added)
+    return ", ".join(parts)
+
+
+def memory_text(origin: Provenance) -> str:
+    """What the run was estimated to take; empty when nothing ran."""
+    memory = origin.memory
+    if memory is None:
+        return ""
+    waves = f", in {memory.waves} waves of taps" if memory.waves > 1 else ""
+    return f"{_mib(memory.estimate)} estimated, {_mib(memory.budget)} allowed{waves}"
+
+
+def _name(count: OperatorCount) -> str:
+    domain = (count.domain + ".").removeprefix(_VENDOR).lstrip(".")
+    return domain + count.op
+
+
+def _mib(size: int) -> str:
+    return f"{size / _MIB:,.1f} MiB"
