@@ -63,7 +63,7 @@ class Observer:
         self._view, self._requests = view, tuple(requests)
         self._how = replace(how, batch_size=1) if decided else how
         self._fixed = fixed_batch(view.inputs)
-        self._share = how.batch_size > 1
+        self._share = self._how.batch_size > 1
         self._free: bool | None = None if self._share and self._fixed is not None else False
         self._verifier = Verifier(view)
         self.device = ""

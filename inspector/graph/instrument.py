@@ -182,7 +182,8 @@ def _write(
         if home not in writers:
             writers[home] = Lowering(home, opset, f"{len(writers)}/" if home is not model.graph else "")
         row = writers[home](tensor, slot.measure, dtype=dtype, rank=rank, area=area)
-        absent = (layer.out_channels,) + ((1,) * (rank - 2) if keeps_maps(slot.measure) else ())
+        channels = 1 if slot.measure.op == "positions" else layer.out_channels
+        absent = (channels,) + ((1,) * (rank - 2) if keeps_maps(slot.measure) else ())
         outputs.append(nesting.carry(row, type_of(slot.measure, dtype), absent))
         if outputs[-1] is not row:
             branched.add(slot)

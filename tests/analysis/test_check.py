@@ -20,7 +20,7 @@ from inspector.runtime.session import Session
 
 CHAIN = ZOO["chain"]
 SOME = ("chain", "residual", "batch_norm_15", "transposed", "volume", "line", "float16_7", "batch_4",
-        "batch_1_reshape_flat", "free_space", "in_a_branch", "integer_beside", "weight_computed", "names")  # fmt: skip
+        "batch_1_reshape_flat", "free_space", "in_a_loop", "integer_beside", "weight_computed", "names")  # fmt: skip
 
 
 def audit(data: bytes, x: Array, **options: Any) -> Report:

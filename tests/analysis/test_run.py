@@ -39,9 +39,9 @@ class Counted:
             self.sessions += 1
             return build(*args)
 
-        def counted_run(session: Any, feeds: Any) -> Any:
+        def counted_run(session: Any, feeds: Any, **options: Any) -> Any:
             self.runs += 1
-            return run(session, feeds)
+            return run(session, feeds, **options)
 
         monkeypatch.setattr(session_module, "_build", counted_build)
         monkeypatch.setattr(session_module.Session, "run", counted_run)

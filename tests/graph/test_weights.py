@@ -48,7 +48,7 @@ def run(made: Instrumented, x: Array, fidelity: Fidelity) -> Sequence[Array]:
         return session.run({"x": x})
 
 
-@pytest.mark.parametrize("name", sorted(ZOO))
+@pytest.mark.parametrize("name", sorted(ZOO.keys() - {"foreign_operator"}))  # that one is refused by name
 def test_all_numbers_beside_the_message_give_the_same_facts_and_bits(name: str, apart: Apart) -> None:
     case = ZOO[name]
     apart(NEVER)

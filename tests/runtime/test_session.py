@@ -160,9 +160,9 @@ def test_the_cpu_is_given_the_cores_that_this_process_may_use(monkeypatch: pytes
 
     fake_runtime(monkeypatch, remember)
     monkeypatch.setattr(session.os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    session._build(b"", Device("cpu", CPU), "fast", {})
+    session._build(session._Parts(b"", {}, "fast", None), Device("cpu", CPU))
     monkeypatch.delattr(session.os, "sched_getaffinity")
     monkeypatch.setattr(session.os, "cpu_count", lambda: 7)
-    session._build(b"", Device("cpu", CPU), "exact", {})
+    session._build(session._Parts(b"", {}, "exact", None), Device("cpu", CPU))
     assert [o.intra_op_num_threads for o in seen] == [3, 7]
     assert all(o.use_deterministic_compute and o.inter_op_num_threads == 1 for o in seen)
