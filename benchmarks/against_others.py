@@ -101,8 +101,8 @@ def loss_debug(data: bytes, batches: Iterator[Feeds]) -> Run:
 
         began = time.perf_counter()
         found = qdq_loss_debug.collect_activations(str(augmented), Reader())  # type: ignore[arg-type]
-        for name, arrays in found.items():
-            for array, fed in zip(arrays, feeds, strict=True):  # they come flat
+        for name in found.keys() & channels.keys():
+            for array, fed in zip(found[name], feeds, strict=True):  # they come flat
                 reduce_maps(array.reshape(len(fed["image"]), channels[name], -1))
         seconds = (time.perf_counter() - began) / len(feeds)
         yield from [(seconds, sum(a.nbytes for arrays in found.values() for a in arrays) // len(feeds))] * len(feeds)
