@@ -4,6 +4,7 @@ Which nodes, and why. HardSigmoid, GlobalAveragePool and GlobalMaxPool have CPU 
 layout, so the optimiser can leave the activations as they are; Greater, Cast and Reduce* would force a reorder of
 every map. So "how many positions are above zero" is HardSigmoid with a slope near the top of float32 (0 for x <= 0,
 1 for x >= 2.95e-39; only subnormal numbers fall between), averaged, times the area, rounded: exact to 2^22 positions.
+The smallest is minus the largest of -x, with -x by BatchNormalization, as Neg would force the reorder too.
 Everything else, and every map whose area is not known when the graph is written, takes the general way.
 """
 
@@ -39,6 +40,8 @@ class Lowering:
         self.done: dict[tuple[ir.Value, Value], ir.Value] = {}
         self._constants: dict[tuple[str, tuple[float, ...]], ir.Value] = {}
         self._counter = 0
+        self._columns: dict[int, ir.Value] = {}
+        self._fed: ir.Value | None = None
 
     def __call__(
         self, tensor: ir.Value, measure: Value, *, dtype: ir.DataType, rank: int, area: int | None
@@ -87,6 +90,26 @@ class Lowering:
         """A change of element type."""
         return self.node("Cast", [x], [ir.AttrInt64("to", int(to))])
 
+    @property
+    def has_inputs(self) -> bool:
+        """True where the number of inputs that share a run can be read off the graph's own first input."""
+        return bool(self._graph.inputs)
+
+    def for_each_input(self, number: int) -> ir.Value:
+        """The number once for each input that is fed: (N, 1) int64, made once."""
+        if number not in self._columns:
+            if self._fed is None:
+                self._fed = self.node("Shape", [self._graph.inputs[0]])
+            self._columns[number] = self.column(self.constant("int64", number), self._fed)
+        return self._columns[number]
+
+    def column(self, number: ir.Value, shape: ir.Value) -> ir.Value:
+        """(N, 1) of one number (1,), where `shape` begins with N."""
+        batch = self.node("Gather", [shape, self.constant("int64", 0)])
+        cell = self.node("Reshape", [number, self.constant("int64", 1, 1)])
+        repeats = self.node("Concat", [batch, self.constant("int64", 1)], [ir.AttrInt64("axis", 0)])
+        return self.node("Tile", [cell, repeats])
+
 
 _MOST_POSITIONS: Final = (1 << 63) - 1
 PREFIX: Final = "inspector/"
@@ -99,6 +122,9 @@ class _Writer:
     def __init__(self, to: Lowering, tensor: ir.Value, dtype: ir.DataType, rank: int, area: int | None) -> None:
         self.to, self.tensor, self.dtype, self.rank, self.area = to, tensor, dtype, rank, area
         self.wide = dtype == ir.DataType.DOUBLE
+        first = tensor.shape is not None and len(tensor.shape) > 1 and not has_channels_last(tensor)
+        size = tensor.shape[1] if first and tensor.shape is not None else None
+        self.channels = size if isinstance(size, int) else None
 
     def lower(self, measure: Value) -> ir.Value:
         known = self.to.done
@@ -170,24 +196,31 @@ class _Writer:
         x = self.lower(measure.inputs[0])
         if self.wide:
             return self._reduce("", "ReduceMin", x)
-        return self.to.node("Neg", [self._pool("GlobalMaxPool", self.to.node("Neg", [x]))])
+        return self.to.node("Neg", [self._pool("GlobalMaxPool", self._mirrored(x))])
+
+    def _mirrored(self, x: ir.Value) -> ir.Value:
+        """-x, exactly. BatchNormalization by -1 has a kernel for the blocked layout, Neg has none."""
+        channels = self.channels
+        if channels is None:
+            return self.to.node("Neg", [x])
+        minus, zero, one = (self.to.constant("float32", *[number] * channels) for number in (-1.0, 0.0, 1.0))
+        return self.to.node("BatchNormalization", [x, minus, zero, zero, one], [ir.AttrFloat32("epsilon", 0.0)])
 
     def mean(self, measure: Value) -> ir.Value:
         return self._reduce("GlobalAveragePool", "ReduceMean", self.lower(measure.inputs[0]))
 
     def positions(self, _: Value) -> ir.Value:
+        if self.area is not None and self.to.has_inputs:
+            return self.to.for_each_input(self.area)
         # Where the area is known, N is read off small rows: asking the maps for it would force a reorder of them.
         asked = self._turned(self.tensor) if self.area is None else self.lower(Value("max", "rows", (TAPPED,)))
         shape = self.to.node("Shape", [asked])
-        batch = self.to.node("Gather", [shape, self.to.constant("int64", 0)])
         if self.area is None:
             space = self.to.node("Gather", [shape, self.to.constant("int64", *range(2, self.rank))])
             area = self.to.node("ReduceProd", [space], [ir.AttrInt64("keepdims", 1)])
         else:
             area = self.to.constant("int64", self.area)
-        cell = self.to.node("Reshape", [area, self.to.constant("int64", 1, 1)])
-        repeats = self.to.node("Concat", [batch, self.to.constant("int64", 1)], [ir.AttrInt64("axis", 0)])
-        return self.to.node("Tile", [cell, repeats])
+        return self.to.column(area, shape)
 
     def _reduce(self, pool: str, reduction: str, x: ir.Value) -> ir.Value:
         return self.to.reduce(reduction, x, list(range(2, self.rank))) if self.wide else self._pool(pool, x)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inspector import service
+from inspector import Ops, service
+from inspector.contract.measures import TAPPED
 from inspector.errors import ProviderError
+from inspector.graph.instrument import Request, instrument
+from inspector.runtime.data import batches, open_source
+from inspector.runtime.preprocess import Preprocess
+from inspector.runtime.session import open_session
 from inspector.samples import SAMPLES, Sample
 
 pytestmark = pytest.mark.gpu
@@ -60,6 +65,23 @@ def test_counts_on_cuda_equal_counts_over_its_own_maps() -> None:
     table = {row[0]: row[4] for row in report.result("sparsity").blocks[0].rows}
     for name, values in maps.items():
         assert table[name] == pytest.approx(float((values == 0).mean()), abs=1e-12)
+
+
+def test_extremes_on_cuda_are_elements_of_its_own_maps() -> None:
+    """The smallest comes by way of a normalisation by -1, which must be exact: constant channels hang on it."""
+    sample = SAMPLES[0]
+    pictures = sorted(sample.pictures.rglob("*.png"))[:4]
+    view, op = service.load(sample.model), Ops()
+    taps = view.taps(("*:conv",))
+    requests = [Request(tap.tensor, row) for tap in taps for row in (op.min(TAPPED), op.max(TAPPED), op.keep(TAPPED))]
+    source = open_source(pictures, view.inputs, Preprocess.parse("unit"))
+    feeds = next(iter(batches(source, 4))).feeds
+    model = instrument(view, requests, shapes={name: array.shape[1:] for name, array in feeds.items()})
+    with open_session(model.model, weights=model.weights, device="cuda") as session:
+        rows = session.run(feeds)
+    for low, high, maps in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
+        np.testing.assert_array_equal(low, maps.min((2, 3)))
+        np.testing.assert_array_equal(high, maps.max((2, 3)))
 
 
 def test_auto_takes_the_gpu() -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from models import NEWEST
+from models import NEWEST, ZOO
 
 from inspector import Array, Ops, Value
 from inspector.contract.measures import TAPPED
 from inspector.errors import PluginError
 from inspector.graph import ops
+from inspector.graph.instrument import Request, instrument
+from inspector.graph.load import load
 from inspector.graph.ops import Lowering, area_of
 from inspector.runtime.session import Fidelity, open_session
 
@@ -150,13 +153,24 @@ def test_the_cheap_way_to_count_is_taken_only_where_it_is_exact() -> None:
 
 
 def test_the_number_of_positions_is_not_asked_of_the_maps_where_it_is_known() -> None:
-    """Asking them would force a reorder of every map out of the runtime's blocked layout."""
-    known: list[str] = []
-    free: list[str] = []
-    measured(np.ones((2, 1, 4, 4), np.float32), op.positions(x), nodes=known)
-    measured(np.ones((2, 1, 4, 4), np.float32), op.positions(x), nodes=free, area_known=False)
-    assert known.index("GlobalMaxPool") < known.index("Shape")
-    assert "GlobalMaxPool" not in free
+    """Asking them would force a reorder of every map out of the runtime's blocked layout; once for a size is enough."""
+    view = load(ZOO["chain"].data, name="chain")
+    requests = [Request(tap.tensor, op.positions(x)) for tap in view.taps()]
+    nodes = onnx.load_from_string(instrument(view, requests).model).graph.node
+    assert [list(node.input) for node in nodes if node.op_type == "Shape"] == [["x"]]
+    assert [node.op_type for node in nodes].count("Tile") == 1 < len(requests)
+    open_size = load(ZOO["free_space"].data, name="free")
+    free = onnx.load_from_string(instrument(open_size, [Request("r", op.positions(x))]).model).graph.node
+    assert [list(node.input) for node in free if node.op_type == "Shape"] == [["r"]]
+
+
+def test_the_smallest_is_looked_for_without_leaving_the_blocked_layout() -> None:
+    """Neg of whole maps would force a reorder of them; -x by BatchNormalization is exact, for infinities too."""
+    nodes: list[str] = []
+    maps = np.array([[[[-0.0, 3e38, 1e-40, -7.5]], [[np.inf, 1, 2, 3]]]], np.float32)
+    (low,) = measured(maps, op.min(x), nodes=nodes)
+    assert low.tolist() == [[-7.5, 1.0]]
+    assert nodes[1:3] == ["BatchNormalization", "GlobalMaxPool"]
 
 
 def test_the_slope_is_steep_enough_for_the_smallest_normal_number_and_does_not_overflow_the_largest() -> None:
