@@ -70,7 +70,7 @@ class Check:
 class OperatorCount:
     """How many nodes of one kind run, once the runtime has optimised: in the `plain` model and in the `watched` one.
 
-    `domain` is empty for standard operators.
+    `domain` is empty for standard operators, and `inspector` for nodes that measure, whatever they became.
     """
 
     domain: str

@@ -22,6 +22,7 @@ from inspector.contract import Array
 from inspector.errors import InspectorError, StoppedError
 from inspector.graph.contents import operators
 from inspector.graph.instrument import Instrumented
+from inspector.graph.ops import PREFIX
 from inspector.report import Check, OperatorCount
 from inspector.runtime.session import Fidelity, Session
 
@@ -64,7 +65,7 @@ def self_check(
         with tempfile.TemporaryDirectory(prefix="inspector-") as folder:
             path = Path(folder) / "optimised.onnx"
             with open_(model, path) as session:
-                return list(run(session, feeds)), operators(path)
+                return list(run(session, feeds)), operators(path, PREFIX)
 
     try:
         expected, before = outputs(plain)

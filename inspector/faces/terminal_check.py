@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspector.graph.contents import MEASURES
 from inspector.report import OperatorCount, Provenance
 
 _MIB = 1 << 20
@@ -15,15 +16,15 @@ def check_text(origin: Provenance) -> str:
         return "outputs not checked" if origin.device else ""
     noun = "output" if check.outputs == 1 else "outputs"
     if check.equal:
-        return f"watched and plain model agree in {check.outputs} {noun}, bit for bit"
+        return f"watched and plain model agree in {check.outputs} {noun}"
     apart = f"up to {check.max_abs:.3g} apart, {check.max_rel:.2g} of the largest"
     return f"watched and plain model are {apart}, in {check.outputs} {noun}{'' if check.passed else ': too far'}"
 
 
 def operators_text(operators: tuple[OperatorCount, ...]) -> str:
     """What runs once the runtime has optimised: kinds whose number changed by watching, and how many did not."""
-    changed = [o for o in operators if o.plain != o.watched and (o.plain or o.domain)]
-    added = sum(o.watched for o in operators if not o.plain and not o.domain)
+    changed = [o for o in operators if o.plain != o.watched and o.domain != MEASURES]
+    added = sum(o.watched for o in operators if o.domain == MEASURES)
     same = sum(o.plain for o in operators if o.plain == o.watched)
     parts = [f"{_name(o)} {o.plain} → {o.watched}" for o in changed]
     parts += [f"{same} nodes as without watching"] * bool(same) + [f"{added} that measure"] * bool(added)

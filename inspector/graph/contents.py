@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
@@ -115,9 +116,21 @@ def count_nodes(proto: onnx.ModelProto) -> int:
     return sum(sizes.get(call, 1) for call in _calls(proto.graph.node))
 
 
-def operators(path: Path) -> Counter[tuple[str, str]]:
-    """Nodes of a file by domain and operator, those in bodies included; weights beside the file are not read."""
-    return Counter((node.domain, node.op_type) for node in nodes(onnx.load(path, load_external_data=False)))
+MEASURES: Final = "inspector"
+"""In place of a domain, for nodes of whatever domain that measure."""
+
+
+def operators(path: Path, prefix: str) -> Counter[tuple[str, str]]:
+    """Nodes of a file by domain and operator, those in bodies included; weights beside the file are not read.
+
+    Those whose name, or that of what they give, begins with `prefix` are counted apart, under `MEASURES`.
+    """
+
+    def measures(node: onnx.NodeProto) -> bool:
+        return any(name.startswith(prefix) for name in (node.name, *node.output))
+
+    found = nodes(onnx.load(path, load_external_data=False))
+    return Counter((MEASURES if measures(node) else node.domain, node.op_type) for node in found)
 
 
 def texts(message: Message) -> Iterator[tuple[str, str | bytes]]:

@@ -52,7 +52,7 @@ ORIGIN = Provenance(
     seconds=12.34,
     check=Check(2, 0.25, 1e-7, equal=False, passed=True),
     operators=(
-        OperatorCount("", "Flatten", 0, 9),
+        OperatorCount("inspector", "Flatten", 0, 9),
         OperatorCount("", "Gemm", 1, 1),
         OperatorCount("com.microsoft", "FusedConv", 53, 49),
         OperatorCount("com.microsoft.nchwc", "ReorderOutput", 1, 5),
