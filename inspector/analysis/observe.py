@@ -156,7 +156,7 @@ def _singly(batches: Iterable[Batch]) -> Iterator[Batch]:
     for batch in batches:
         for i, name in enumerate(batch.info.ids):
             feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
-            yield Batch(feeds, BatchInfo((name,), batch.info.first + i))
+            yield Batch(feeds, BatchInfo((name,), batch.info.first + i, batch.info.labels[i : i + 1]))
 
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:

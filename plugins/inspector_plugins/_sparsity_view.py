@@ -170,7 +170,7 @@ def _findings(result: Sequence[LayerSparsity]) -> Iterator[Finding]:
         dead = f"fired for none of {_amount(x.inputs)} (so for under {bound:.3g} of such inputs, 95 % bound)"
         sure = Severity.WARNING if bound <= _SURE else Severity.INFO  # a handful of inputs proves little
         judged = (
-            ("not-finite", x.not_finite, Severity.ERROR, "gave NaN or Inf for some input"),
+            ("not-finite", x.not_finite, Severity.ERROR, f"gave NaN or Inf for some input, first for {x.broken.id!r}"),
             ("dead", x.dead & ~x.structurally_dead, sure, dead),
             ("structurally-dead", x.structurally_dead, Severity.WARNING, "cannot fire for any input"),
             ("constant", x.constant, sure, "gave one and the same value everywhere"),
@@ -200,9 +200,15 @@ def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, m
         message=f"{x.tap.name}: {channels.size} of {x.tap.channels} {noun}{whose} {message}",
         layer=x.tap.layer,
         channels=tuple(int(c) for c in channels),
-        evidence=evidence | ({"firing rate below": firing_bound(x.inputs)} if rule == "dead" else {}),
+        evidence=evidence | _evidence(x, rule),
         remedy=_REMEDIES[rule],
     )
+
+
+def _evidence(x: LayerSparsity, rule: str) -> dict[str, Cell]:
+    if rule == "not-finite":
+        return {"first input": x.broken.id, "its position": int(x.broken.positions.min())}
+    return {"firing rate below": firing_bound(x.inputs)} if rule == "dead" else {}
 
 
 def _listed(channels: Array) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models import SAME, model, numbers
 from numpy_ops import evaluate
 
-from inspector import Array, BatchInfo, First, Same, Summary, service
+from inspector import Array, BatchInfo, Histogram, Same, Summary, service
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.run import Totals
 from inspector.analysis.runner import Setting
@@ -70,7 +70,8 @@ def total(plan: Plan, maps: dict[str, Array], start: int = 0, stop: int = COUNT)
     """The summaries of inputs `start` to `stop`, as one batch."""
     totals = Totals(plan)
     rows = {r: evaluate(r.measure, maps[r.tensor][start:stop]) for r in plan.requests}
-    totals.add(rows, BatchInfo(tuple(f"input[{i}]" for i in range(start, stop)), start))
+    ids, labels = tuple(f"input[{i}]" for i in range(COUNT)), ("cat", None, "dog", "ant") * COUNT
+    totals.add(rows, BatchInfo(ids[start:stop], start, labels[start:stop]))
     assert totals.failures == [None]
     return totals
 
@@ -89,7 +90,14 @@ def merged(plan: Plan, a: Totals, b: Totals) -> Totals:
 
 def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Array]]:
     """(name, merge, value) of every field, those of inner summaries too."""
-    merges = {} if isinstance(summary, First) else merges_of(type(summary))
+    derived = type(summary).__add__ is Summary.__add__
+    merges = merges_of(type(summary)) if derived else {"sums": np.add, "mean": np.add, "m2": np.add}
+    if isinstance(summary, Histogram):  # its cells are numbered by channel; one row per channel shows the same
+        dense = np.zeros((CHANNELS, 2**14), np.int64)
+        dense.ravel()[summary.cells] = summary.counts
+        yield f"{prefix}dense", None, dense
+        yield f"{prefix}odd", None, summary.odd
+        return
     for field in dataclasses.fields(summary):
         value = getattr(summary, field.name)
         if isinstance(value, Summary):
@@ -99,13 +107,14 @@ def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Ar
 
 
 def assert_same(found: Totals, expected: Totals, magnitude: float) -> None:
-    """Bit for bit; but a sum of floats, whose terms are at most `magnitude`, to 1e-12 of that."""
+    """Bit for bit; but a sum of floats, whose terms are at most `magnitude`, or their squares, to 1e-12 of that."""
     assert found.summaries[0].keys() == expected.summaries[0].keys()
     for tap, summary in expected.summaries[0].items():
         for (name, merge, value), (_, _, other) in zip(fields(summary), fields(found.summaries[0][tap]), strict=True):
             assert value.dtype == other.dtype, name
             if merge is np.add and value.dtype.kind == "f":
-                np.testing.assert_allclose(other, value, rtol=1e-12, atol=1e-12 * COUNT * magnitude, err_msg=name)
+                size = magnitude ** (2 if name.endswith(".m2") else 1)
+                np.testing.assert_allclose(other, value, rtol=1e-12, atol=1e-12 * COUNT * size, err_msg=name)
             else:
                 np.testing.assert_array_equal(other, value, strict=True, err_msg=name)
 

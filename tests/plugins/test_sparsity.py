@@ -137,6 +137,16 @@ def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     assert findings(report)["not-finite"].channels == (0, 1)
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_the_first_input_that_breaks_a_channel_is_named_whatever_the_batches(batch_size: int) -> None:
+    x = numbers(6, 3, 6, 5)
+    x[4, 0, 2, 2], x[3, 2, 0, 0], x[5] = np.nan, np.inf, np.nan
+    finding = findings(service.audit(identity_net(), x, ["sparsity"], fidelity="exact", batch_size=batch_size))
+    assert finding["not-finite"].message.endswith("gave NaN or Inf for some input, first for 'array[3]'")
+    assert finding["not-finite"].evidence["first input"] == "array[3]"
+    assert finding["not-finite"].evidence["its position"] == 3
+
+
 def test_the_worked_example_of_distiller_comes_out() -> None:
     """Two maps of 3 x 3 per channel, 6 and 9 of 18 elements on: APoZ 66.67 % and 50 %, means 21/18 and 45/18."""
     x = np.zeros((2, 3, 3, 3), np.float32)
