@@ -197,7 +197,11 @@ def _single(node: ir.Node, constants: Constants) -> tuple[ir.Value, str, Zeros] 
 
 
 def _number(bound: float) -> str:
-    return "computed" if np.isnan(bound) else f"{bound:g}"
+    """As short as it can be while it still reads as the same float32: analyses look for values at this bound."""
+    short = f"{bound:g}"
+    if np.isnan(bound):
+        return "computed"
+    return short if np.float32(short) == np.float32(bound) else str(np.float32(bound))
 
 
 def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:

@@ -92,10 +92,8 @@ def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Ar
     """(name, merge, value) of every field, those of inner summaries too."""
     derived = type(summary).__add__ is Summary.__add__
     merges = merges_of(type(summary)) if derived else {"sums": np.add, "mean": np.add, "m2": np.add}
-    if isinstance(summary, Histogram):  # its cells are numbered by channel; one row per channel shows the same
-        dense = np.zeros((CHANNELS, 2**14), np.int64)
-        dense.ravel()[summary.cells] = summary.counts
-        yield f"{prefix}dense", None, dense
+    if isinstance(summary, Histogram):
+        yield f"{prefix}buckets", None, buckets(summary)
         yield f"{prefix}odd", None, summary.odd
         return
     for field in dataclasses.fields(summary):
@@ -104,6 +102,15 @@ def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Ar
             yield from fields(value, f"{prefix}{field.name}.")
         else:
             yield prefix + field.name, merges.get(field.name), np.asarray(value)
+
+
+def buckets(histogram: Histogram) -> Array:
+    """(C, 11, 2): buckets and counts of every channel, filled up with -1; `cells` numbers those of all channels."""
+    found = np.full((CHANNELS, COUNT, 2), -1)
+    for c in range(CHANNELS):
+        own = histogram.cells // 2**14 == c
+        found[c, : own.sum()] = np.stack([histogram.cells[own] % 2**14, histogram.counts[own]], axis=1)
+    return found
 
 
 def assert_same(found: Totals, expected: Totals, magnitude: float) -> None:
@@ -123,8 +130,8 @@ def magnitude(maps: dict[str, Array]) -> float:
     return max(float(np.abs(x[np.isfinite(x)]).max()) for x in maps.values())
 
 
-def test_the_sparsity_and_activations_plugins_are_among_those_that_are_tried() -> None:
-    assert {"sparsity", "activations"} <= set(PLUGINS)
+def test_the_measured_plugins_that_come_with_it_are_among_those_that_are_tried() -> None:
+    assert {"sparsity", "activations", "distribution", "selectivity"} <= set(PLUGINS)
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
@@ -165,7 +172,7 @@ def test_parts_that_went_through_bytes_add_up_bit_for_bit_as_they_were(
 @given(data, st.permutations(range(CHANNELS)))
 def test_permuted_channels_give_permuted_summaries(plugin: str, drawn: tuple[int, bool], order: list[int]) -> None:
     chosen, x = plan(plugin), maps(*drawn)
-    permuted = total(chosen, {name: a[:, order] for name, a in x.items()})
+    permuted = total(chosen, {name: np.ascontiguousarray(a[:, order]) for name, a in x.items()})
     for tap, summary in total(chosen, x).summaries[0].items():
         for (name, _, value), (_, _, other) in zip(fields(summary), fields(permuted.summaries[0][tap]), strict=True):
             for axis, size in enumerate(value.shape):

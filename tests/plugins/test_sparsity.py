@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from identity import identity_net
 from models import RUNS, SAME, Case, model, numbers
 from reference import Sparsity
 
@@ -108,14 +109,6 @@ def test_every_number_on_a_tiny_net_is_that_of_the_slow_twin(case: Case, kind: s
     maps = service.activations(view, x, [tap.name.replace("[", "[[]") for tap in taps])
     report = service.inspect(view, x, [f"sparsity:kind={kind}"])
     check(report, taps, maps, rel=1e-3 if case.dtype == "float16" else 0.0)
-
-
-def identity_net(activation: str = "Relu") -> bytes:
-    """Every output channel is an input channel, so the inputs are the maps."""
-    return model(
-        f"[c] a = Conv <group=3> (x, w) y = {activation}(a)", inputs="float[N,3,H,W] x",
-        weights={"w": np.ones((3, 1, 1, 1), np.float32)},
-    )  # fmt: skip
 
 
 def audited(x: Array, activation: str = "Relu", **params: object) -> Report:
