@@ -33,12 +33,11 @@ class TapSelectivity:
     def of(cls, tap: Tap, classes: Sequence[str], inputs: Array, unlabelled: int, sums: Array) -> TapSelectivity:
         """From sums (L, C) of the maps' means, L at least 2; every class weighs the same, whatever its size."""
         activity = sums / inputs[:, None]
-        finite = np.isfinite(activity).all(0)
-        safe = np.where(finite, activity, 0.0)
+        safe = np.where(np.isfinite(activity).all(0), activity, 0.0)  # then 0/0, as for a channel that is off
         most = safe.max(0)
         others = (safe.sum(0) - most) / (len(classes) - 1)
         total = most + others
-        index = np.divide(most - others, total, out=np.full(total.shape, np.nan), where=finite & (total > 0))
+        index = np.divide(most - others, total, out=np.full(total.shape, np.nan), where=total > 0)
         return cls(tap, tuple(classes), inputs, unlabelled, activity, index, safe.argmax(0))
 
 

@@ -189,6 +189,23 @@ def test_channels_that_are_zero_or_seen_once_or_vary_in_one_input_are_not_unvary
     assert "unvarying" not in findings(audited(np.ones((1, 3, 6, 5), np.float32)), "distribution")
 
 
+def test_maps_with_one_mean_and_different_peaks_are_not_unvarying() -> None:
+    x = np.zeros((2, 3, 2, 2), np.float32)
+    x[0, :, 0], x[1, :, 0, 0] = 1, 2
+    assert findings(audited(x), "distribution") == {}
+
+
+def test_a_quiet_or_fixed_channel_that_is_not_finite_once_is_called_only_that() -> None:
+    x = numbers(60, 3, 6, 5)
+    x[:, 1], x[:, 2] = x[:, 1] * 0.001, 0.5
+    assert set(findings(audited(x), "distribution")) == {"dormant", "unvarying"}
+    x[7, 1:, 0, 0] = np.nan
+    report = audited(x)
+    assert findings(report, "distribution") == {}
+    verdicts = [row["verdict"] for row in rows(report, "distribution", "Distribution by channel")]
+    assert verdicts == ["", "not finite", "not finite"]
+
+
 # ------------------------------------------------------------------------------------------------ order, pictures
 
 
