@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from inspector.analysis.summaries import First
+from inspector.analysis.summaries import ByLabel, Earliest, First, Histogram, Moments
 from inspector.contract import (
     Analysis,
     Any_,
@@ -68,10 +68,12 @@ __all__ = [
     "Array",
     "BatchInfo",
     "Block",
+    "ByLabel",
     "Cell",
     "Client",
     "Column",
     "Curve",
+    "Earliest",
     "Edge",
     "Explored",
     "Filters",
@@ -79,6 +81,7 @@ __all__ = [
     "First",
     "Graph",
     "Heatmap",
+    "Histogram",
     "Images",
     "Inapplicable",
     "InspectorError",
@@ -90,6 +93,7 @@ __all__ = [
     "MetricInfo",
     "Min",
     "ModelView",
+    "Moments",
     "Node",
     "Note",
     "Ops",

@@ -102,7 +102,8 @@ def inspect(
         model: a loaded model, a path or the file's bytes.
         inputs: pictures, arrays, folders, URLs, … (see `inspector.runtime.sources.open_source` and docs/data.md), at
             most 64; None: weights only.
-        analyses: `name`, `name:key=value,…` or requests; by default all built-in ones that need no more than is given.
+        analyses: `name`, `name:key=value,…` or requests; by default `filters` and `connectivity`, and with inputs
+            `activations` and `sparsity` as well.
         preprocess: how pictures become tensors, such as `imagenet` (see `Preprocess.parse`).
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -85,6 +88,65 @@ def _channel(maps: Array, *, exact: bool, near: float, rare: float) -> dict[str,
         "mean": float(np.mean([np.mean(m, dtype=np.float64) for m in good])) if good else np.nan,
         "silent": [exact and ok and not m.any() for m, ok in zip(maps, finite, strict=True)],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What the distribution analysis says of one channel, from its maps (N, *space); quantiles are (p1, p50, p99)."""
+
+    mean: float
+    deviation: float
+    means: Sequence[float]
+    peaks: Sequence[float]
+    size: float
+    at_bound: float
+    unvarying: bool
+    not_finite: bool
+
+    @classmethod
+    def of(cls, maps: Array, at_bound: Callable[[float], bool] | None) -> Spread:
+        """`at_bound` says which elements are saturated; None: there is no bound."""
+        good = [[float(v) for v in m.ravel()] for m in maps if np.isfinite(m).all()]
+        nothing = (math.nan,) * 3
+        if not good:
+            return cls(math.nan, math.nan, nothing, nothing, math.nan, math.nan, unvarying=False, not_finite=True)
+        means, peaks = [math.fsum(m) / len(m) for m in good], [max(m) for m in good]
+        size = statistics.fmean(math.fsum(map(abs, m)) / len(m) for m in good)
+        every = [v for m in good for v in m]
+        return cls(
+            mean=statistics.fmean(means),
+            deviation=statistics.pstdev(means),
+            means=[_of_rank(means, share) for share in ("0.01", "0.5", "0.99")],
+            peaks=[_of_rank(peaks, share) for share in ("0.01", "0.5", "0.99")],
+            size=size,
+            at_bound=sum(map(at_bound, every)) / len(every) if at_bound else math.nan,
+            unvarying=1 < len(good) == len(maps) and len({*means}) == 1 and len({*peaks}) == 1 and size > 0,
+            not_finite=len(good) < len(maps),
+        )
+
+
+def _of_rank(values: Sequence[float], share: str) -> float:
+    """The value at or below which at least this share of them lies, and no smaller one."""
+    return sorted(values)[max(1, math.ceil(Fraction(share) * len(values))) - 1]
+
+
+def scores(sizes: Sequence[float]) -> list[float]:
+    """Sokar et al. 2023: mean |a| of every channel over the mean of these."""
+    known = [s for s in sizes if not math.isnan(s)]
+    return [0.0 if s == 0 else s / statistics.fmean(known) if known else math.nan for s in sizes]
+
+
+def selectivity(maps: Array, labels: Sequence[str | None]) -> tuple[float, str]:
+    """Morcos et al. 2018, of one channel's maps (N, *space): index, NaN for 0/0, and the class of the largest mean."""
+    by_class: dict[str, list[float]] = {}
+    for one, label in zip(maps, labels, strict=True):
+        if label is not None:
+            by_class.setdefault(label, []).append(float(np.mean(one, dtype=np.float64)))
+    means = {label: statistics.fmean(found) for label, found in sorted(by_class.items())}
+    best = max(means, key=lambda label: means[label])
+    rest = statistics.fmean(value for label, value in means.items() if label != best)
+    total = means[best] + rest
+    return ((means[best] - rest) / total if total > 0 else math.nan), best
 
 
 def most_before_activation(filters: Filters, low: float, high: float) -> list[float]:

@@ -73,7 +73,15 @@ def meaning(*, exact: bool) -> Zeros:
 
 def clip_name(low: float, high: float) -> str:
     """`Clip(0,6)`; a bound that is computed at run time is NaN."""
-    return f"Clip({','.join('computed' if np.isnan(bound) else f'{bound:g}' for bound in (low, high))})"
+    return f"Clip({_number(low)},{_number(high)})"
+
+
+def _number(bound: float) -> str:
+    """As short as it can be while it still reads as the same float32: analyses look for values at this bound."""
+    short = f"{bound:g}"
+    if np.isnan(bound):
+        return "computed"
+    return short if np.float32(short) == np.float32(bound) else str(np.float32(bound))
 
 
 def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from inspector import Array, First, Tap, Zeros
+from inspector import Array, Earliest, First, Tap, Zeros
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -13,7 +13,7 @@ class LayerSparsity:
 
     `finite` counts the maps without NaN and Inf, `active` those of them that are not zero everywhere. `inputs` reached
     the tap; `silent.values` is (K, C) for those of the first inputs that did. `rare`: fired, but in a smaller share of
-    inputs than asked for.
+    inputs than asked for. `broken` is the first input, per channel, whose map was not finite.
     """
 
     tap: Tap
@@ -31,6 +31,7 @@ class LayerSparsity:
     constant: Array
     not_finite: Array
     silent: First
+    broken: Earliest
 
     @property
     def exact(self) -> bool:

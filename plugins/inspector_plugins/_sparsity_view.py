@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,14 +20,11 @@ from inspector import (
     Severity,
     Table,
 )
+from inspector_plugins._findings import firing_bound, severity_after
 from inspector_plugins._inputs import in_order
 from inspector_plugins._sparsity_result import LayerSparsity
+from inspector_plugins._tables import mean_of, number, without_empty
 
-_CONFIDENCE: Final = 0.05
-_SURE: Final = 0.05
-"""Upper bound of the firing rate below which a dead or constant channel is worth a warning: from 59 inputs on."""
-_ALWAYS: Final = 5
-"""Leading columns of the table of layers that are there even when no tap has such a number."""
 _MAX_LISTED: Final = 24
 
 
@@ -39,11 +35,6 @@ def show(result: Sequence[LayerSparsity], params: Any) -> list[Block | Finding]:
         blocks.append(_inputs(result))
     blocks.append(_definitions(params))
     return blocks + list(_findings(result))
-
-
-def firing_bound(inputs: int) -> float:
-    """95 % upper bound of the rate at which something fires that did not in `inputs` independent inputs."""
-    return float(1 - _CONFIDENCE ** (1 / inputs)) if inputs else 1.0
 
 
 def _layers(result: Sequence[LayerSparsity], params: Any) -> Table:
@@ -69,25 +60,17 @@ def _layers(result: Sequence[LayerSparsity], params: Any) -> Table:
     least, inputs = min(reached), max(reached)
     rows = tuple(_layer_row(x, x.inputs if least < inputs else None) for x in result)
     bound = f"A dead channel fires for under {firing_bound(least):.3g} of such inputs (95 % bound)."
-    return _without_empty(Table("Sparsity by layer", columns, rows, f"Over {_amount(inputs)}. {bound}"))
-
-
-def _without_empty(table: Table) -> Table:
-    """The table without the columns that have a number in no row."""
-    kept = [i for i in range(len(table.columns)) if i < _ALWAYS or any(row[i] is not None for row in table.rows)]
-    columns = tuple(table.columns[i] for i in kept)
-    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
-    return replace(table, columns=columns, rows=rows)
+    return without_empty(Table("Sparsity by layer", columns, rows, f"Over {_amount(inputs)}. {bound}"))
 
 
 def _layer_row(x: LayerSparsity, inputs: int | None) -> tuple[Cell, ...]:
-    zero = _mean(x.zero_fraction)
+    zero = mean_of(x.zero_fraction)
     return (
         x.tap.name, x.tap.tensor, x.tap.activation or "(linear)", x.tap.channels,
         zero if x.exact else None, inputs, None if x.exact else zero,
         _count(x.dead) if x.exact else None, _count(x.structurally_dead) if x.exact else None,
         _count(x.rare) if x.exact else None, _count(x.never_zero) if x.exact else None,
-        _count(x.constant), _count(x.not_finite), _extreme(x.peak, np.fmax), _mean(x.mean), x.tap.shared,
+        _count(x.constant), _count(x.not_finite), _extreme(x.peak, np.fmax), mean_of(x.mean), x.tap.shared,
     )  # fmt: skip
 
 
@@ -130,8 +113,8 @@ def _channel_rows(x: LayerSparsity) -> Iterator[tuple[Cell, ...]]:
     for c in range(x.tap.channels):
         verdict = ", ".join(name for name, flag in flags.items() if flag[c])
         yield (
-            x.tap.name, c, _number(x.zero_fraction[c]), int(x.active[c]), _number(x.peak[c]), _number(x.low[c]),
-            _number(x.mean[c]), verdict,
+            x.tap.name, c, number(x.zero_fraction[c]), int(x.active[c]), number(x.peak[c]), number(x.low[c]),
+            number(x.mean[c]), verdict,
         )  # fmt: skip
 
 
@@ -168,9 +151,9 @@ def _findings(result: Sequence[LayerSparsity]) -> Iterator[Finding]:
     for x in result:
         bound = firing_bound(x.inputs)
         dead = f"fired for none of {_amount(x.inputs)} (so for under {bound:.3g} of such inputs, 95 % bound)"
-        sure = Severity.WARNING if bound <= _SURE else Severity.INFO  # a handful of inputs proves little
+        sure = severity_after(x.inputs)
         judged = (
-            ("not-finite", x.not_finite, Severity.ERROR, "gave NaN or Inf for some input"),
+            ("not-finite", x.not_finite, Severity.ERROR, f"gave NaN or Inf for some input, first for {x.broken.id!r}"),
             ("dead", x.dead & ~x.structurally_dead, sure, dead),
             ("structurally-dead", x.structurally_dead, Severity.WARNING, "cannot fire for any input"),
             ("constant", x.constant, sure, "gave one and the same value everywhere"),
@@ -201,9 +184,15 @@ def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, m
         message=f"{x.tap.name}: {channels.size} of {x.tap.channels} {noun}{whose} {message}",
         layer=x.tap.layer,
         channels=tuple(int(c) for c in channels),
-        evidence=evidence | ({"firing rate below": firing_bound(x.inputs)} if rule == "dead" else {}),
+        evidence=evidence | _evidence(x, rule),
         remedy=_ELSEWHERE if x.tap.bypassed and rule != "not-finite" else _REMEDIES[rule],
     )
+
+
+def _evidence(x: LayerSparsity, rule: str) -> dict[str, Cell]:
+    if rule == "not-finite":
+        return {"first input": x.broken.id, "its position": int(x.broken.positions.min())}
+    return {"firing rate below": firing_bound(x.inputs)} if rule == "dead" else {}
 
 
 def _listed(channels: Array) -> str:
@@ -219,14 +208,5 @@ def _count(flag: Array) -> int:
     return int(np.count_nonzero(flag))
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _mean(values: Array) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else None
-
-
 def _extreme(values: Array, reduce: np.ufunc) -> float | None:
-    return _number(reduce.reduce(values)) if values.size else None
+    return number(reduce.reduce(values)) if values.size else None

@@ -26,6 +26,7 @@ from inspector import (
     Array,
     BatchInfo,
     Block,
+    Earliest,
     Finding,
     First,
     Inapplicable,
@@ -63,6 +64,7 @@ class Activity(Summary):
         peak: (C,) largest element. low: (C,) smallest.
         total: (C,) sum of the maps' means.
         first: (K, C) True where the map of one of the first K inputs was silent.
+        broken: (C,) the first input whose map held NaN or Inf.
     """
 
     inputs: Sum
@@ -74,13 +76,14 @@ class Activity(Summary):
     low: Min
     total: Sum
     first: First
+    broken: Earliest
 
 
 class Sparsity:
     """Measures how often every channel is zero, and which filters are silent, dead, constant or not finite."""
 
     name: ClassVar[str] = "sparsity"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[type[Summary]] = Activity
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
     rules: ClassVar[tuple[str, ...]] = RULES
@@ -133,6 +136,7 @@ class Sparsity:
             low=np.where(finite, rows["low"], np.inf).min(0),
             total=np.where(finite, rows["mean"], 0).sum(0, dtype=np.float64),
             first=First.of(self.params.per_input, batch.first, batch.ids, silent),
+            broken=Earliest.of(batch.first, batch.ids, ~finite),
         )
 
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Activity]) -> tuple[LayerSparsity, ...]:
@@ -165,6 +169,7 @@ class Sparsity:
             constant=whole & (s.peak == s.low) & ~dead,
             not_finite=~whole,
             silent=s.first,
+            broken=s.broken,
         )
 
 

@@ -12,10 +12,12 @@ from models_branches import AFTER, BRANCHED, HEAD, LOOPED, V, choice, negative, 
 from reference import Sparsity, values
 
 from inspector import BatchInfo, Images, Report, Table, service
+from inspector.analysis.observe import _singly
 from inspector.analysis.plan import make_plan
 from inspector.analysis.run import Totals, conclude
 from inspector.analysis.store import from_bytes, to_bytes
 from inspector.errors import Inapplicable
+from inspector.runtime.data import Batch
 
 X = np.random.default_rng(5).normal(size=(20, 3, 6, 5)).astype(np.float32)
 ALL = pytest.mark.parametrize("name", BRANCHED)
@@ -194,3 +196,14 @@ def test_models_whose_branches_see_one_input_at_a_time_agree_with_the_input_alon
             key = (row["tap"], row["channel"])
             total[key] = total.get(key, 0) + row["active in"]
     assert total == {(row["tap"], row["channel"]): row["active in"] for row in whole}
+
+
+def test_inputs_that_run_alone_keep_their_names_positions_and_labels() -> None:
+    whole = Batch({"x": X[:3]}, BatchInfo(("a", "b", "c"), 7, ("cat", None, "dog")))
+    infos = [(len(one.feeds["x"]), one.info) for one in _singly([whole, Batch({"x": X[:1]}, BatchInfo(("d",), 10))])]
+    assert infos == [
+        (1, BatchInfo(("a",), 7, ("cat",))),
+        (1, BatchInfo(("b",), 8, (None,))),
+        (1, BatchInfo(("c",), 9, ("dog",))),
+        (1, BatchInfo(("d",), 10)),
+    ]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector import service
+from inspector import ByLabel, Earliest, First, Histogram, Max, Moments, Summary, service
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.run import Totals, conclude, fold
 from inspector.analysis.runner import Setting
-from inspector.analysis.store import from_bytes, to_bytes
+from inspector.analysis.store import _fields, _summary, from_bytes, to_bytes
 from inspector.control import Stop
 from inspector.errors import SummaryError
 from inspector.samples import SAMPLES
@@ -88,3 +89,53 @@ def test_an_archive_that_would_unpack_to_too_much_is_refused_before_it_is_unpack
         archive.writestr("header.npy", bytes(2 << 20))
     with pytest.raises(SummaryError, match="too large"):
         from_bytes(PLAN, buffer.getvalue())
+
+
+@dataclass(frozen=True, eq=False)
+class Everything(Summary):
+    """One field of every kind, those with entries by the number of values or with text among them."""
+
+    peak: Max
+    spread: Moments
+    shape: Histogram
+    classes: ByLabel
+    broken: Earliest
+    first: First
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Everything:
+        ids, valid = tuple(f"bild/ä{i}" for i in range(len(values))), np.isfinite(values)
+        return cls(
+            values.max(0),
+            Moments.of(values, valid),
+            Histogram.of(values, valid),
+            ByLabel.of(9, ["cat", None, "größe"][: len(ids)], values),
+            Earliest.of(0, ids, ~valid),
+            First.of(2, 0, ids, values),
+        )
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_summaries_with_sparse_fields_and_texts_come_back_as_they_were(count: int) -> None:
+    """As the summary of the one tap of a plan."""
+    values = np.array([[1.0, np.nan], [np.inf, -2.0], [0.5, 0.0]])[:count]
+    summary = Everything.of(values)
+    with np.load(io.BytesIO(_archive(_fields("0/0", summary))), allow_pickle=False) as loaded:
+        arrays = dict(loaded)
+    back = _summary(Everything, "0/0/", arrays)
+    assert _archive(_fields("0/0", back)) == _archive(_fields("0/0", summary))
+    assert isinstance(back, Everything)
+    assert back.broken.ids.tolist() == summary.broken.ids.tolist()
+    assert back.classes.labels.tolist() == summary.classes.labels.tolist()
+
+
+def _archive(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def test_a_sparse_field_that_was_cut_is_refused() -> None:
+    arrays = _fields("0/0", Everything.of(np.ones((1, 2))))
+    with pytest.raises(SummaryError, match="do not fit"):
+        _summary(Everything, "0/0/", arrays | {"0/0/shape.counts": np.zeros(0, np.int64)})

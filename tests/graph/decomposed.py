@@ -59,6 +59,8 @@ OPERATORS = [
     Written("relu6_attributes_10", "y = Clip <max=6.0, min=0.0> (a)", "Clip(0,6)", EXACT, 10),
     Written("relu6_inputs_11", "y = Clip(a, zero, six)", "Clip(0,6)", EXACT, 11),
     Written("relu6_inputs_newest", "y = Clip(a, zero, six)", "Clip(0,6)", EXACT, NEWEST),
+    Written("clip_at_a_third", "y = Clip <min=0.0, max=0.33333334> (a)", "Clip(0,0.33333334)", EXACT, 7),
+    Written("clip_at_a_tenth", "y = Clip <min=0.0, max=0.1> (a)", "Clip(0,0.1)", EXACT, 7),
     Written("clip_below", "y = Clip(a, zero)", "Clip(0,inf)", EXACT),
     Written("clip_above", "y = Clip(a, , six)", "Clip(-inf,6)"),
     Written("clip_around", "y = Clip(a, minus, one)", "Clip(-1,1)"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models import SAME, model, numbers
 from numpy_ops import evaluate
 
-from inspector import Array, BatchInfo, First, Same, Summary, service
+from inspector import Array, BatchInfo, Histogram, Same, Summary, service
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.run import Totals
 from inspector.analysis.runner import Setting
@@ -70,7 +70,8 @@ def total(plan: Plan, maps: dict[str, Array], start: int = 0, stop: int = COUNT)
     """The summaries of inputs `start` to `stop`, as one batch."""
     totals = Totals(plan)
     rows = {r: evaluate(r.measure, maps[r.tensor][start:stop]) for r in plan.requests}
-    totals.add(rows, BatchInfo(tuple(f"input[{i}]" for i in range(start, stop)), start))
+    ids, labels = tuple(f"input[{i}]" for i in range(COUNT)), ("cat", None, "dog", "ant") * COUNT
+    totals.add(rows, BatchInfo(ids[start:stop], start, labels[start:stop]))
     assert totals.failures == [None]
     return totals
 
@@ -89,7 +90,12 @@ def merged(plan: Plan, a: Totals, b: Totals) -> Totals:
 
 def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Array]]:
     """(name, merge, value) of every field, those of inner summaries too."""
-    merges = {} if isinstance(summary, First) else merges_of(type(summary))
+    derived = type(summary).__add__ is Summary.__add__
+    merges = merges_of(type(summary)) if derived else {"sums": np.add, "mean": np.add, "m2": np.add}
+    if isinstance(summary, Histogram):
+        yield f"{prefix}buckets", None, buckets(summary)
+        yield f"{prefix}odd", None, summary.odd
+        return
     for field in dataclasses.fields(summary):
         value = getattr(summary, field.name)
         if isinstance(value, Summary):
@@ -98,14 +104,24 @@ def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Ar
             yield prefix + field.name, merges.get(field.name), np.asarray(value)
 
 
+def buckets(histogram: Histogram) -> Array:
+    """(C, 11, 2): buckets and counts of every channel, filled up with -1; `cells` numbers those of all channels."""
+    found = np.full((CHANNELS, COUNT, 2), -1)
+    for c in range(CHANNELS):
+        own = histogram.cells // 2**14 == c
+        found[c, : own.sum()] = np.stack([histogram.cells[own] % 2**14, histogram.counts[own]], axis=1)
+    return found
+
+
 def assert_same(found: Totals, expected: Totals, magnitude: float) -> None:
-    """Bit for bit; but a sum of floats, whose terms are at most `magnitude`, to 1e-12 of that."""
+    """Bit for bit; but a sum of floats, whose terms are at most `magnitude`, or their squares, to 1e-12 of that."""
     assert found.summaries[0].keys() == expected.summaries[0].keys()
     for tap, summary in expected.summaries[0].items():
         for (name, merge, value), (_, _, other) in zip(fields(summary), fields(found.summaries[0][tap]), strict=True):
             assert value.dtype == other.dtype, name
             if merge is np.add and value.dtype.kind == "f":
-                np.testing.assert_allclose(other, value, rtol=1e-12, atol=1e-12 * COUNT * magnitude, err_msg=name)
+                size = magnitude ** (2 if name.endswith(".m2") else 1)
+                np.testing.assert_allclose(other, value, rtol=1e-12, atol=1e-12 * COUNT * size, err_msg=name)
             else:
                 np.testing.assert_array_equal(other, value, strict=True, err_msg=name)
 
@@ -114,8 +130,8 @@ def magnitude(maps: dict[str, Array]) -> float:
     return max(float(np.abs(x[np.isfinite(x)]).max()) for x in maps.values())
 
 
-def test_the_sparsity_and_activations_plugins_are_among_those_that_are_tried() -> None:
-    assert {"sparsity", "activations"} <= set(PLUGINS)
+def test_the_measured_plugins_that_come_with_it_are_among_those_that_are_tried() -> None:
+    assert {"sparsity", "activations", "distribution", "selectivity"} <= set(PLUGINS)
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
@@ -156,7 +172,7 @@ def test_parts_that_went_through_bytes_add_up_bit_for_bit_as_they_were(
 @given(data, st.permutations(range(CHANNELS)))
 def test_permuted_channels_give_permuted_summaries(plugin: str, drawn: tuple[int, bool], order: list[int]) -> None:
     chosen, x = plan(plugin), maps(*drawn)
-    permuted = total(chosen, {name: a[:, order] for name, a in x.items()})
+    permuted = total(chosen, {name: np.ascontiguousarray(a[:, order]) for name, a in x.items()})
     for tap, summary in total(chosen, x).summaries[0].items():
         for (name, _, value), (_, _, other) in zip(fields(summary), fields(permuted.summaries[0][tap]), strict=True):
             for axis, size in enumerate(value.shape):

@@ -159,3 +159,29 @@ def copies(data: bytes) -> Mapping[str, Collection[int]]:
     result = service.inspect(data, analyses=["filters"]).result("filters")
     assert result.failure is None
     return {f.layer: f.channels for f in result.findings if f.rule == "filters/copy"}
+
+
+def distribution(data: bytes, layer: str) -> Mapping[str, tuple[int, ...]]:
+    """Channels of a layer by rule of the distribution analysis, which names every dormant one."""
+    request = service.AnalysisRequest("distribution", {"many": 0})
+    result = service.audit(data, DIGITS.pictures, [request], preprocess="unit").results[0]
+    assert result.failure is None
+    return {f.rule.removeprefix("distribution/"): f.channels for f in result.findings if f.layer == layer}
+
+
+@LAYERS
+def test_a_filter_that_is_scaled_down_to_a_thousandth_is_dormant(layer: str) -> None:
+    def change(weight: Array, bias: Array) -> None:
+        weight[5], bias[5] = weight[5] / 1000, bias[5] / 1000
+
+    before = distribution(original(), layer)
+    assert before.keys() <= {"dormant"}
+    assert distribution(planted(layer, change), layer) == {"dormant": tuple(sorted({*before.get("dormant", ()), 5}))}
+
+
+@LAYERS
+def test_no_weights_and_a_positive_bias_are_unvarying(layer: str) -> None:
+    def change(weight: Array, bias: Array) -> None:
+        weight[1], bias[1] = 0, 0.5
+
+    assert distribution(planted(layer, change), layer)["unvarying"] == (1,)

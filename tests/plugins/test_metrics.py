@@ -96,14 +96,14 @@ def test_weight_metrics_are_those_of_the_file() -> None:
         assert {name: float(value) for name, value in links[layer].items()} == pytest.approx(read)
 
 
-@pytest.mark.parametrize("name", ["sparsity", "filters", "connectivity"])
+@pytest.mark.parametrize("name", ["sparsity", "filters", "connectivity", "distribution", "selectivity"])
 def test_the_page_defines_the_rules_that_are_declared(name: str) -> None:
     (info,) = [p for p in inspector.plugins() if p.name == name]
     defined = re.findall(rf"^\| `({name}/[\w-]+)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
     assert Counter(defined) == Counter(info.rules)
 
 
-@pytest.mark.parametrize("name", ["sparsity", "filters", "connectivity"])
+@pytest.mark.parametrize("name", ["sparsity", "filters", "connectivity", "distribution", "selectivity"])
 def test_the_page_defines_the_metrics_that_are_declared(name: str) -> None:
     (info,) = [p for p in inspector.plugins() if p.name == name]
     defined = re.findall(rf"^\| `{name}\.(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE)

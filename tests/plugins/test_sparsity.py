@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from identity import identity_net
 from models import RUNS, SAME, Case, model, numbers
 from reference import Sparsity
 
@@ -110,14 +111,6 @@ def test_every_number_on_a_tiny_net_is_that_of_the_slow_twin(case: Case, kind: s
     check(report, taps, maps, rel=1e-3 if case.dtype == "float16" else 0.0)
 
 
-def identity_net(activation: str = "Relu") -> bytes:
-    """Every output channel is an input channel, so the inputs are the maps."""
-    return model(
-        f"[c] a = Conv <group=3> (x, w) y = {activation}(a)", inputs="float[N,3,H,W] x",
-        weights={"w": np.ones((3, 1, 1, 1), np.float32)},
-    )  # fmt: skip
-
-
 def audited(x: Array, activation: str = "Relu", **params: object) -> Report:
     """A report on maps that are these (N, 3, H, W), but for the activation."""
     return service.audit(identity_net(activation), x, [service.AnalysisRequest("sparsity", params)])
@@ -135,6 +128,16 @@ def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     assert [row["active in"] for row in table(report, "Sparsity by channel")] == [2, 0, 3]
     assert findings(report)["not-finite"].severity is Severity.ERROR
     assert findings(report)["not-finite"].channels == (0, 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+def test_the_first_input_that_breaks_a_channel_is_named_whatever_the_batches(batch_size: int) -> None:
+    x = numbers(6, 3, 6, 5)
+    x[4, 0, 2, 2], x[3, 2, 0, 0], x[5] = np.nan, np.inf, np.nan
+    finding = findings(service.audit(identity_net(), x, ["sparsity"], fidelity="exact", batch_size=batch_size))
+    assert finding["not-finite"].message.endswith("gave NaN or Inf for some input, first for 'array[3]'")
+    assert finding["not-finite"].evidence["first input"] == "array[3]"
+    assert finding["not-finite"].evidence["its position"] == 3
 
 
 def test_the_worked_example_of_distiller_comes_out() -> None:

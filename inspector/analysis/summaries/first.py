@@ -1,4 +1,4 @@
-"""Summaries whose merge is more than one array operation."""
+"""The values of the first inputs of a data set."""
 
 from __future__ import annotations
 

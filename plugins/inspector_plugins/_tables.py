@@ -1,0 +1,32 @@
+"""What the tables of these plugins have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from inspector import Array, Table
+
+_ALWAYS: Final = 5
+"""Leading columns of a table of layers that are there even when no tap has such a number."""
+
+
+def without_empty(table: Table) -> Table:
+    """The table without the columns that have a number in no row."""
+    kept = [i for i in range(len(table.columns)) if i < _ALWAYS or any(row[i] is not None for row in table.rows)]
+    columns = tuple(table.columns[i] for i in kept)
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, columns=columns, rows=rows)
+
+
+def number(value: Any) -> float | None:
+    """A cell; a dash for what is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+def mean_of(values: Array) -> float | None:
+    """The mean of the values that are finite; a dash where none is."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None
