@@ -47,7 +47,7 @@ from inspector.contract import (
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
 from inspector.report import Report
-from inspector.service import activations, audit, check, compare, inspect, load, plugins
+from inspector.service import activations, audit, check, compare, inspect, load, merge, plugins
 
 if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
@@ -115,5 +115,6 @@ __all__ = [
     "compare",
     "inspect",
     "load",
+    "merge",
     "plugins",
 ]

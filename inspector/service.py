@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike
+from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Final
 
 from inspector.analysis.gate import Gate, Source
+from inspector.analysis.keep import Keep
+from inspector.analysis.merge import merged
 from inspector.analysis.plan import make_plan
 from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
 from inspector.analysis.runner import Setting, gather, report
@@ -30,6 +34,7 @@ __all__ = [
     "compare",
     "inspect",
     "load",
+    "merge",
     "plugins",
 ]
 
@@ -40,6 +45,7 @@ STATIC_DEFAULT: Final = ("filters", "connectivity")
 INSPECT_DEFAULT: Final = ("filters", "activations", "sparsity", "connectivity")
 AUDIT_DEFAULT: Final = ("sparsity",)
 BATCH_DEFAULT: Final = 16
+SHARD_DEFAULT: Final = 4096
 MAX_INSPECTED: Final = 64
 """Inputs that `inspect` takes: it may keep whole maps of each."""
 
@@ -94,6 +100,10 @@ def audit(
     fidelity: Fidelity = "fast",
     batch_size: int = 0,
     strict: bool = False,
+    shard_size: int = 0,
+    part: str = "",
+    resume: str | PathLike[str] = "",
+    summaries: str | PathLike[str] = "",
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -101,15 +111,43 @@ def audit(
 
     `analyses` are by default `sparsity` and what the policies need. `batch_size`: how many inputs share a run; 0: 16.
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
+    `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
+    of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
+    `summaries`: file to write the summaries to, for `merge`.
     """
-    if batch_size < 0:
-        raise ParameterError("batch size", "it is too small", expected="0 or more", found=str(batch_size))
+    for name, value in (("batch size", batch_size), ("shard size", shard_size)):
+        if value < 0:
+            raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
+    keep = Keep.parse(fspath(resume), fspath(summaries), part)
     view, size = _view(model), batch_size or BATCH_DEFAULT
     gate = Gate(policies)
     plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
     setting = _setting(preprocess, device, fidelity, size, watch, stop, None, strict)
-    return gate.judged(report(view, data, plan, setting))
+    setting = replace(setting, shard_size=shard_size or SHARD_DEFAULT)
+    return gate.judged(report(view, data, plan, setting, keep))
+
+
+def merge(
+    model: Model,
+    files: Sequence[str | PathLike[str]],
+    *,
+    policies: Sequence[Source] = (),
+    summaries: str | PathLike[str] = "",
+) -> Report:
+    """The report of several audits of one model together, from the files that `summaries=` made.
+
+    They must have run the same analyses with the same options, on whatever device and with whatever batch size. Parts
+    of one data set give what an audit of the whole gives; a shard that is in several files counts once. `summaries`:
+    file to write the union to. `policies` judge the report, as in `audit`.
+
+    Raises:
+        InspectorError: a file is damaged, or of another model or run: the message says what differs.
+        OSError: the union cannot be written.
+    """
+    view, gate = _view(model), Gate(policies)
+    target = Path(summaries) if fspath(summaries) else None
+    return gate.judged_as_stored(merged(view, [Path(file) for file in files], summaries=target))
 
 
 def check(report: Report, policies: Sequence[Source]) -> Report:

@@ -14,16 +14,21 @@ from typing import Any
 import numpy as np
 
 from inspector.analysis.feed import Feed
+from inspector.analysis.identity import Identity
+from inspector.analysis.keep import NOTHING_KEPT, Keep, Keeper
 from inspector.analysis.observe import Observer
+from inspector.analysis.parts import combined
 from inspector.analysis.plan import Plan
-from inspector.analysis.run import ModelLab, Totals, conclude, fold
+from inspector.analysis.registry import kind_of
+from inspector.analysis.run import ModelLab, Totals, conclude
+from inspector.analysis.shards import count
 from inspector.contract import Array, Tap
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop, Watcher
 from inspector.errors import Inapplicable, InputError, LimitError
 from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
-from inspector.report import Provenance, Report
+from inspector.report import AnalysisResult, Provenance, Report
 from inspector.runtime.data import Batch
 from inspector.runtime.session import Fidelity
 
@@ -33,7 +38,10 @@ MAX_KEPT_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs."""
+    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs.
+
+    `shard_size`: inputs that are added up together before they are added to the others; 0: all of them.
+    """
 
     preprocess: str
     device: str
@@ -43,6 +51,7 @@ class Setting:
     stop: Stop
     most: int | None = None
     strict: bool = False
+    shard_size: int = 0
 
     def observer(self, view: OnnxView, requests: Sequence[Request]) -> Observer:
         """An observer of these requests; inputs share a run when the batch size allows it."""
@@ -53,14 +62,22 @@ class Setting:
     def feed(self, view: OnnxView, data: Any) -> Feed:
         """The data on its way in."""
         return Feed(
-            data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most, strict=self.strict
-        )
+            data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most, strict=self.strict,
+            shard_size=self.shard_size,
+        )  # fmt: skip
+
+    def identity(self, view: OnnxView, plan: Plan, feed: Feed) -> Identity:
+        """What identifies a run with these settings."""
+        preprocess = feed.preprocess.text if feed.preprocess else ""
+        return Identity.of(
+            view, plan, fidelity=self.fidelity, preprocess=preprocess, shard_size=self.shard_size
+        )  # fmt: skip
 
 
-def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
+def report(view: OnnxView, data: Any, plan: Plan, setting: Setting, keep: Keep = NOTHING_KEPT) -> Report:
     """Runs a plan. `data` None: only what the weights say."""
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    provenance = Provenance(view.name, view.sha256, versions=_versions(), started=started)
+    keep.check(plan)
     if data is None or not plan.needs_inputs:
         if plan.needs_inputs:
             raise InputError(
@@ -69,27 +86,53 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
                 remedy="Give pictures or arrays.",
             )
         results = conclude(view, plan, Totals(plan), None)
-        return Report(replace(provenance, seconds=time.monotonic() - began), results)
+        return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
     observer = setting.observer(view, plan.requests)
-    totals = fold(plan, observer(feed.batches(setting.batch_size)))
+
+    def ran() -> Provenance:
+        return _provenance(view, setting, feed, observer)
+
+    with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
+        count(
+            plan, observer, feed, keeper.due(), setting.batch_size, provenance=ran, ids=keeper.ids, done=keeper.done
+        )  # fmt: skip
+    results, provenance = _concluded(view, plan, setting, feed, keeper)
+    provenance = replace(provenance, started=started, seconds=time.monotonic() - began)
+    return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+
+
+def _concluded(
+    view: OnnxView, plan: Plan, setting: Setting, feed: Feed, keeper: Keeper
+) -> tuple[tuple[AnalysisResult, ...], Provenance]:
+    """What the summaries mean; analyses that explore run the model again, on the first inputs."""
+    if keeper.recalled and any(kind_of(entry.analysis) == "explored" for entry in plan.entries):
+        feed.look_again(keeper.shards, setting.batch_size)
     again: list[Observer] = []
-    results = conclude(view, plan, totals, ModelLab(feed.looked_at, _lab(view, setting, again)))
-    ran = next((o for o in [observer, *again] if o.device), observer)
-    provenance = replace(
-        provenance,
+    lab = ModelLab(feed.looked_at, _lab(view, setting, again))
+    results, provenance = conclude(view, plan, keeper.gathered.totals, lab), keeper.gathered.provenance
+    late = next((observer for observer in again if observer.device), None)
+    if late is not None and not provenance.device:
+        provenance = combined(provenance, _provenance(view, setting, feed, late))
+    return results, provenance
+
+
+def _origin(view: OnnxView) -> Provenance:
+    return Provenance(view.name, view.sha256, versions=_versions())
+
+
+def _provenance(view: OnnxView, setting: Setting, feed: Feed, ran: Observer) -> Provenance:
+    """How it ran so far; what counts inputs and time is added at the end."""
+    return replace(
+        _origin(view),
         data=feed.source.description,
-        data_sha256=feed.digest.hex,
-        inputs=feed.count,
         batch=ran.batch(setting.batch_size),
         preprocess=feed.preprocess.text if feed.preprocess else "",
         fidelity=setting.fidelity if ran.device else "",
         device=ran.device,
         providers=ran.providers,
         notes=(*feed.source.notes, *ran.notes),
-        seconds=time.monotonic() - began,
     )
-    return Report(provenance, results, tuple(feed.skipped), feed.skipped_count)
 
 
 def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> dict[Tap, Array]:
@@ -145,7 +188,7 @@ def _lab(
     view: OnnxView, setting: Setting, ran: list[Observer]
 ) -> Callable[[Mapping[str, Array], tuple[Tap, ...]], Mapping[Tap, Array]]:
     """A way to run the model again; `ran` collects the observers of it."""
-    quiet = replace(setting, preprocess="", watch=lambda _: None, most=None)
+    quiet = replace(setting, preprocess="", watch=lambda _: None, most=None, shard_size=0)
 
     def run(feeds: Mapping[str, Array], taps: tuple[Tap, ...]) -> Mapping[Tap, Array]:
         observer = quiet.observer(view, _kept(taps))
