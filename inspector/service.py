@@ -14,6 +14,7 @@ from inspector.analysis.merge import merged
 from inspector.analysis.plan import make_plan
 from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
 from inspector.analysis.runner import Setting, gather, report
+from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import ParameterError
@@ -134,12 +135,14 @@ def merge(
     *,
     policies: Sequence[Source] = (),
     summaries: str | PathLike[str] = "",
+    largest: int = 0,
 ) -> Report:
     """The report of several audits of one model together, from the files that `summaries=` made.
 
     They must have run the same analyses with the same options, on whatever device and with whatever batch size. Parts
     of one data set give what an audit of the whole gives; a shard that is in several files counts once. `summaries`:
-    file to write the union to. `policies` judge the report, as in `audit`.
+    file to write the union to. `policies` judge the report, as in `audit`. `largest`: bytes of a shard's summaries,
+    unpacked, beyond which they are refused; 0: 1 GiB.
 
     Raises:
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
@@ -147,7 +150,8 @@ def merge(
     """
     view, gate = _view(model), Gate(policies)
     target = Path(summaries) if fspath(summaries) else None
-    return gate.judged_as_stored(merged(view, [Path(file) for file in files], summaries=target))
+    report = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES)
+    return gate.judged_as_stored(report)
 
 
 def check(report: Report, policies: Sequence[Source]) -> Report:

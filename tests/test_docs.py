@@ -297,6 +297,7 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "runs that wait": str(settings.queue),
         "uploaded model": f"{settings.max_model_bytes // (1024 * MIB)} GiB",
         "inputs of `Inspect`": str(inspector.service.MAX_INSPECTED),
+        "summaries to merge, all together": f"{settings.max_summary_bytes // MIB} MiB",
         "silence on a client's stream": f"{settings.patience:g} s",
         "runs may go on after SIGTERM for": f"{settings.grace:g} s",
     }

@@ -28,7 +28,7 @@ from inspector.errors import LimitError, SummaryError
 from inspector.report import Provenance
 
 MAGIC: Final = b"inspector sums 1\n"
-MAX_TEXT: Final = 8 << 20
+MAX_TEXT: Final = 1 << 20
 """Bytes of an identity or a tally."""
 SUFFIX: Final = ".sum"
 _HEAD: Final = 8 + 32

@@ -54,10 +54,16 @@ class UseCases(Protocol[V]):
         fidelity: Fidelity = "fast",
         batch_size: int = 16,
         strict: bool = False,
+        shard_size: int = 0,
+        part: str = "",
+        summaries: str | Path = "",
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
         """A data set, added up in one pass."""
+
+    def merge(self, model: V, files: Sequence[Path], *, summaries: str | Path = "", largest: int = 0) -> Report:
+        """Files of summaries, added up."""
 
     def activations(
         self,
