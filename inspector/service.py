@@ -8,12 +8,15 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
+from inspector.analysis.cluster import check_runner, ray_pool
+from inspector.analysis.feed import Feed
 from inspector.analysis.gate import Gate, Source
-from inspector.analysis.keep import Keep
+from inspector.analysis.keep import Keep, Keeper
 from inspector.analysis.merge import merged
-from inspector.analysis.plan import make_plan
+from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
-from inspector.analysis.runner import Setting, gather, report
+from inspector.analysis.runner import Run, Setting, gather, report
+from inspector.analysis.spread import make_job, run_on
 from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
 from inspector.control import Progress, Stop, Watcher
@@ -104,6 +107,7 @@ def audit(
     shard_size: int = 0,
     part: str = "",
     resume: str | PathLike[str] = "",
+    runner: str = "",
     summaries: str | PathLike[str] = "",
     watch: Watcher | None = None,
     stop: Stop | None = None,
@@ -114,19 +118,23 @@ def audit(
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
     `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
     of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
-    `summaries`: file to write the summaries to, for `merge`.
+    `summaries`: file to write the summaries to, for `merge`. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
+    cluster; the model is then given as a path or as bytes. The report is the same.
     """
     for name, value in (("batch size", batch_size), ("shard size", shard_size)):
         if value < 0:
             raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
+    if runner:
+        check_runner(runner)
     view, size = _view(model), batch_size or BATCH_DEFAULT
     gate = Gate(policies)
     plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
     setting = _setting(preprocess, device, fidelity, size, watch, stop, None, strict)
     setting = replace(setting, shard_size=shard_size or SHARD_DEFAULT)
-    return gate.judged(report(view, data, plan, setting, keep))
+    run = _on_cluster(runner, model, view, data, plan, setting) if runner else None
+    return gate.judged(report(view, data, plan, setting, keep=keep, run=run))
 
 
 def merge(
@@ -197,6 +205,22 @@ def activations(
     view = _view(model)
     setting = _setting(preprocess, device, fidelity, 1, watch, stop, None, strict)
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
+
+
+def _on_cluster(  # noqa: PLR0917 - everything about one run
+    runner: str, model: Model, view: OnnxView, data: Any, plan: Plan, setting: Setting
+) -> Run:
+    if isinstance(model, OnnxView):
+        remedy = "Give its path or its bytes, which the workers load as well."
+        raise ParameterError("model", "a loaded one cannot be sent to a cluster", remedy=remedy)
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+
+    def run(feed: Feed, keeper: Keeper) -> None:
+        job = make_job(content, view, data, plan=plan, setting=setting, feed=feed)
+        with ray_pool(runner, job) as pool:
+            run_on(pool, plan, feed, keeper, setting.stop)
+
+    return run
 
 
 def _view(model: Model) -> OnnxView:

@@ -35,6 +35,10 @@ class Checkpoints:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             self._scan(path)
 
+    def holds(self, index: int) -> bool:
+        """Whether there is a file for a shard, readable or not."""
+        return self._path(index).exists()
+
     def recall(self, index: int) -> Part | None:
         """What a shard gave; None where it is not here, or not readable."""
         path = self._path(index)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.analysis.parts import MAX_LISTED_SKIPS
+from inspector.analysis.parts import MAX_LISTED_SKIPS, Tally
 from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
@@ -81,7 +81,7 @@ class Feed:
         """Batches of up to `size` inputs, of these shards (None: of all); `ended` hears of every shard.
 
         Raises:
-            InputError: there were too many inputs, none that could be used, or (strict) one that could not.
+            InputError: there were too many inputs, or (strict) one that could not be used.
         """
         for shard in self.shards if shards is None else shards:
             self._shard = ShardCount()
@@ -93,16 +93,20 @@ class Feed:
                     self._tell()
             if ended is not None:
                 ended(shard, self._shard)
+
+    def finish(self) -> None:
+        """Raises InputError where none of the inputs could be used."""
         if not self.count:
             reason = self._first_skipped or "there was none"
             raise InputError(
                 self.source.description, f"none of {self.skipped_count} inputs could be used", found=reason.rstrip(".")
             )
 
-    def pass_over(self, inputs: int, skipped: int) -> None:
-        """Counts a shard that was read before."""
-        self.count += inputs
-        self.skipped_count += skipped
+    def pass_over(self, tally: Tally) -> None:
+        """Counts a shard that was read before, or elsewhere."""
+        self.count += tally.inputs
+        self.skipped_count += tally.skipped_count
+        self._first_skipped = self._first_skipped or next((s.reason for s in tally.skipped), "")
         self._tell()
 
     def _take(self, batch: Batch) -> None:

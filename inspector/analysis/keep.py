@@ -71,6 +71,12 @@ NOTHING_KEPT: Final = Keep()
 class Keeper:
     """Decides which shards are run, and takes in what they give, in a `with` block.
 
+    Attributes:
+        gathered: what all of them gave so far.
+        shards: those of this run, in order.
+        ids: of all shards by place, where they are stored.
+        elsewhere: True where some were not read in this run.
+
     Raises:
         SummaryError: checkpoints are of another run or of other data.
         InputError: a stream cannot be resumed, or a shard cannot be looked at.
@@ -87,7 +93,7 @@ class Keeper:
             )
         self.gathered = Gathered(plan)
         self.shards = tuple(feed.shards[first - 1 :: total])
-        self.recalled = False
+        self.elsewhere = False
         self.ids: dict[int, str] = {}
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
@@ -105,6 +111,13 @@ class Keeper:
         if self._file:
             self._file.__exit__(kind, error, at)
 
+    def missing(self) -> Iterator[tuple[int, Shard]]:
+        """The shards, with their places in the data, that no checkpoint seems to hold."""
+        for shard in self.shards:
+            index = shard.first // SHARD_STRIDE
+            if not (self._checkpoints and self._checkpoints.holds(index)):
+                yield index, shard
+
     def due(self) -> Iterator[Shard]:
         """The shards to run, in order; those that checkpoints hold are taken from there when it is their turn."""
         for shard in self.shards:
@@ -112,8 +125,8 @@ class Keeper:
             if part is None:
                 yield shard
             else:
-                self.recalled = True
-                self._feed.pass_over(part.tally.inputs, part.tally.skipped_count)
+                self.elsewhere = True
+                self._feed.pass_over(part.tally)
                 self._take(part)
 
     def done(self, part: Part) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +29,6 @@ from inspector.errors import Inapplicable, InputError, LimitError
 from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
 from inspector.report import AnalysisResult, Provenance, Report
-from inspector.runtime.data import Batch
 from inspector.runtime.session import Fidelity
 
 MAX_KEPT_BYTES = 4 << 30
@@ -66,6 +65,19 @@ class Setting:
             shard_size=self.shard_size,
         )  # fmt: skip
 
+    def provenance(self, view: OnnxView, feed: Feed, ran: Observer) -> Provenance:
+        """How it ran so far; what counts inputs and time is added at the end."""
+        return replace(
+            _origin(view),
+            data=feed.source.description,
+            batch=ran.batch(self.batch_size),
+            preprocess=feed.preprocess.text if feed.preprocess else "",
+            fidelity=self.fidelity if ran.device else "",
+            device=ran.device,
+            providers=ran.providers,
+            notes=(*feed.source.notes, *ran.notes),
+        )
+
     def identity(self, view: OnnxView, plan: Plan, feed: Feed) -> Identity:
         """What identifies a run with these settings."""
         preprocess = feed.preprocess.text if feed.preprocess else ""
@@ -74,8 +86,14 @@ class Setting:
         )  # fmt: skip
 
 
-def report(view: OnnxView, data: Any, plan: Plan, setting: Setting, keep: Keep = NOTHING_KEPT) -> Report:
-    """Runs a plan. `data` None: only what the weights say."""
+Run = Callable[[Feed, Keeper], None]
+"""Runs the shards that a keeper finds due, and hands it what they give, in order."""
+
+
+def report(
+    view: OnnxView, data: Any, plan: Plan, setting: Setting, *, keep: Keep = NOTHING_KEPT, run: Run | None = None
+) -> Report:
+    """Runs a plan. `data` None: only what the weights say. `run` None: here, one shard after the other."""
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     keep.check(plan)
     if data is None or not plan.needs_inputs:
@@ -88,51 +106,42 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting, keep: Keep =
         results = conclude(view, plan, Totals(plan), None)
         return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
-    observer = setting.observer(view, plan.requests)
-
-    def ran() -> Provenance:
-        return _provenance(view, setting, feed, observer)
-
     with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
-        count(
-            plan, observer, feed, keeper.due(), setting.batch_size, provenance=ran, ids=keeper.ids, done=keeper.done
-        )  # fmt: skip
+        (run or _here(view, plan, setting))(feed, keeper)
+        feed.finish()
     results, provenance = _concluded(view, plan, setting, feed, keeper)
     provenance = replace(provenance, started=started, seconds=time.monotonic() - began)
     return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+
+
+def _here(view: OnnxView, plan: Plan, setting: Setting) -> Run:
+    def run(feed: Feed, keeper: Keeper) -> None:
+        observer = setting.observer(view, plan.requests)
+        count(
+            plan, observer, feed, keeper.due(), setting.batch_size,
+            provenance=lambda: setting.provenance(view, feed, observer), ids=keeper.ids, done=keeper.done,
+        )  # fmt: skip
+
+    return run
 
 
 def _concluded(
     view: OnnxView, plan: Plan, setting: Setting, feed: Feed, keeper: Keeper
 ) -> tuple[tuple[AnalysisResult, ...], Provenance]:
     """What the summaries mean; analyses that explore run the model again, on the first inputs."""
-    if keeper.recalled and any(kind_of(entry.analysis) == "explored" for entry in plan.entries):
+    if keeper.elsewhere and any(kind_of(entry.analysis) == "explored" for entry in plan.entries):
         feed.look_again(keeper.shards, setting.batch_size)
     again: list[Observer] = []
     lab = ModelLab(feed.looked_at, _lab(view, setting, again))
     results, provenance = conclude(view, plan, keeper.gathered.totals, lab), keeper.gathered.provenance
     late = next((observer for observer in again if observer.device), None)
     if late is not None and not provenance.device:
-        provenance = combined(provenance, _provenance(view, setting, feed, late))
+        provenance = combined(provenance, setting.provenance(view, feed, late))
     return results, provenance
 
 
 def _origin(view: OnnxView) -> Provenance:
     return Provenance(view.name, view.sha256, versions=_versions())
-
-
-def _provenance(view: OnnxView, setting: Setting, feed: Feed, ran: Observer) -> Provenance:
-    """How it ran so far; what counts inputs and time is added at the end."""
-    return replace(
-        _origin(view),
-        data=feed.source.description,
-        batch=ran.batch(setting.batch_size),
-        preprocess=feed.preprocess.text if feed.preprocess else "",
-        fidelity=setting.fidelity if ran.device else "",
-        device=ran.device,
-        providers=ran.providers,
-        notes=(*feed.source.notes, *ran.notes),
-    )
 
 
 def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> dict[Tap, Array]:
@@ -143,17 +152,18 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
         InputError: the maps of different inputs have different sizes.
         Inapplicable: all taps are in branches that no input took; where only some are, those are missing.
     """
-    return _gather(setting.observer(view, _kept(taps)), setting.feed(view, data).batches(setting.batch_size), taps)
+    feed = setting.feed(view, data)
+    return _gather(setting.observer(view, _kept(taps)), feed, setting.batch_size, taps)
 
 
 def _kept(taps: Sequence[Tap]) -> list[Request]:
     return [Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps]
 
 
-def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap]) -> dict[Tap, Array]:
+def _gather(observer: Observer, feed: Feed, batch_size: int, taps: Sequence[Tap]) -> dict[Tap, Array]:
     parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
     size = 0
-    for rows, _ in observer(batches):
+    for rows, _ in observer(feed.batches(batch_size)):
         size += sum(array.nbytes for array in rows.values())
         if size > MAX_KEPT_BYTES:
             raise LimitError(
@@ -164,6 +174,7 @@ def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap]) -
             )
         for tap, request in zip(taps, _kept(taps), strict=True):
             parts[tap] += [rows[request]] if request in rows else []
+    feed.finish()
     found = {tap: _joined(tap, arrays) for tap, arrays in parts.items() if arrays}
     if taps and not found:
         raise Inapplicable(
@@ -193,7 +204,7 @@ def _lab(
     def run(feeds: Mapping[str, Array], taps: tuple[Tap, ...]) -> Mapping[Tap, Array]:
         observer = quiet.observer(view, _kept(taps))
         ran.append(observer)
-        return _gather(observer, quiet.feed(view, feeds).batches(quiet.batch_size), taps)
+        return _gather(observer, quiet.feed(view, feeds), quiet.batch_size, taps)
 
     return run
 

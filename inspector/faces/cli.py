@@ -138,6 +138,7 @@ def audit(
     strict: Strict = False,  # noqa: FBT002 - a flag
     resume: Annotated[str, typer.Option(metavar="DIR", help="Keep checkpoints here, and go on from those there.")] = "",
     summaries: Summaries = "",
+    runner: Annotated[str, typer.Option(metavar="ray[:ADDRESS]", help="Run the shards on a Ray cluster.")] = "",
     part: Annotated[str, typer.Option(metavar="K/N", help="Audit the Kth of N parts of the data.")] = "",
     shard_size: Annotated[int, typer.Option(min=0, help="Inputs between two checkpoints; 0: 4096.")] = 0,
     json_file: Json = "",
@@ -149,9 +150,9 @@ def audit(
     outcome = Outcome.of(json_file, out, rows, formats)
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
-            service.load(model), _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
+            model, _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
             fidelity=fidelity.value, batch_size=batch_size, strict=strict, resume=resume, summaries=summaries,
-            part=part, shard_size=shard_size, watch=watch,
+            runner=runner, part=part, shard_size=shard_size, watch=watch,
         )  # fmt: skip
     outcome.show(report)
 
