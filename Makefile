@@ -9,7 +9,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu fuzz zoo bench-loading protos format clean
+.PHONY: help install demo test lint gpu ray fuzz zoo bench-loading protos format clean
 
 help:  ## Shows this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
@@ -27,7 +27,7 @@ demo: $(READY)  ## Runs the main job on the sample models, over gRPC; writes dem
 	@$(BIN)/inspector demo --out demo
 
 test: lint  ## Runs all checks and tests.
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m "not ray"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -40,6 +40,9 @@ gpu: $(READY)  ## Runs the tests that need an NVIDIA GPU; skips with a reason wh
 
 fuzz: $(READY)  ## Puts broken and hostile files through everything for FUZZ_SECONDS (120); keeps faults in fuzz/.
 	$(BIN)/python tools/fuzz.py
+
+ray: $(READY)  ## Runs audits on a Ray cluster of two workers on this machine, one of which is killed.
+	$(BIN)/python -m pytest -m ray
 
 zoo:  ## Compares with PyTorch over 100 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py

@@ -47,7 +47,7 @@ from inspector.contract import (
 )
 from inspector.errors import Inapplicable, InspectorError, ParameterError
 from inspector.report import Report
-from inspector.service import activations, audit, check, compare, inspect, load, plugins, vet
+from inspector.service import activations, audit, check, compare, inspect, load, merge, plugins, vet
 
 if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
@@ -119,6 +119,7 @@ __all__ = [
     "compare",
     "inspect",
     "load",
+    "merge",
     "plugins",
     "vet",
 ]

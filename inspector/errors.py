@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 
 class InspectorError(Exception):
@@ -27,6 +28,11 @@ class InspectorError(Exception):
         self.subject, self.problem = subject, problem
         self.expected, self.found, self.remedy = expected, found, remedy
         super().__init__(self._sentence())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it travels between processes."""
+        told = {"expected": self.expected, "found": self.found, "remedy": self.remedy}
+        return partial(type(self), **told), (self.subject, self.problem)
 
     def _sentence(self) -> str:
         sides = [f"expected {self.expected}"] * bool(self.expected) + [f"found {self.found}"] * bool(self.found)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Final
 
+from inspector.analysis.cluster import check_runner, ray_pool
+from inspector.analysis.feed import Feed
 from inspector.analysis.gate import Gate, Source
-from inspector.analysis.plan import make_plan
+from inspector.analysis.keep import Keep, Keeper
+from inspector.analysis.merge import merged
+from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
-from inspector.analysis.runner import Setting, gather, report
+from inspector.analysis.runner import Run, Setting, gather, report
+from inspector.analysis.spread import make_job, run_on
+from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import ParameterError
@@ -35,6 +42,7 @@ __all__ = [
     "compare",
     "inspect",
     "load",
+    "merge",
     "plugins",
     "vet",
 ]
@@ -46,6 +54,7 @@ STATIC_DEFAULT: Final = ("filters", "connectivity")
 INSPECT_DEFAULT: Final = ("filters", "activations", "sparsity", "connectivity")
 AUDIT_DEFAULT: Final = ("sparsity",)
 BATCH_DEFAULT: Final = 16
+SHARD_DEFAULT: Final = 4096
 MAX_INSPECTED: Final = 64
 """Inputs that `inspect` takes: it may keep whole maps of each."""
 
@@ -137,6 +146,11 @@ def audit(
     strict: bool = False,
     memory: int | None = None,
     self_check: bool = True,
+    shard_size: int = 0,
+    part: str = "",
+    resume: str | PathLike[str] = "",
+    runner: str = "",
+    summaries: str | PathLike[str] = "",
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
@@ -144,15 +158,50 @@ def audit(
 
     `analyses` are by default `sparsity` and what the policies need. `batch_size`: how many inputs share a run; 0: 16.
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
+    `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
+    of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
+    `summaries`: file to write the summaries to, for `merge`. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
+    cluster; the model is then given as a path or as bytes. The report is the same.
     """
-    if batch_size < 0:
-        raise ParameterError("batch size", "it is too small", expected="0 or more", found=str(batch_size))
+    for name, value in (("batch size", batch_size), ("shard size", shard_size)):
+        if value < 0:
+            raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
+    keep = Keep.parse(fspath(resume), fspath(summaries), part)
+    if runner:
+        check_runner(runner)
     view, size = _view(model), batch_size or BATCH_DEFAULT
     gate = Gate(policies)
     plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
     setting = _setting(preprocess, device, fidelity, size, watch, stop, memory)
-    return gate.judged(report(view, data, plan, replace(setting, strict=strict, self_check=self_check)))
+    setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
+    run = _on_cluster(runner, model, view, data, plan, setting) if runner else None
+    return gate.judged(report(view, data, plan, setting, keep=keep, run=run))
+
+
+def merge(
+    model: Model,
+    files: Sequence[str | PathLike[str]],
+    *,
+    policies: Sequence[Source] = (),
+    summaries: str | PathLike[str] = "",
+    largest: int = 0,
+) -> Report:
+    """The report of several audits of one model together, from the files that `summaries=` made.
+
+    They must have run the same analyses with the same options, on whatever device and with whatever batch size. Parts
+    of one data set give what an audit of the whole gives; a shard that is in several files counts once. `summaries`:
+    file to write the union to. `policies` judge the report, as in `audit`. `largest`: bytes of a shard's summaries,
+    unpacked, beyond which they are refused; 0: 1 GiB.
+
+    Raises:
+        InspectorError: a file is damaged, or of another model or run: the message says what differs.
+        OSError: the union cannot be written.
+    """
+    view, gate = _view(model), Gate(policies)
+    target = Path(summaries) if fspath(summaries) else None
+    report = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES)
+    return gate.judged_as_stored(report)
 
 
 def check(report: Report, policies: Sequence[Source]) -> Report:
@@ -202,6 +251,22 @@ def activations(
     view = _view(model)
     setting = replace(_setting(preprocess, device, fidelity, 1, watch, stop, memory), strict=strict)
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
+
+
+def _on_cluster(  # noqa: PLR0917 - everything about one run
+    runner: str, model: Model, view: OnnxView, data: Any, plan: Plan, setting: Setting
+) -> Run:
+    if isinstance(model, OnnxView):
+        remedy = "Give its path or its bytes, which the workers load as well."
+        raise ParameterError("model", "a loaded one cannot be sent to a cluster", remedy=remedy)
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+
+    def run(feed: Feed, keeper: Keeper) -> None:
+        job = make_job(content, view, data, plan=plan, setting=setting, feed=feed)
+        with ray_pool(runner, job) as pool:
+            run_on(pool, plan, feed, keeper, setting.stop)
+
+    return run
 
 
 def _view(model: Model) -> OnnxView:

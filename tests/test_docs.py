@@ -310,6 +310,7 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "runs that wait": str(settings.queue),
         "uploaded model": f"{settings.max_model_bytes // (1024 * MIB)} GiB",
         "inputs of `Inspect`": str(inspector.service.MAX_INSPECTED),
+        "summaries to merge, all together": f"{settings.max_summary_bytes // MIB} MiB",
         "silence on a client's stream": f"{settings.patience:g} s",
         "time of the trial of a new model": f"{settings.trial_seconds:g} s",
         "memory of that, beside 8 times its file": f"{settings.trial_mib} MiB",

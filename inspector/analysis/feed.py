@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from inspector.analysis.parts import MAX_LISTED_SKIPS, Tally
 from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Digest, Source, batches, open_source
+from inspector.runtime.data import Batch, Digest, Shard, Source, batches, open_source
 from inspector.runtime.preprocess import Preprocess
 
-MAX_LISTED_SKIPS: Final = 100
-"""Skipped inputs that a report names; all are counted."""
+
+class ShardCount:
+    """What became of the inputs of one shard: see `inspector.analysis.parts.Tally`."""
+
+    def __init__(self) -> None:
+        self.inputs = 0
+        self.digest = Digest()
+        self.skipped: list[Skipped] = []
+        self.skipped_count = 0
+
+    def add(self, batch: Batch) -> None:
+        """These inputs counted."""
+        self.inputs += len(batch.info.ids)
+        self.digest.update(batch)
+
+    def skip(self, skipped: Skipped) -> None:
+        """This one did not."""
+        self.skipped_count += 1
+        if len(self.skipped) < MAX_LISTED_SKIPS:
+            self.skipped.append(skipped)
 
 
 class Feed:
-    """Opens a data source and passes its batches on.
+    """Opens a data source and passes its batches on, shard by shard.
 
-    After the run: `count` inputs were used, `digest` identifies them, `skipped` names those that could not be used,
-    `looked_at` holds the inputs that may be run again, `waited` is how many seconds the run waited for inputs.
+    After the run: `count` inputs were used and `skipped_count` could not be, `looked_at` holds the inputs that may be
+    run again, `waited` is how many seconds the run waited for inputs.
     """
 
     def __init__(
@@ -36,44 +55,84 @@ class Feed:
         stop: Stop,
         most: int | None,
         strict: bool = False,
+        shard_size: int = 0,
     ) -> None:
-        """`most`: how many inputs are allowed, None for any number. `strict`: an input that is skipped is an error."""
+        """`most`: how many inputs are allowed, None for any number. `strict`: an input that is skipped is an error.
+
+        `shard_size`: inputs of a shard; 0: the whole is one.
+        """
         self.preprocess = Preprocess.parse(preprocess) if preprocess else None
         self.source: Source = open_source(data, inputs, self.preprocess)
+        self.shards: Sequence[Shard] = (
+            self.source.shards(shard_size) if shard_size and not self.source.is_stream else (_whole(self.source),)
+        )
         self._watch, self._stop, self._most, self._strict = watch, stop, most, strict
         self.waited = 0.0
         self.count = 0
         self._kept: list[Mapping[str, Array]] = []
-        self.skipped: list[Skipped] = []
+        self._shard = ShardCount()
         self.skipped_count = 0
-        self.digest = Digest()
+        self._first_skipped = ""
         self._limit(self.source.total or 0)
 
-    def batches(self, size: int) -> Iterator[Batch]:
-        """Batches of up to `size` inputs.
+    def batches(
+        self, size: int, shards: Iterable[Shard] | None = None, ended: Callable[[Shard, ShardCount], None] | None = None
+    ) -> Iterator[Batch]:
+        """Batches of up to `size` inputs, of these shards (None: of all); `ended` hears of every shard.
 
         Raises:
-            InputError: there were too many inputs, none that could be used, or (strict) one that could not.
+            InputError: there were too many inputs, or (strict) one that could not be used.
         """
-        with contextlib.closing(batches(self.source, size, stop=self._stop, on_skip=self._skip)) as inner:
-            for batch in inner:
-                self.waited += batch.waited
-                self._keep(batch.feeds)
-                self.count += len(batch.info.ids)
-                self._limit(self.count)
-                self.digest.update(batch)
-                yield batch
-                self._watch(Progress("run", self.count + self.skipped_count, self.source.total))
+        for shard in self.shards if shards is None else shards:
+            self._shard = ShardCount()
+            inner = batches(shard, size, first=shard.first, stop=self._stop, on_skip=self._skip)
+            with contextlib.closing(inner):
+                for batch in inner:
+                    self._take(batch)
+                    yield batch
+                    self._tell()
+            if ended is not None:
+                ended(shard, self._shard)
+
+    def finish(self) -> None:
+        """Raises InputError where none of the inputs could be used."""
         if not self.count:
-            reason = self.skipped[0].reason if self.skipped else "there was none"
+            reason = self._first_skipped or "there was none"
             raise InputError(
                 self.source.description, f"none of {self.skipped_count} inputs could be used", found=reason.rstrip(".")
             )
 
+    def pass_over(self, tally: Tally) -> None:
+        """Counts a shard that was read before, or elsewhere."""
+        self.count += tally.inputs
+        self.skipped_count += tally.skipped_count
+        self._first_skipped = self._first_skipped or next((s.reason for s in tally.skipped), "")
+        self._tell()
+
+    def _take(self, batch: Batch) -> None:
+        self.waited += batch.waited
+        self._keep(batch.feeds)
+        self.count += len(batch.info.ids)
+        self._limit(self.count)
+        self._shard.add(batch)
+
+    def _tell(self) -> None:
+        self._watch(Progress("run", self.count + self.skipped_count, self.source.total))
+
     @property
     def looked_at(self) -> Mapping[str, Array]:
         """Inputs for analyses that explore: all of the first one's shape where their number is limited, or a batch."""
-        return {name: np.concatenate([feeds[name] for feeds in self._kept]) for name in self._kept[0]}
+        names = self._kept[0] if self._kept else ()
+        return {name: np.concatenate([feeds[name] for feeds in self._kept]) for name in names}
+
+    def look_again(self, shards: Iterable[Shard], size: int) -> None:
+        """Reads the first batch of these shards, for `looked_at`; the run itself had not to read it."""
+        self._kept.clear()
+        for shard in shards:
+            with contextlib.closing(batches(shard, size, first=shard.first, stop=self._stop)) as inner:
+                for batch in inner:
+                    self._kept.append(batch.feeds)
+                    return
 
     def _keep(self, feeds: Mapping[str, Array]) -> None:
         limited = self._most is not None
@@ -87,8 +146,8 @@ class Feed:
                 f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
             )
         self.skipped_count += 1
-        if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(skipped)
+        self._first_skipped = self._first_skipped or skipped.reason
+        self._shard.skip(skipped)
 
     def _limit(self, count: int) -> None:
         if self._most is not None and count > self._most:
@@ -99,3 +158,8 @@ class Feed:
                 found=str(count),
                 remedy="Give fewer, or use audit, which adds up any number.",
             )
+
+
+def _whole(source: Source) -> Shard:
+    """All of a source as one shard."""
+    return Shard(source.description, str, 0, source.total, source.__iter__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -38,14 +36,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Every analysis of a run, and the distinct requests of all of them together.
-
-    `digest` identifies model, analyses, versions, parameters and taps: summaries of equal digests can be added.
-    """
+    """Every analysis of a run, and the distinct requests of all of them together."""
 
     entries: tuple[Entry, ...]
     requests: tuple[Request, ...]
-    digest: str
 
     @property
     def needs_inputs(self) -> tuple[str, ...]:
@@ -67,7 +61,7 @@ def make_plan(view: ModelView, analyses: Sequence[str | AnalysisRequest], *, all
     requests = [AnalysisRequest.parse(a) if isinstance(a, str) else a for a in analyses]
     entries = tuple(_entry(view, request, allow_maps=allow_maps) for request in requests)
     distinct = dict.fromkeys(r for e in entries for w in e.watches for r in w.rows.values())
-    return Plan(entries, tuple(distinct), _digest(view, entries))
+    return Plan(entries, tuple(distinct))
 
 
 def _entry(view: ModelView, request: AnalysisRequest, *, allow_maps: bool) -> Entry:
@@ -104,10 +98,3 @@ def _watch(analysis: Measured[Summary, Any], tap: Tap, *, allow_maps: bool) -> W
                 remedy="Use inspect with a few inputs.",
             )
     return Watch(tap, {name: Request(tap.tensor, value) for name, value in rows.items()})
-
-
-def _digest(view: ModelView, entries: Sequence[Entry]) -> str:
-    content = [view.sha256] + [
-        [e.analysis.name, e.analysis.version, e.params, [w.tap.name for w in e.watches]] for e in entries
-    ]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

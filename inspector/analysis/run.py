@@ -21,6 +21,7 @@ from inspector.contract import (
     Table,
     Tap,
 )
+from inspector.contract.summary import check_shapes
 from inspector.errors import Inapplicable, PluginError
 from inspector.graph.instrument import Request
 from inspector.report import AnalysisResult, Failure
@@ -62,6 +63,24 @@ class Totals:
                 continue
             part = analysis.summarize(watch.tap, own, batch)
             totals[watch.tap] = totals[watch.tap] + part if watch.tap in totals else part
+
+    def join(self, other: Totals) -> None:
+        """Adds what was added up elsewhere, of the same plan; the order of such calls is the order of adding."""
+        for index, entry in enumerate(self._plan.entries):
+            self.failures[index] = self.failures[index] or other.failures[index]
+            if self.failures[index] is None and entry.watches:
+                outcome = attempt(entry.analysis.name, lambda i=index: self._join(i, other))  # type: ignore[misc]
+                self.failures[index] = outcome.failure
+
+    def _join(self, index: int, other: Totals) -> None:
+        totals, parts = self.summaries[index], other.summaries[index]
+        self.nothing[index] = other.nothing[index] | self.nothing[index]
+        for tap, part in parts.items():
+            if tap in totals:
+                check_shapes(totals[tap], part)
+                totals[tap] += part
+            else:
+                totals[tap] = part
 
     def outcome(self, index: int) -> tuple[dict[Tap, Summary], dict[Tap, str]]:
         """The summaries of an analysis, and why the other taps that it watches have none, in the plan's order."""

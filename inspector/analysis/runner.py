@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,24 +14,31 @@ from typing import Any
 import numpy as np
 
 from inspector.analysis.feed import Feed
+from inspector.analysis.identity import Identity
+from inspector.analysis.keep import NOTHING_KEPT, Keep, Keeper
 from inspector.analysis.observe import How, Observer
+from inspector.analysis.parts import combined
 from inspector.analysis.plan import Plan
-from inspector.analysis.run import ModelLab, Totals, conclude, fold
+from inspector.analysis.registry import kind_of
+from inspector.analysis.run import ModelLab, Totals, conclude
+from inspector.analysis.shards import count
 from inspector.contract import Array, Tap
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop, Watcher
 from inspector.errors import Inapplicable, InputError, LimitError
 from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
-from inspector.report import Provenance, Report
-from inspector.runtime.data import Batch
+from inspector.report import AnalysisResult, Provenance, Report
 from inspector.runtime.memory import default_budget
 from inspector.runtime.session import Fidelity
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs, `memory` is in bytes."""
+    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs, `memory` is in bytes.
+
+    `shard_size`: inputs that are added up together before they are added to the others; 0: all of them.
+    """
 
     preprocess: str
     device: str
@@ -43,6 +50,7 @@ class Setting:
     strict: bool = False
     memory: int = field(default_factory=default_budget)
     self_check: bool = True
+    shard_size: int = 0
 
     def observer(self, view: OnnxView, requests: Sequence[Request]) -> Observer:
         """An observer of these requests; inputs share a run when the batch size allows it."""
@@ -52,14 +60,44 @@ class Setting:
     def feed(self, view: OnnxView, data: Any) -> Feed:
         """The data on its way in."""
         return Feed(
-            data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most, strict=self.strict
+            data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most, strict=self.strict,
+            shard_size=self.shard_size,
+        )  # fmt: skip
+
+    def provenance(self, view: OnnxView, feed: Feed, ran: Observer) -> Provenance:
+        """How it ran so far; what counts inputs and time is added at the end."""
+        return replace(
+            _origin(view),
+            data=feed.source.description,
+            batch=ran.batch,
+            preprocess=feed.preprocess.text if feed.preprocess else "",
+            fidelity=self.fidelity if ran.device else "",
+            device=ran.device,
+            providers=ran.providers,
+            notes=(*feed.source.notes, *ran.notes),
+            check=ran.checked.check if ran.checked else None,
+            operators=ran.checked.operators if ran.checked else (),
+            memory=ran.memory,
         )
 
+    def identity(self, view: OnnxView, plan: Plan, feed: Feed) -> Identity:
+        """What identifies a run with these settings."""
+        preprocess = feed.preprocess.text if feed.preprocess else ""
+        return Identity.of(
+            view, plan, fidelity=self.fidelity, preprocess=preprocess, shard_size=self.shard_size
+        )  # fmt: skip
 
-def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
-    """Runs a plan. `data` None: only what the weights say."""
+
+Run = Callable[[Feed, Keeper], None]
+"""Runs the shards that a keeper finds due, and hands it what they give, in order."""
+
+
+def report(
+    view: OnnxView, data: Any, plan: Plan, setting: Setting, *, keep: Keep = NOTHING_KEPT, run: Run | None = None
+) -> Report:
+    """Runs a plan. `data` None: only what the weights say. `run` None: here, one shard after the other."""
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    provenance = Provenance(view.name, view.sha256, versions=_versions(), started=started)
+    keep.check(plan)
     if data is None or not plan.needs_inputs:
         if plan.needs_inputs:
             raise InputError(
@@ -68,37 +106,45 @@ def report(view: OnnxView, data: Any, plan: Plan, setting: Setting) -> Report:
                 remedy="Give pictures or arrays.",
             )
         results = conclude(view, plan, Totals(plan), None)
-        return Report(replace(provenance, seconds=time.monotonic() - began), results)
+        return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
-    observer = setting.observer(view, plan.requests)
-    totals = fold(plan, observer(feed.batches(setting.batch_size)))
+    with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
+        (run or _here(view, plan, setting))(feed, keeper)
+        feed.finish()
+    results, provenance = _concluded(view, plan, setting, feed, keeper)
+    provenance = replace(provenance, started=started, seconds=time.monotonic() - began)
+    return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+
+
+def _here(view: OnnxView, plan: Plan, setting: Setting) -> Run:
+    def run(feed: Feed, keeper: Keeper) -> None:
+        observer = setting.observer(view, plan.requests)
+        count(
+            plan, observer, feed, keeper.due(), setting.batch_size,
+            provenance=lambda: setting.provenance(view, feed, observer), ids=keeper.ids, done=keeper.done,
+        )  # fmt: skip
+
+    return run
+
+
+def _concluded(
+    view: OnnxView, plan: Plan, setting: Setting, feed: Feed, keeper: Keeper
+) -> tuple[tuple[AnalysisResult, ...], Provenance]:
+    """What the summaries mean; analyses that explore run the model again, on the first inputs."""
+    if keeper.elsewhere and any(kind_of(entry.analysis) == "explored" for entry in plan.entries):
+        feed.look_again(keeper.shards, setting.batch_size)
     again: list[Observer] = []
-    results = conclude(
-        view,
-        plan,
-        totals,
-        ModelLab(
-            feed.looked_at, _lab(view, replace(setting, self_check=setting.self_check and not observer.device), again)
-        ),
-    )
-    ran = next((o for o in [observer, *again] if o.device), observer)
-    provenance = replace(
-        provenance,
-        data=feed.source.description,
-        data_sha256=feed.digest.hex,
-        inputs=feed.count,
-        batch=ran.batch,
-        preprocess=feed.preprocess.text if feed.preprocess else "",
-        fidelity=setting.fidelity if ran.device else "",
-        device=ran.device,
-        providers=ran.providers,
-        notes=(*feed.source.notes, *ran.notes),
-        seconds=time.monotonic() - began,
-        check=ran.checked.check if ran.checked else None,
-        operators=ran.checked.operators if ran.checked else (),
-        memory=ran.memory,
-    )
-    return Report(provenance, results, tuple(feed.skipped), feed.skipped_count)
+    quiet = replace(setting, self_check=setting.self_check and not keeper.gathered.provenance.device)
+    lab = ModelLab(feed.looked_at, _lab(view, quiet, again))
+    results, provenance = conclude(view, plan, keeper.gathered.totals, lab), keeper.gathered.provenance
+    late = next((observer for observer in again if observer.device), None)
+    if late is not None and not provenance.device:
+        provenance = combined(provenance, setting.provenance(view, feed, late))
+    return results, provenance
+
+
+def _origin(view: OnnxView) -> Provenance:
+    return Provenance(view.name, view.sha256, versions=_versions())
 
 
 def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> dict[Tap, Array]:
@@ -109,18 +155,19 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
         InputError: the maps of different inputs have different sizes.
         Inapplicable: all taps are in branches that no input took; where only some are, those are missing.
     """
+    feed = setting.feed(view, data)
     observer = replace(setting, self_check=False).observer(view, _kept(taps))  # no report could say what it found
-    return _gather(observer, setting.feed(view, data).batches(setting.batch_size), taps, setting.memory)
+    return _gather(observer, feed, setting.batch_size, taps, setting.memory)
 
 
 def _kept(taps: Sequence[Tap]) -> list[Request]:
     return [Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps]
 
 
-def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap], most: int) -> dict[Tap, Array]:
+def _gather(observer: Observer, feed: Feed, batch_size: int, taps: Sequence[Tap], most: int) -> dict[Tap, Array]:
     parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
     size = 0
-    for rows, _ in observer(batches):
+    for rows, _ in observer(feed.batches(batch_size)):
         size += sum(array.nbytes for array in rows.values())
         if size > most:
             raise LimitError(
@@ -131,6 +178,7 @@ def _gather(observer: Observer, batches: Iterable[Batch], taps: Sequence[Tap], m
             )
         for tap, request in zip(taps, _kept(taps), strict=True):
             parts[tap] += [rows[request]] if request in rows else []
+    feed.finish()
     found = {tap: _joined(tap, arrays) for tap, arrays in parts.items() if arrays}
     if taps and not found:
         raise Inapplicable(
@@ -155,13 +203,13 @@ def _lab(
     view: OnnxView, setting: Setting, ran: list[Observer]
 ) -> Callable[[Mapping[str, Array], tuple[Tap, ...]], Mapping[Tap, Array]]:
     """A way to run the model again; `ran` collects the observers of it."""
-    quiet = replace(setting, preprocess="", watch=lambda _: None, most=None)
+    quiet = replace(setting, preprocess="", watch=lambda _: None, most=None, shard_size=0)
 
     def run(feeds: Mapping[str, Array], taps: tuple[Tap, ...]) -> Mapping[Tap, Array]:
         first = replace(quiet, self_check=quiet.self_check and not ran)
         observer = first.observer(view, _kept(taps))
         ran.append(observer)
-        return _gather(observer, quiet.feed(view, feeds).batches(quiet.batch_size), taps, quiet.memory)
+        return _gather(observer, quiet.feed(view, feeds), quiet.batch_size, taps, quiet.memory)
 
     return run
 

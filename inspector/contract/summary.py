@@ -89,3 +89,23 @@ def _merge_of(kind: type, name: str, hint: Any) -> Merge:
         found=str(hint),
         remedy=f"Plugin author: write `{name}: Sum`, or whichever is meant.",
     )
+
+
+def check_shapes(a: Summary, b: Summary) -> None:
+    """Raises SummaryError where fields that merge element by element have different shapes.
+
+    Stored summaries may hold anything; arrays that stretch to each other's shape could take any amount of memory.
+    """
+    own_way = type(a).__add__ is not Summary.__add__
+    for name, merge in () if own_way else merges_of(type(a)).items():
+        x, y = getattr(a, name), getattr(b, name)
+        if isinstance(x, Summary):
+            check_shapes(x, y)
+        elif isinstance(merge, np.ufunc) and np.shape(x) != np.shape(y):
+            raise SummaryError(
+                f"summary field {name!r}",
+                "its two sides have different shapes",
+                expected=str(np.shape(x)),
+                found=str(np.shape(y)),
+                remedy="Only add summaries that the inspector wrote.",
+            )

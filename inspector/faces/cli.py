@@ -71,6 +71,7 @@ Formats = Annotated[
     list[str],
     typer.Option("--format", metavar="NAME=FILE", help="junit, sarif, metrics or summary to a file; repeatable."),
 ]
+Summaries = Annotated[str, typer.Option("--summaries", metavar="FILE.sum", help="Write the summaries, for merge.")]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
 
 
@@ -142,6 +143,11 @@ def audit(
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
     self_check: SelfCheck = True,  # noqa: FBT002 - a flag
+    resume: Annotated[str, typer.Option(metavar="DIR", help="Keep checkpoints here, and go on from those there.")] = "",
+    summaries: Summaries = "",
+    runner: Annotated[str, typer.Option(metavar="ray[:ADDRESS]", help="Run the shards on a Ray cluster.")] = "",
+    part: Annotated[str, typer.Option(metavar="K/N", help="Audit the Kth of N parts of the data.")] = "",
+    shard_size: Annotated[int, typer.Option(min=0, help="Inputs between two checkpoints; 0: 4096.")] = 0,
     json_file: Json = "",
     out: Out = None,
     formats: Formats = [],
@@ -151,11 +157,27 @@ def audit(
     outcome = Outcome.of(json_file, out, rows, formats)
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.audit(
-            service.load(model), _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
+            model, _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
             fidelity=fidelity.value, batch_size=batch_size, strict=strict, memory=_bytes(memory), self_check=self_check,
-            watch=watch,
+            resume=resume, summaries=summaries, runner=runner, part=part, shard_size=shard_size, watch=watch,
         )  # fmt: skip
     outcome.show(report)
+
+
+@app.command()
+def merge(
+    model: Model,
+    files: Annotated[list[Path], typer.Argument(help="Files that --summaries or --resume wrote.", show_default=False)],
+    policies: Policies = [],
+    summaries: Summaries = "",
+    json_file: Json = "",
+    out: Out = None,
+    formats: Formats = [],
+    rows: Rows = 30,
+) -> None:
+    """Adds up the summaries of several audits of one model: parts of the data, machines, days."""
+    outcome = Outcome.of(json_file, out, rows, formats)
+    outcome.show(service.merge(service.load(model), files, policies=policies, summaries=summaries))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,8 +36,12 @@ def progress_to_event(progress: Progress) -> run_event_pb2.RunEvent:
     return run_event_pb2.RunEvent(progress=message)
 
 
-def report_to_events(report: Report, draw: Draw | None = None) -> Iterator[run_event_pb2.RunEvent]:
+def report_to_events(
+    report: Report, draw: Draw | None = None, summaries: Iterable[bytes] = ()
+) -> Iterator[run_event_pb2.RunEvent]:
     """The report in pieces, made one by one; with `draw`, pictures come with a PNG of themselves.
+
+    `summaries`: pieces of its file of summaries.
 
     Raises:
         LimitError: a block is larger than protobuf can write.
@@ -56,6 +60,7 @@ def report_to_events(report: Report, draw: Draw | None = None) -> Iterator[run_e
             yield run_event_pb2.RunEvent(finding=finding_to_message(finding))
         for metric in result.metrics:
             yield run_event_pb2.RunEvent(metric=metric_to_message(metric))
+    yield from (run_event_pb2.RunEvent(summaries=piece) for piece in summaries)
     yield run_event_pb2.RunEvent(end=run_event_pb2.ReportEnd(ok=report.ok))
 
 
@@ -109,9 +114,10 @@ class _Result:
 
 
 class ReportReader:
-    """Puts a report together again from the events of its run."""
+    """Puts a report together again from the events of its run; `summaries` takes pieces of its file of summaries."""
 
-    def __init__(self) -> None:
+    def __init__(self, summaries: Callable[[bytes], object] | None = None) -> None:
+        self._summaries = summaries
         self._header: run_event_pb2.ReportHeader | None = None
         self._results: list[_Result] = []
         self._pieces = bytearray()
@@ -131,6 +137,17 @@ class ReportReader:
                 self._header = event.header
             case "result":
                 self._results.append(_Result(event.result))
+            case "summaries":
+                if self._summaries:
+                    self._summaries(event.summaries)
+            case "end":
+                self._ended = True
+            case _:
+                self._add_to_result(event)
+        return None
+
+    def _add_to_result(self, event: run_event_pb2.RunEvent) -> None:
+        match event.WhichOneof("kind"):
             case "block":
                 self._current().blocks.append(block_from_message(event.block))
             case "block_chunk":
@@ -139,11 +156,8 @@ class ReportReader:
                 self._current().findings.append(finding_from_message(event.finding))
             case "metric":
                 self._current().metrics.append(metric_from_message(event.metric))
-            case "end":
-                self._ended = True
-            case None:
+            case _:
                 pass  # an event of a newer server
-        return None
 
     def report(self) -> Report:
         """The whole report; InputError where the stream was cut short."""

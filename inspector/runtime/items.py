@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NoReturn, Protocol
+from typing import ClassVar, Final, NoReturn, Protocol
 
 from inspector.contract import Array
 from inspector.errors import InputError, ParameterError
@@ -63,18 +63,24 @@ class Shard:
     """A part of a source that can be read alone, any number of times, in any process that opens the same data.
 
     Attributes:
-        id: names the part and ends in a fingerprint of what is stored there (size and time of change, or ETag), so
-            that a changed file has another id. Unique among the shards of a source.
+        name: of the part, unique among the shards of a source.
+        stamp: gives a fingerprint of what is stored there (size and time of change, or ETag); may ask a server.
         first: position of its first input in the whole: index of the shard x `SHARD_STRIDE`. How many good inputs
             earlier shards hold is not known before they are read, so positions order inputs and do not count them.
         total: number of items, None where it is not known beforehand.
         list_items: the items, from the beginning.
     """
 
-    id: str
+    name: str
+    stamp: Callable[[], str] = field(repr=False)
     first: int
     total: int | None
     list_items: Callable[[], Iterator[Item]] = field(repr=False)
+
+    @property
+    def id(self) -> str:
+        """Name and fingerprint, so that a changed file has another id; InputError where it cannot be looked at."""
+        return f"{self.name}@{self.stamp()}"
 
     def __iter__(self) -> Iterator[Item]:
         return self.list_items()
@@ -82,6 +88,9 @@ class Shard:
 
 class Source(Items, Protocol):
     """A sequence of inputs. Can be gone through again, unless it was made from an iterator."""
+
+    is_stream: ClassVar[bool]
+    """True where it is handed over one by one, so that it cannot be divided."""
 
     @property
     def description(self) -> str:
@@ -117,7 +126,7 @@ def numbered(parts: Iterator[Part], size: int) -> tuple[Shard, ...]:
     if size < 1:
         raise ParameterError("shard size", "it is out of range", expected="at least 1", found=str(size))
     return tuple(
-        Shard(f"{part.name}@{part.stamp()}", index * SHARD_STRIDE, part.total, part.list_items)
+        Shard(part.name, part.stamp, index * SHARD_STRIDE, part.total, part.list_items)
         for index, part in enumerate(parts)
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 import ml_dtypes  # noqa: F401 - gives NumPy the element type bfloat16
 import numpy as np
@@ -35,6 +35,8 @@ class Noise:
 
     `size` is the length of axes that the model leaves free; 0: there must be none but the batch axis.
     """
+
+    is_stream: ClassVar[bool] = False
 
     inputs: tuple[TensorInfo, ...]
     count: int

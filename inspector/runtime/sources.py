@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -72,6 +72,8 @@ def open_source(data: Data, inputs: Sequence[TensorInfo], preprocess: Preprocess
 class _Stacked:
     """Arrays whose first axis counts inputs; `stamp` None: they are in memory, and their contents identify them."""
 
+    is_stream: ClassVar[bool] = False
+
     description: str
     stack: Stack
     name: str
@@ -106,6 +108,8 @@ def _contents(stack: Stack, start: int, stop: int) -> str:
 @dataclass(frozen=True, slots=True)
 class _Sent:
     """Inputs that a caller hands over one by one."""
+
+    is_stream: ClassVar[bool] = True
 
     description: str
     total: int | None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
+from typing import ClassVar
 
 from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
@@ -21,6 +22,8 @@ from inspector.runtime.tars import tar_items
 @dataclass(frozen=True, slots=True)
 class StoredFiles:
     """A source of files, one after the other. How many inputs a file holds is only seen when it is its turn."""
+
+    is_stream: ClassVar[bool] = False
 
     description: str
     files: Sequence[Stored]

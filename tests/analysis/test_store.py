@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import zipfile
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from inspector.analysis.runner import Setting
 from inspector.analysis.store import _fields, _summary, from_bytes, to_bytes
 from inspector.control import Stop
 from inspector.errors import SummaryError
+from inspector.report import Failure
 from inspector.samples import SAMPLES
 
 VIEW = service.load(SAMPLES[0].model)
@@ -49,16 +51,13 @@ def test_summaries_of_halves_that_were_stored_add_up_to_the_whole() -> None:
         np.testing.assert_allclose(added.total, whole.total, rtol=1e-12)
 
 
-@pytest.mark.parametrize("analyses", [["sparsity:near=0.5"], ["sparsity:taps=conv1"], ["activations"]])
-def test_summaries_of_another_plan_are_refused(analyses: list[str]) -> None:
-    with pytest.raises(SummaryError, match="another model, analysis or parameters"):
-        from_bytes(make_plan(VIEW, analyses, allow_maps=True), DATA)
-
-
-def test_summaries_of_another_model_are_refused() -> None:
-    other = make_plan(service.load(SAMPLES[1].model), ["sparsity"], allow_maps=False)
-    with pytest.raises(SummaryError, match="another model"):
-        from_bytes(other, DATA)
+def test_failures_and_taps_that_gave_nothing_come_back() -> None:
+    totals = Totals(PLAN)
+    tap = PLAN.entries[0].watches[1].tap
+    totals.nothing[0][tap] = "no reason at all"
+    totals.failures[0] = Failure("PLUGIN_FAILED", "it raised", "mend it")
+    back = from_bytes(PLAN, to_bytes(PLAN, totals))
+    assert (back.nothing, back.failures) == (totals.nothing, totals.failures)
 
 
 @given(st.integers(0, len(DATA) - 1))
@@ -80,15 +79,45 @@ def test_a_pickle_is_never_opened() -> None:
         from_bytes(PLAN, buffer.getvalue())
 
 
-def test_an_archive_that_would_unpack_to_too_much_is_refused_before_it_is_unpacked(
+def archive(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_an_archive_that_would_unpack_to_too_much_is_refused_before_it_is_unpacked() -> None:
+    with pytest.raises(SummaryError, match="too large"):
+        from_bytes(PLAN, archive("header.npy", bytes(2 << 20)), 1 << 20)
+
+
+def test_an_array_that_claims_more_than_there_is_takes_no_memory() -> None:
+    head = io.BytesIO()
+    claim = {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)}
+    np.lib.format.write_array_header_1_0(head, claim)
+    with pytest.raises(SummaryError, match="not as large as it says"):
+        from_bytes(PLAN, archive("header.npy", head.getvalue() + bytes(64)))
+
+
+def test_an_archive_of_very_many_entries_is_refused_before_its_directory_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("inspector.analysis.store.MAX_BYTES", 1 << 20)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("header.npy", bytes(2 << 20))
-    with pytest.raises(SummaryError, match="too large"):
-        from_bytes(PLAN, buffer.getvalue())
+    monkeypatch.setattr("inspector.analysis.store.MAX_ENTRIES", 10)
+    with pytest.raises(SummaryError, match="at most 10 fields"):
+        from_bytes(PLAN, DATA)
+
+
+def test_summaries_of_other_shapes_are_not_stretched_to_fit() -> None:
+    """Two small arrays, (n, 1) and (1, n), would add up to n x n."""
+    (tap, whole), *_ = TOTALS.summaries[0].items()
+    odd = Totals(PLAN)
+    odd.summaries[0][tap] = dataclasses.replace(whole, zeros=np.zeros((len(whole.zeros), 1), np.int64))
+    joined = Totals(PLAN)
+    joined.join(TOTALS)
+    joined.join(odd)
+    assert joined.failures[0] is not None
+    assert joined.failures[0].kind == "INVALID_SUMMARY"
+    assert "'zeros'" in joined.failures[0].message
 
 
 @dataclass(frozen=True, eq=False)

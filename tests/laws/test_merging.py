@@ -17,6 +17,7 @@ from models import SAME, model, numbers
 from numpy_ops import evaluate
 
 from inspector import Array, BatchInfo, Histogram, Same, Summary, service
+from inspector.analysis.identity import Identity
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.run import Totals
 from inspector.analysis.runner import Setting
@@ -208,10 +209,14 @@ def changed(summary: Summary, path: tuple[str, ...]) -> Summary:
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
-def test_stored_parts_of_another_model_are_refused(plugin: str) -> None:
-    stored = to_bytes(plan(plugin), total(plan(plugin), maps(1, broken=False)))
-    with pytest.raises(SummaryError, match="another model"):
-        from_bytes(plan(plugin, 2.0), stored)
+def test_parts_of_another_model_are_of_another_run(plugin: str) -> None:
+    mine, other = (
+        Identity.of(view(scale), plan(plugin, scale), fidelity="exact", preprocess="", shard_size=0)
+        for scale in (1.0, 2.0)
+    )
+    mine.check(mine, "summaries")
+    with pytest.raises(SummaryError, match="another run, differing in the model;"):
+        mine.check(other, "summaries")
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

@@ -20,6 +20,7 @@ from inspector.control import Stop, Watcher
 from inspector.errors import LimitError, ModelError, NotFoundError
 from inspector.faces.grpc.calls import Calls
 from inspector.faces.grpc.client_inputs import raw_inputs
+from inspector.faces.grpc.summaries import send as file_pieces
 from inspector.faces.wire_event import CHUNK, ReportReader
 from inspector.faces.wire_model import ModelInfo, layer_from_message, model_from_message
 from inspector.faces.wire_names import layer_name, model_name
@@ -133,13 +134,16 @@ class Client:
         strict: bool = False,
         memory: int = 0,
         self_check: bool = True,
+        shard_size: int = 0,
+        part: str = "",
+        summaries: str | Path = "",
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
         """A data set, added up in one pass; arguments as for `inspector.audit`, the model by its name.
 
         `data` may also be `server:PATH`, for data that the server holds, or `server:noise:N`. All other data is
-        streamed to it.
+        streamed to it. `summaries`: file to write the summaries to.
         """
         on_server = isinstance(data, str) and data.startswith(SERVER_DATA)
         config = pb.AuditConfig(
@@ -152,9 +156,19 @@ class Client:
             strict=strict,
             memory_bytes=memory,
             skip_self_check=not self_check,
+            shard_size=shard_size,
+            part=part,
+            summaries=bool(summaries),
         )
         inputs: Iterator[Raw] = iter(()) if on_server else raw_inputs(data, self._inputs_of(model))
-        return self._report(self._stub.Audit, _audit(config, inputs), watch, stop)
+        return self._report(self._stub.Audit, _audit(config, inputs), watch, stop, summaries)
+
+    def merge(
+        self, model: str, files: Sequence[str | Path], *, summaries: str | Path = "", stop: Stop | None = None
+    ) -> Report:
+        """The report of several audits together; arguments as for `inspector.merge`, the model by its name."""
+        config = pb.MergeSummariesConfig(model=model_name(model), summaries=bool(summaries))
+        return self._report(self._stub.MergeSummaries, _merge(config, files), None, stop, summaries)
 
     def activations(
         self,
@@ -179,14 +193,22 @@ class Client:
         with contextlib.closing(self._calls.follow(self._stub.Activations, request, stop)) as messages:
             return _arrays(messages)
 
-    def _report(self, method: Any, request: Any, watch: Watcher | None, stop: Stop | None) -> Report:
-        reader = ReportReader()
-        with contextlib.closing(self._calls.follow(method, request, stop)) as messages:
-            for message in messages:
+    def _report(
+        self,
+        method: Any,
+        request: Any,
+        watch: Watcher | None,
+        stop: Stop | None,
+        summaries: str | Path = "",
+    ) -> Report:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(Path(summaries).open("wb")) if summaries else None
+            reader = ReportReader(file.write if file else None)
+            for message in stack.enter_context(contextlib.closing(self._calls.follow(method, request, stop))):
                 progress = reader.add(message.event)
                 if progress and watch:
                     watch(progress)
-        return reader.report()
+            return reader.report()
 
     def _add_inputs(self, request: pb.InspectRequest | pb.ActivationsRequest, data: Data | None, model: str) -> None:
         """Puts all inputs into the one message; LimitError where that would be too large to be read."""
@@ -224,6 +246,14 @@ def _audit(config: pb.AuditConfig, inputs: Iterator[Raw]) -> Iterator[pb.AuditRe
     yield pb.AuditRequest(config=config)
     for raw in inputs:
         yield pb.AuditRequest(input=input_to_message(raw))
+
+
+def _merge(config: pb.MergeSummariesConfig, files: Sequence[str | Path]) -> Iterator[pb.MergeSummariesRequest]:
+    yield pb.MergeSummariesRequest(config=config)
+    for path in files:
+        for data in file_pieces(Path(path)):
+            yield pb.MergeSummariesRequest(chunk=pb.SummariesChunk(data=data))
+        yield pb.MergeSummariesRequest(chunk=pb.SummariesChunk(last=True))
 
 
 def _arrays(messages: Iterable[pb.ActivationsResponse]) -> dict[str, Array]:

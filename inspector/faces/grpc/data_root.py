@@ -10,7 +10,7 @@ from typing import Final
 
 from inspector.errors import InspectorError, NotFoundError, ParameterError
 from inspector.faces.grpc.errors import NotAllowedError
-from inspector.report import Report
+from inspector.report import Provenance, Report
 from inspector.runtime.noise import PREFIX as NOISE
 
 MAX_NOISE: Final = 100_000
@@ -65,7 +65,11 @@ class DataRoot:
 
     def without_place(self, report: Report) -> Report:
         """The report, its data named without the place of the folder."""
-        return replace(report, provenance=replace(report.provenance, data=self._hide(report.provenance.data)))
+        return replace(report, provenance=self.placeless(report.provenance))
+
+    def placeless(self, provenance: Provenance) -> Provenance:
+        """The same for a provenance."""
+        return replace(provenance, data=self._hide(provenance.data))
 
     def _hide(self, text: str) -> str:
         if self.folder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
@@ -12,6 +13,7 @@ from inspector.contract import Array, ModelView, Picture, Scale
 from inspector.control import Stop, Watcher
 from inspector.errors import InspectorError
 from inspector.faces.grpc.latest import Latest
+from inspector.faces.grpc.summaries import send as file_pieces
 from inspector.faces.grpc.workers import Workers
 from inspector.faces.wire_event import CHUNK, progress_to_event, report_to_events
 from inspector.faces.wire_tensor import dtype_name, little_endian, utf8
@@ -33,15 +35,22 @@ async def finished(workers: Workers, job: Callable[[], T], stop: Stop) -> T:
 
 
 async def follow(
-    workers: Workers, job: Callable[[Watcher], Report], stop: Stop, send: Send, *, render_png: bool
+    workers: Workers,
+    job: Callable[[Watcher], Report],
+    stop: Stop,
+    send: Send,
+    *,
+    render_png: bool,
+    summaries: Path | None = None,
 ) -> None:
-    """Sends the events of the run that the job makes. Cancelled as in `finished`."""
+    """Sends the events of the run that the job makes, with the file of summaries. Cancelled as in `finished`."""
     latest = Latest()
     future = workers.submit(lambda: job(latest.put))
     try:
         async for progress in latest.until(future):
             await send(progress_to_event(progress))
-        events = report_to_events(await future, drawn if render_png else None)
+        report = await future
+        events = report_to_events(report, drawn if render_png else None, file_pieces(summaries) if summaries else ())
         async for event in in_threads(events):
             await send(event)
     finally:

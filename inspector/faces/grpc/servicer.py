@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -13,6 +15,7 @@ import grpc.aio
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc as pb_grpc
 from inspector._proto.inspector.v1.run_event_pb2 import RunEvent
+from inspector.analysis.sums import change
 from inspector.contract import Array
 from inspector.control import Stop, Watcher
 from inspector.errors import ParameterError
@@ -24,6 +27,8 @@ from inspector.faces.grpc.pages import page
 from inspector.faces.grpc.repository import Repository
 from inspector.faces.grpc.runs import finished, follow, pieces, tap_headers
 from inspector.faces.grpc.settings import Settings
+from inspector.faces.grpc.summaries import receive as receive_summaries
+from inspector.faces.grpc.summaries import without_folder
 from inspector.faces.grpc.trials import Trials
 from inspector.faces.grpc.uploads import Announced, Piece, receive
 from inspector.faces.grpc.use_cases import UseCases
@@ -151,7 +156,10 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
     @answers
     async def Audit(self, requests: AsyncIterator[pb.AuditRequest], context: Context) -> None:
         """A data set, of the server's own or streamed by the client while the run goes on."""
-        stream = aiter(requests)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            await self._audit(aiter(requests), context, Path(folder))
+
+    async def _audit(self, stream: AsyncIterator[pb.AuditRequest], context: Context, folder: Path) -> None:
         config = (await first(stream, "config", self._settings.patience)).config
         name, options, stop = model_of(config.model, "model"), self._options(config), Stop()
         feed = Feed[pb.AuditRequest](self._settings.feed_bytes, self._settings.patience)
@@ -160,12 +168,18 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
             options["batch_size"] = config.batch_size
         if config.strict:
             options["strict"] = True
+        options |= {name: getattr(config, name) for name in ("part", "shard_size") if getattr(config, name)}
+        raw, summaries = folder / "raw.sum", folder / "all.sum"
+        if config.summaries:
+            options["summaries"] = raw
 
         def job(watch: Watcher) -> Report:
             view = self._repository.view(name)
             with self._data.hiding():
                 analyses = tuple(config.analyses)
                 report = self._use_cases.audit(view, data, analyses, **options, watch=watch, stop=stop)
+            if config.summaries:
+                change(raw, summaries, self._data.placeless)
             return self._data.without_place(report)
 
         async def send(event: RunEvent) -> None:
@@ -173,7 +187,37 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
         filling = asyncio.create_task(feed.fill(rest(stream, "input")))
         try:
-            await follow(self._runs, job, stop, send, render_png=config.render_png)
+            shown = summaries if config.summaries else None
+            await follow(self._runs, job, stop, send, render_png=config.render_png, summaries=shown)
+        finally:
+            filling.cancel()
+
+    @answers
+    async def MergeSummaries(self, requests: AsyncIterator[pb.MergeSummariesRequest], context: Context) -> None:
+        """Files of summaries, added up; they lie in a folder of their own while the call lasts."""
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            await self._merge(aiter(requests), context, Path(folder))
+
+    async def _merge(
+        self, stream: AsyncIterator[pb.MergeSummariesRequest], context: Context, folder: Path
+    ) -> None:  # fmt: skip
+        config = (await first(stream, "config", self._settings.patience)).config
+        name, stop, most = model_of(config.model, "model"), Stop(), self._settings.max_summary_bytes
+        feed = Feed[pb.MergeSummariesRequest](self._settings.feed_bytes, self._settings.patience)
+        union = folder / "union.sum" if config.summaries else None
+
+        def job(_: Watcher) -> Report:
+            view = self._repository.view(name)
+            files = receive_summaries(((r.chunk.data, r.chunk.last) for r in feed), folder, most, stop)
+            with without_folder(folder):
+                return self._use_cases.merge(view, files, summaries=union or "", largest=most)
+
+        async def send(event: RunEvent) -> None:
+            await context.write(pb.MergeSummariesResponse(event=event))
+
+        filling = asyncio.create_task(feed.fill(rest(stream, "chunk")))
+        try:
+            await follow(self._runs, job, stop, send, render_png=config.render_png, summaries=union)
         finally:
             filling.cancel()
 

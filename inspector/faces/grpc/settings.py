@@ -20,6 +20,7 @@ class Settings:
         uploads: True: clients may add models, and replace them.
         max_model_bytes: the largest upload.
         max_receive_bytes: the largest message that is read.
+        max_summary_bytes: the largest files of summaries to merge, all together; also of a shard, unpacked.
         workers: runs at a time.
         queue: runs that may wait; more are refused.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
@@ -39,6 +40,7 @@ class Settings:
     uploads: bool = False
     max_model_bytes: int = 2048 * MIB
     max_receive_bytes: int = 64 * MIB
+    max_summary_bytes: int = 256 * MIB
     workers: int = 2
     queue: int = 16
     device: str = "auto"

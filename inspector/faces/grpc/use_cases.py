@@ -73,10 +73,16 @@ class UseCases(Protocol[V]):
         strict: bool = False,
         memory: int | None = None,
         self_check: bool = True,
+        shard_size: int = 0,
+        part: str = "",
+        summaries: str | Path = "",
         watch: Watcher | None = None,
         stop: Stop | None = None,
     ) -> Report:
         """A data set, added up in one pass."""
+
+    def merge(self, model: V, files: Sequence[Path], *, summaries: str | Path = "", largest: int = 0) -> Report:
+        """Files of summaries, added up."""
 
     def activations(
         self,

@@ -163,7 +163,7 @@ class AuditRequest(_message.Message):
     def __init__(self, config: _Optional[_Union[AuditConfig, _Mapping]] = ..., input: _Optional[_Union[_input_pb2.Input, _Mapping]] = ...) -> None: ...
 
 class AuditConfig(_message.Message):
-    __slots__ = ("model", "analyses", "source", "preprocess", "fidelity", "batch_size", "render_png", "memory_bytes", "skip_self_check", "strict")
+    __slots__ = ("model", "analyses", "source", "preprocess", "fidelity", "batch_size", "render_png", "memory_bytes", "skip_self_check", "strict", "part", "shard_size", "summaries")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ANALYSES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -174,6 +174,9 @@ class AuditConfig(_message.Message):
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     SKIP_SELF_CHECK_FIELD_NUMBER: _ClassVar[int]
     STRICT_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    SHARD_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARIES_FIELD_NUMBER: _ClassVar[int]
     model: str
     analyses: _containers.RepeatedScalarFieldContainer[str]
     source: str
@@ -184,9 +187,44 @@ class AuditConfig(_message.Message):
     memory_bytes: int
     skip_self_check: bool
     strict: bool
-    def __init__(self, model: _Optional[str] = ..., analyses: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., batch_size: _Optional[int] = ..., render_png: _Optional[bool] = ..., memory_bytes: _Optional[int] = ..., skip_self_check: _Optional[bool] = ..., strict: _Optional[bool] = ...) -> None: ...
+    part: str
+    shard_size: int
+    summaries: bool
+    def __init__(self, model: _Optional[str] = ..., analyses: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., batch_size: _Optional[int] = ..., render_png: _Optional[bool] = ..., memory_bytes: _Optional[int] = ..., skip_self_check: _Optional[bool] = ..., strict: _Optional[bool] = ..., part: _Optional[str] = ..., shard_size: _Optional[int] = ..., summaries: _Optional[bool] = ...) -> None: ...
 
 class AuditResponse(_message.Message):
+    __slots__ = ("event",)
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    event: _run_event_pb2.RunEvent
+    def __init__(self, event: _Optional[_Union[_run_event_pb2.RunEvent, _Mapping]] = ...) -> None: ...
+
+class MergeSummariesRequest(_message.Message):
+    __slots__ = ("config", "chunk")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    config: MergeSummariesConfig
+    chunk: SummariesChunk
+    def __init__(self, config: _Optional[_Union[MergeSummariesConfig, _Mapping]] = ..., chunk: _Optional[_Union[SummariesChunk, _Mapping]] = ...) -> None: ...
+
+class MergeSummariesConfig(_message.Message):
+    __slots__ = ("model", "render_png", "summaries")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RENDER_PNG_FIELD_NUMBER: _ClassVar[int]
+    SUMMARIES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    render_png: bool
+    summaries: bool
+    def __init__(self, model: _Optional[str] = ..., render_png: _Optional[bool] = ..., summaries: _Optional[bool] = ...) -> None: ...
+
+class SummariesChunk(_message.Message):
+    __slots__ = ("data", "last")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    last: bool
+    def __init__(self, data: _Optional[bytes] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class MergeSummariesResponse(_message.Message):
     __slots__ = ("event",)
     EVENT_FIELD_NUMBER: _ClassVar[int]
     event: _run_event_pb2.RunEvent

@@ -79,6 +79,11 @@ class InspectorServiceStub:
                 request_serializer=inspector_dot_v1_dot_inspector__service__pb2.AuditRequest.SerializeToString,
                 response_deserializer=inspector_dot_v1_dot_inspector__service__pb2.AuditResponse.FromString,
                 _registered_method=True)
+        self.MergeSummaries = channel.stream_stream(
+                '/inspector.v1.InspectorService/MergeSummaries',
+                request_serializer=inspector_dot_v1_dot_inspector__service__pb2.MergeSummariesRequest.SerializeToString,
+                response_deserializer=inspector_dot_v1_dot_inspector__service__pb2.MergeSummariesResponse.FromString,
+                _registered_method=True)
         self.Activations = channel.unary_stream(
                 '/inspector.v1.InspectorService/Activations',
                 request_serializer=inspector_dot_v1_dot_inspector__service__pb2.ActivationsRequest.SerializeToString,
@@ -153,6 +158,14 @@ class InspectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeSummaries(self, request_iterator, context):
+        """Adds up summaries of several audits of one model, as `inspector merge` does. The first message holds the
+        configuration, all others chunks of files, one file after the other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Activations(self, request, context):
         """Gives the raw values at taps. Every tap begins with a header; its bytes follow in chunks, before the next header.
         """
@@ -202,6 +215,11 @@ def add_InspectorServiceServicer_to_server(servicer, server):
                     servicer.Audit,
                     request_deserializer=inspector_dot_v1_dot_inspector__service__pb2.AuditRequest.FromString,
                     response_serializer=inspector_dot_v1_dot_inspector__service__pb2.AuditResponse.SerializeToString,
+            ),
+            'MergeSummaries': grpc.stream_stream_rpc_method_handler(
+                    servicer.MergeSummaries,
+                    request_deserializer=inspector_dot_v1_dot_inspector__service__pb2.MergeSummariesRequest.FromString,
+                    response_serializer=inspector_dot_v1_dot_inspector__service__pb2.MergeSummariesResponse.SerializeToString,
             ),
             'Activations': grpc.unary_stream_rpc_method_handler(
                     servicer.Activations,
@@ -430,6 +448,33 @@ class InspectorService:
             '/inspector.v1.InspectorService/Audit',
             inspector_dot_v1_dot_inspector__service__pb2.AuditRequest.SerializeToString,
             inspector_dot_v1_dot_inspector__service__pb2.AuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeSummaries(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/inspector.v1.InspectorService/MergeSummaries',
+            inspector_dot_v1_dot_inspector__service__pb2.MergeSummariesRequest.SerializeToString,
+            inspector_dot_v1_dot_inspector__service__pb2.MergeSummariesResponse.FromString,
             options,
             channel_credentials,
             insecure,

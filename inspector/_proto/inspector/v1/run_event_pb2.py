@@ -27,7 +27,7 @@ from inspector._proto.inspector.v1 import metric_pb2 as inspector_dot_v1_dot_met
 from inspector._proto.inspector.v1 import report_pb2 as inspector_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinspector/v1/run_event.proto\x12\x0cinspector.v1\x1a\x18inspector/v1/block.proto\x1a\x19inspector/v1/metric.proto\x1a\x19inspector/v1/report.proto\"\xeb\x02\n\x08RunEvent\x12*\n\x08progress\x18\x01 \x01(\x0b\x32\x16.inspector.v1.ProgressH\x00\x12,\n\x06header\x18\x02 \x01(\x0b\x32\x1a.inspector.v1.ReportHeaderH\x00\x12,\n\x06result\x18\x03 \x01(\x0b\x32\x1a.inspector.v1.ResultHeaderH\x00\x12$\n\x05\x62lock\x18\x04 \x01(\x0b\x32\x13.inspector.v1.BlockH\x00\x12/\n\x0b\x62lock_chunk\x18\x05 \x01(\x0b\x32\x18.inspector.v1.BlockChunkH\x00\x12(\n\x07\x66inding\x18\x06 \x01(\x0b\x32\x15.inspector.v1.FindingH\x00\x12&\n\x03\x65nd\x18\x07 \x01(\x0b\x32\x17.inspector.v1.ReportEndH\x00\x12&\n\x06metric\x18\x08 \x01(\x0b\x32\x14.inspector.v1.MetricH\x00\x42\x06\n\x04kind\"E\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\x12\n\x05total\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_total\"\x80\x01\n\x0cReportHeader\x12,\n\nprovenance\x18\x01 \x01(\x0b\x32\x18.inspector.v1.Provenance\x12+\n\x07skipped\x18\x02 \x03(\x0b\x32\x1a.inspector.v1.SkippedInput\x12\x15\n\rskipped_count\x18\x03 \x01(\x03\"e\n\x0cResultHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.inspector.v1.Failure\"(\n\nBlockChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\x17\n\tReportEnd\x12\n\n\x02ok\x18\x01 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinspector/v1/run_event.proto\x12\x0cinspector.v1\x1a\x18inspector/v1/block.proto\x1a\x19inspector/v1/metric.proto\x1a\x19inspector/v1/report.proto\"\x80\x03\n\x08RunEvent\x12*\n\x08progress\x18\x01 \x01(\x0b\x32\x16.inspector.v1.ProgressH\x00\x12,\n\x06header\x18\x02 \x01(\x0b\x32\x1a.inspector.v1.ReportHeaderH\x00\x12,\n\x06result\x18\x03 \x01(\x0b\x32\x1a.inspector.v1.ResultHeaderH\x00\x12$\n\x05\x62lock\x18\x04 \x01(\x0b\x32\x13.inspector.v1.BlockH\x00\x12/\n\x0b\x62lock_chunk\x18\x05 \x01(\x0b\x32\x18.inspector.v1.BlockChunkH\x00\x12(\n\x07\x66inding\x18\x06 \x01(\x0b\x32\x15.inspector.v1.FindingH\x00\x12&\n\x03\x65nd\x18\x07 \x01(\x0b\x32\x17.inspector.v1.ReportEndH\x00\x12&\n\x06metric\x18\x08 \x01(\x0b\x32\x14.inspector.v1.MetricH\x00\x12\x13\n\tsummaries\x18\t \x01(\x0cH\x00\x42\x06\n\x04kind\"E\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\x12\n\x05total\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_total\"\x80\x01\n\x0cReportHeader\x12,\n\nprovenance\x18\x01 \x01(\x0b\x32\x18.inspector.v1.Provenance\x12+\n\x07skipped\x18\x02 \x03(\x0b\x32\x1a.inspector.v1.SkippedInput\x12\x15\n\rskipped_count\x18\x03 \x01(\x03\"e\n\x0cResultHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.inspector.v1.Failure\"(\n\nBlockChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\"\x17\n\tReportEnd\x12\n\n\x02ok\x18\x01 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inspector.v1.run_event_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RUNEVENT']._serialized_start=127
-  _globals['_RUNEVENT']._serialized_end=490
-  _globals['_PROGRESS']._serialized_start=492
-  _globals['_PROGRESS']._serialized_end=561
-  _globals['_REPORTHEADER']._serialized_start=564
-  _globals['_REPORTHEADER']._serialized_end=692
-  _globals['_RESULTHEADER']._serialized_start=694
-  _globals['_RESULTHEADER']._serialized_end=795
-  _globals['_BLOCKCHUNK']._serialized_start=797
-  _globals['_BLOCKCHUNK']._serialized_end=837
-  _globals['_REPORTEND']._serialized_start=839
-  _globals['_REPORTEND']._serialized_end=862
+  _globals['_RUNEVENT']._serialized_end=511
+  _globals['_PROGRESS']._serialized_start=513
+  _globals['_PROGRESS']._serialized_end=582
+  _globals['_REPORTHEADER']._serialized_start=585
+  _globals['_REPORTHEADER']._serialized_end=713
+  _globals['_RESULTHEADER']._serialized_start=715
+  _globals['_RESULTHEADER']._serialized_end=816
+  _globals['_BLOCKCHUNK']._serialized_start=818
+  _globals['_BLOCKCHUNK']._serialized_end=858
+  _globals['_REPORTEND']._serialized_start=860
+  _globals['_REPORTEND']._serialized_end=883
 # @@protoc_insertion_point(module_scope)

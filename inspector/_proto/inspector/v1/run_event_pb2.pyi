@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RunEvent(_message.Message):
-    __slots__ = ("progress", "header", "result", "block", "block_chunk", "finding", "end", "metric")
+    __slots__ = ("progress", "header", "result", "block", "block_chunk", "finding", "end", "metric", "summaries")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     HEADER_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class RunEvent(_message.Message):
     FINDING_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
+    SUMMARIES_FIELD_NUMBER: _ClassVar[int]
     progress: Progress
     header: ReportHeader
     result: ResultHeader
@@ -27,7 +28,8 @@ class RunEvent(_message.Message):
     finding: _block_pb2.Finding
     end: ReportEnd
     metric: _metric_pb2.Metric
-    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., header: _Optional[_Union[ReportHeader, _Mapping]] = ..., result: _Optional[_Union[ResultHeader, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., block_chunk: _Optional[_Union[BlockChunk, _Mapping]] = ..., finding: _Optional[_Union[_block_pb2.Finding, _Mapping]] = ..., end: _Optional[_Union[ReportEnd, _Mapping]] = ..., metric: _Optional[_Union[_metric_pb2.Metric, _Mapping]] = ...) -> None: ...
+    summaries: bytes
+    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., header: _Optional[_Union[ReportHeader, _Mapping]] = ..., result: _Optional[_Union[ResultHeader, _Mapping]] = ..., block: _Optional[_Union[_block_pb2.Block, _Mapping]] = ..., block_chunk: _Optional[_Union[BlockChunk, _Mapping]] = ..., finding: _Optional[_Union[_block_pb2.Finding, _Mapping]] = ..., end: _Optional[_Union[ReportEnd, _Mapping]] = ..., metric: _Optional[_Union[_metric_pb2.Metric, _Mapping]] = ..., summaries: _Optional[bytes] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "total")

@@ -1,0 +1,141 @@
+"""What is kept of a run beside its report, and which of its shards are run at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from inspector.analysis.checkpoints import Checkpoints
+from inspector.analysis.feed import Feed
+from inspector.analysis.identity import Identity
+from inspector.analysis.parts import Gathered, Part
+from inspector.analysis.plan import Plan
+from inspector.analysis.registry import kind_of
+from inspector.analysis.sums import Writer
+from inspector.errors import InputError, ParameterError
+from inspector.runtime.data import Shard
+from inspector.runtime.items import SHARD_STRIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What to keep of a run.
+
+    Attributes:
+        resume: folder of its checkpoints, from which it goes on.
+        summaries: file to write its summaries to.
+        part: (K, N): only every Nth shard from the Kth on is run; 1 <= K <= N.
+    """
+
+    resume: Path | None = None
+    summaries: Path | None = None
+    part: tuple[int, int] = (1, 1)
+
+    @classmethod
+    def parse(cls, resume: str, summaries: str, part: str) -> Keep:
+        """From texts, empty for none; `part` as `K/N`. ParameterError where that is of another form."""
+        first, slash, total = part.partition("/")
+        sound = all(t.isascii() and t.isdigit() and len(t) < 10 for t in (first, total))
+        if part and not (slash and sound and 1 <= int(first) <= int(total)):
+            raise ParameterError("part", "it is no part", expected="K/N with 1 <= K <= N", found=repr(part[:40]))
+        return cls(
+            Path(resume) if resume else None,
+            Path(summaries) if summaries else None,
+            (int(first), int(total)) if part else (1, 1),
+        )
+
+    def check(self, plan: Plan) -> None:
+        """Raises ParameterError where the plan gives nothing that could be kept, or more than summaries."""
+        if self == NOTHING_KEPT:
+            return
+        kinds = {entry.analysis.name: kind_of(entry.analysis) for entry in plan.entries}
+        if "measured" not in kinds.values():
+            raise ParameterError(
+                "analyses", "they add nothing up", expected="one that measures", found=", ".join(kinds)
+            )
+        explored = next((name for name, kind in kinds.items() if kind == "explored"), None)
+        if explored and (self.summaries or self.part != (1, 1)):
+            raise ParameterError(
+                f"analysis {explored!r}",
+                "it runs the model anew and cannot be added up",
+                remedy="Leave it out where summaries are to be merged.",
+            )
+
+
+NOTHING_KEPT: Final = Keep()
+
+
+class Keeper:
+    """Decides which shards are run, and takes in what they give, in a `with` block.
+
+    Attributes:
+        gathered: what all of them gave so far.
+        shards: those of this run, in order.
+        ids: of all shards by place, where they are stored.
+        elsewhere: True where some were not read in this run.
+
+    Raises:
+        SummaryError: checkpoints are of another run or of other data.
+        InputError: a stream cannot be resumed, or a shard cannot be looked at.
+        OSError: the file of summaries cannot be written.
+    """
+
+    def __init__(self, keep: Keep, identity: Identity, plan: Plan, feed: Feed) -> None:
+        first, total = keep.part
+        if feed.source.is_stream and (keep.resume or total > 1):
+            raise InputError(
+                feed.source.description,
+                "a stream cannot be read again, and so neither resumed nor divided",
+                remedy="Store it.",
+            )
+        self.gathered = Gathered(plan)
+        self.shards = tuple(feed.shards[first - 1 :: total])
+        self.elsewhere = False
+        self.ids: dict[int, str] = {}
+        if (keep.resume or keep.summaries) and not feed.source.is_stream:
+            self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
+        self._feed = feed
+        ids = [self.ids[i] for i in sorted(self.ids)]
+        self._checkpoints = Checkpoints(keep.resume, identity, plan, ids) if keep.resume else None
+        self._file = Writer(keep.summaries, identity, plan) if keep.summaries else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._checkpoints and self._checkpoints.problem:
+            self.gathered.note(self._checkpoints.problem)
+        if self._file:
+            self._file.__exit__(kind, error, at)
+
+    def missing(self) -> Iterator[tuple[int, Shard]]:
+        """The shards, with their places in the data, that no checkpoint seems to hold."""
+        for shard in self.shards:
+            index = shard.first // SHARD_STRIDE
+            if not (self._checkpoints and self._checkpoints.holds(index)):
+                yield index, shard
+
+    def due(self) -> Iterator[Shard]:
+        """The shards to run, in order; those that checkpoints hold are taken from there when it is their turn."""
+        for shard in self.shards:
+            part = self._checkpoints.recall(shard.first // SHARD_STRIDE) if self._checkpoints else None
+            if part is None:
+                yield shard
+            else:
+                self.elsewhere = True
+                self._feed.pass_over(part.tally)
+                self._take(part)
+
+    def done(self, part: Part) -> None:
+        """The next shard was run."""
+        if self._checkpoints:
+            self._checkpoints.keep(part)
+        self._take(part)
+
+    def _take(self, part: Part) -> None:
+        if self._file:
+            self._file.add(part)
+        self.gathered.add(part)

@@ -1,0 +1,114 @@
+"""Files of summaries, added up as if one run had made them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from inspector.analysis.identity import Identity
+from inspector.analysis.parts import Gathered
+from inspector.analysis.plan import Plan, make_plan
+from inspector.analysis.registry import AnalysisRequest
+from inspector.analysis.run import conclude
+from inspector.analysis.store import MAX_BYTES
+from inspector.analysis.sums import Stored, Writer, scan
+from inspector.errors import ParameterError, SummaryError
+from inspector.graph.view import OnnxView
+from inspector.report import Report
+
+
+def merged(view: OnnxView, files: Sequence[Path], *, summaries: Path | None = None, most: int = MAX_BYTES) -> Report:
+    """The report of all shards in the files, whichever file they are in; a shard that is in several counts once.
+
+    Shards are added up in the order of the data, so that the parts of one data set give what a run of the whole gives.
+
+    Args:
+        view: the model that they are of.
+        files: what `--summaries` wrote, or checkpoints.
+        summaries: file to write the union to.
+        most: bytes of a shard's summaries, unpacked.
+
+    Raises:
+        SummaryError: a file is damaged, of another model or of other parameters, or holds nothing.
+        LimitError: a part of a file is too large.
+        OSError: the union cannot be written.
+    """
+    if not files:
+        raise ParameterError("summaries", "there are none to merge", expected="one file or more")
+    identity, found = _scanned(view, files)
+    plan = _plan(view, identity)
+    shards, twice = _distinct(found)
+    gathered = Gathered(plan)
+    if summaries is None:
+        for shard in shards:
+            gathered.add(shard.part(plan, most))
+    else:
+        with Writer(summaries, identity, plan) as file:
+            for shard in shards:
+                part = shard.part(plan, most)
+                file.add(part)
+                gathered.add(part)
+    if twice:
+        gathered.note(f"{twice} shards were given more than once; each counts once")
+    results = conclude(view, plan, gathered.totals, None)
+    provenance = replace(gathered.provenance, model=view.name)
+    return Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
+
+
+def _scanned(view: OnnxView, files: Sequence[Path]) -> tuple[Identity, list[Stored]]:
+    """What the files are of, all the same, and their shards."""
+    first, shards = scan(files[0])
+    if first.model != view.sha256:
+        raise SummaryError(
+            str(files[0]),
+            "they are of another model",
+            expected=f"sha256 {view.sha256[:12]}",
+            found=f"sha256 {first.model[:12]}",
+            remedy="Give the model that they were made with.",
+        )
+    found = list(shards)
+    for path in files[1:]:
+        other, shards = scan(path)
+        first.check(other, str(path))
+        found += shards
+    return first, found
+
+
+def _plan(view: OnnxView, identity: Identity) -> Plan:
+    """The plan of the run that made them; SummaryError where this installation makes another one of it."""
+    plan = make_plan(view, [_request(a.name, a.params) for a in identity.analyses], allow_maps=False)
+    here = Identity.of(
+        view, plan, fidelity=identity.fidelity, preprocess=identity.preprocess, shard_size=identity.shard_size
+    )
+    here.check(identity, "summaries")
+    return plan
+
+
+def _request(name: str, params: str) -> AnalysisRequest:
+    try:
+        values = json.loads(params)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise SummaryError("summaries", f"the parameters of {name[:80]!r} cannot be read", expected="a JSON object")
+    return AnalysisRequest(name, values)
+
+
+def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:
+    """Every shard once, in the order of the data, and how many there were too many."""
+    known: dict[str, Stored] = {}
+    count = 0
+    for shard in found:
+        count += 1
+        first = known.setdefault(shard.tally.shard, shard)
+        if first.tally.digest != shard.tally.digest:
+            raise SummaryError(
+                f"shard {shard.tally.shard!r}",
+                "two files hold it with different inputs",
+                expected=f"inputs {first.tally.digest[:12]} as in {first.path}",
+                found=f"{shard.tally.digest[:12]} in {shard.path}",
+                remedy="Run one of them again.",
+            )
+    return sorted(known.values(), key=lambda shard: (shard.tally.index, shard.tally.shard)), count - len(known)

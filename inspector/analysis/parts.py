@@ -1,0 +1,119 @@
+"""What one shard gave, and how shards are added up: one by one, in order, so that sums always round the same way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from inspector.analysis.plan import Plan
+from inspector.analysis.run import Totals
+from inspector.errors import SummaryError
+from inspector.report import Provenance, Skipped
+
+MAX_LISTED_SKIPS = 100
+"""Skipped inputs that a report names; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the inputs of one shard.
+
+    Attributes:
+        shard: its id; empty where nothing is stored.
+        index: its place in the data.
+        inputs: how many counted.
+        digest: identifies these: hash over their ids and contents, in order.
+        skipped: the first that were left out; `skipped_count` counts all.
+        provenance: how the shard ran; without what only a whole run has.
+    """
+
+    shard: str
+    index: int
+    inputs: int
+    digest: str
+    skipped: tuple[Skipped, ...]
+    skipped_count: int
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One shard: its summaries, and what became of its inputs."""
+
+    tally: Tally
+    totals: Totals
+
+
+class Gathered:
+    """Parts added up in the order in which they come.
+
+    Attributes:
+        totals: their summaries.
+        skipped: the first inputs that were left out; `skipped_count` counts all.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.totals = Totals(plan)
+        self.skipped: list[Skipped] = []
+        self.skipped_count = 0
+        self._inputs = 0
+        self._provenance: Provenance | None = None
+        self._digests: list[str] = []
+        self._notes: list[str] = []
+
+    def add(self, part: Part) -> None:
+        """The next part."""
+        tally = part.tally
+        self.totals.join(part.totals)
+        self._inputs += tally.inputs
+        self.skipped += tally.skipped[: MAX_LISTED_SKIPS - len(self.skipped)]
+        self.skipped_count += tally.skipped_count
+        self._digests += [tally.digest] if tally.inputs else []
+        self._provenance = combined(self._provenance, tally.provenance) if self._provenance else tally.provenance
+
+    def note(self, text: str) -> None:
+        """Something that a reader must know."""
+        self._notes.append(text)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the numbers come from; SummaryError where nothing was added."""
+        if self._provenance is None:
+            raise SummaryError("summaries", "there are none to add up", remedy="Give files that hold some.")
+        notes = (*self._provenance.notes, *self._notes)
+        digest = joined_digest(self._digests)
+        return replace(self._provenance, inputs=self._inputs, data_sha256=digest, notes=notes)
+
+
+def joined_digest(digests: Iterable[str]) -> str:
+    """One hash for several shards, in order; that of a single shard is its own."""
+    known = list(digests)
+    return known[0] if len(known) == 1 else hashlib.sha256("".join(known).encode("ascii")).hexdigest()
+
+
+def combined(a: Provenance, b: Provenance) -> Provenance:
+    """How two parts of a run ran: what only one of them knows as it is, what differs side by side.
+
+    Of batch sizes and of nodes per provider it is the larger number. What was counted stays that of `a`.
+    """
+    ran = a if a.device else b
+    names = dict.fromkeys((*a.versions, *b.versions))
+    providers = dict.fromkeys((*a.providers, *b.providers))
+    return replace(
+        ran,
+        model=a.model,
+        data_sha256=a.data_sha256,
+        inputs=a.inputs,
+        data=_both(a.data, b.data),
+        batch=max(a.batch, b.batch),
+        device=_both(a.device, b.device),
+        providers={name: max(a.providers.get(name, 0), b.providers.get(name, 0)) for name in providers},
+        versions={name: _both(a.versions.get(name, ""), b.versions.get(name, "")) for name in names},
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
+    )
+
+
+def _both(a: str, b: str) -> str:
+    """The texts joined by ` + `, each once."""
+    return " + ".join(dict.fromkeys(part for text in (a, b) for part in text.split(" + ") if part))

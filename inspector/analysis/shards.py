@@ -1,0 +1,46 @@
+"""Shards of a data set through one observer, and what each of them gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from inspector.analysis.feed import Feed, ShardCount
+from inspector.analysis.observe import Observer
+from inspector.analysis.parts import Part, Tally
+from inspector.analysis.plan import Plan
+from inspector.analysis.run import Totals
+from inspector.report import Provenance
+from inspector.runtime.data import Shard
+from inspector.runtime.items import SHARD_STRIDE
+
+
+def count(
+    plan: Plan,
+    observer: Observer,
+    feed: Feed,
+    shards: Iterable[Shard],
+    batch_size: int,
+    *,
+    provenance: Callable[[], Provenance],
+    ids: Mapping[int, str],
+    done: Callable[[Part], None],
+) -> None:
+    """Runs the shards in order; `done` hears of each when it is through, before the next is begun.
+
+    `provenance` says how the observer ran so far; `ids` are of shards that are stored. A stream is known by what it
+    held.
+    """
+    totals = Totals(plan)
+
+    def ended(shard: Shard, found: ShardCount) -> None:
+        nonlocal totals
+        index, digest = shard.first // SHARD_STRIDE, found.digest.hex
+        name = f"{shard.name}@{digest[:16]}" if feed.source.is_stream else ids.get(index, "")
+        tally = Tally(
+            name, index, found.inputs, digest, tuple(found.skipped), found.skipped_count, provenance()
+        )  # fmt: skip
+        done(Part(tally, totals))
+        totals = Totals(plan)
+
+    for rows, batch in observer(feed.batches(batch_size, shards, ended)):
+        totals.add(rows, batch)

@@ -1,0 +1,136 @@
+"""Shards as tasks for other processes: each opens a session of its own, and only summaries come back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from inspector.analysis.feed import Feed
+from inspector.analysis.identity import Identity
+from inspector.analysis.keep import Keeper
+from inspector.analysis.parts import Part, Tally
+from inspector.analysis.plan import Plan, make_plan
+from inspector.analysis.registry import AnalysisRequest
+from inspector.analysis.runner import Setting
+from inspector.analysis.shards import count
+from inspector.analysis.store import from_bytes, to_bytes
+from inspector.control import Progress, Stop
+from inspector.errors import InputError, SummaryError
+from inspector.graph.load import load
+from inspector.graph.view import OnnxView
+from inspector.runtime.items import SHARD_STRIDE
+
+_HERE: Final = ("watch", "stop")
+"""Settings that stay with whoever asked."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """What every task of a run needs. `folder` is where relative paths of `data` begin, if it is there."""
+
+    model: bytes
+    name: str
+    data: Any
+    requests: tuple[AnalysisRequest, ...]
+    setting: Mapping[str, Any]
+    identity: Identity
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One shard: its place in the data and its id."""
+
+    index: int
+    shard: str
+
+
+class Pool(Protocol):
+    """Other processes."""
+
+    @property
+    def width(self) -> int:
+        """Tasks to hand over before the first of them has to be waited for."""
+
+    def submit(self, task: Task) -> Any:
+        """Hands a task over; gives what `take` wants."""
+
+    def drop(self, handle: Any) -> None:
+        """Nobody waits for that any more."""
+
+    def take(self, handle: Any, stop: Stop) -> tuple[Tally, bytes]:
+        """Waits for what `run_task` gives there. The errors of that, and RunError where the processes died."""
+
+
+def make_job(model: bytes, view: OnnxView, data: Any, *, plan: Plan, setting: Setting, feed: Feed) -> Job:
+    """The job of a run; InputError where the data is a stream, which no other process can open."""
+    if feed.source.is_stream:
+        raise InputError(feed.source.description, "a stream cannot be divided", remedy="Store it, or run it here.")
+    plain = {f.name: getattr(setting, f.name) for f in fields(Setting) if f.name not in _HERE}
+    if str(plain["device"]).startswith("cuda"):
+        plain["device"] = "cuda"  # a worker sees the GPU that it was given, and no other
+    requests = tuple(AnalysisRequest(e.analysis.name, json.loads(e.params)) for e in plan.entries)
+    return Job(model, view.name, data, requests, plain, setting.identity(view, plan, feed), str(Path.cwd()))
+
+
+def run_task(job: Job, task: Task) -> tuple[Tally, bytes]:
+    """In the other process: one shard, from the beginning.
+
+    Raises:
+        SummaryError: the data, or the analyses, are not the same there.
+        InspectorError: as of a run here.
+    """
+    view = _view(job.model, job.name)
+    plan = make_plan(view, job.requests, allow_maps=False)
+    setting = Setting(**job.setting, watch=_ignore, stop=Stop())
+    with contextlib.chdir(job.folder) if Path(job.folder).is_dir() else contextlib.nullcontext():
+        feed = setting.feed(view, job.data)
+        setting.identity(view, plan, feed).check(job.identity, "the run that this worker belongs to")
+        found = feed.shards[task.index].id if task.index < len(feed.shards) else f"{len(feed.shards)} shards"
+        if found != task.shard:
+            raise SummaryError("data", "a worker sees other data", expected=task.shard, found=found)
+        parts: list[Part] = []
+        observer = setting.observer(view, plan.requests)
+        count(
+            plan, observer, feed, [feed.shards[task.index]], setting.batch_size,
+            provenance=lambda: setting.provenance(view, feed, observer), ids={task.index: task.shard},
+            done=parts.append,
+        )  # fmt: skip
+    (part,) = parts
+    return part.tally, to_bytes(plan, part.totals)
+
+
+def run_on(pool: Pool, plan: Plan, feed: Feed, keeper: Keeper, stop: Stop) -> None:
+    """Runs all shards that are due in other processes, and takes in what they give in the order of the data."""
+    waiting = deque(Task(i, shard.id) for i, shard in keeper.missing())
+    flying: dict[int, Any] = {}
+    keeper.elsewhere = True
+    try:
+        for shard in keeper.due():
+            index = shard.first // SHARD_STRIDE
+            while waiting and len(flying) < pool.width:
+                task = waiting.popleft()
+                flying[task.index] = pool.submit(task)
+            handle = flying[index] if index in flying else pool.submit(Task(index, shard.id))
+            tally, data = pool.take(handle, stop)
+            flying.pop(index, None)
+            feed.pass_over(tally)
+            keeper.done(Part(tally, from_bytes(plan, data)))
+    finally:
+        for handle in flying.values():
+            pool.drop(handle)
+
+
+@lru_cache(maxsize=2)
+def _view(model: bytes, name: str) -> OnnxView:
+    return load(model, name=name)
+
+
+def _ignore(_: Progress) -> None:
+    """Progress is what comes back."""

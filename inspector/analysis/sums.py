@@ -1,0 +1,212 @@
+"""Files of summaries (`.sum`): what they are of, then shard by shard what it gave. Read in bounded memory, checked.
+
+    magic, frame of the identity (JSON), per shard a frame of its tally (JSON) and one of its summaries (`store`),
+    frame of the end (JSON: how many shards)
+
+A frame is the length of its content (8 bytes, little-endian), the SHA-256 of that (32 bytes) and the content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar
+
+from pydantic import TypeAdapter
+
+from inspector.analysis.identity import Identity
+from inspector.analysis.parts import MAX_LISTED_SKIPS, Part, Tally
+from inspector.analysis.plan import Plan
+from inspector.analysis.store import MAX_BYTES, from_bytes, to_bytes
+from inspector.errors import LimitError, SummaryError
+from inspector.report import Provenance
+
+MAGIC: Final = b"inspector sums 1\n"
+MAX_TEXT: Final = 1 << 20
+"""Bytes of an identity or a tally."""
+SUFFIX: Final = ".sum"
+_HEAD: Final = 8 + 32
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A shard in a file: its tally, and where its summaries begin."""
+
+    path: Path
+    tally: Tally
+    at: int
+
+    def part(self, plan: Plan, most: int = MAX_BYTES) -> Part:
+        """The whole shard; at most `most` bytes of summaries are read and unpacked. SummaryError as for `scan`."""
+        with self.path.open("rb") as file:
+            file.seek(self.at)
+            return Part(self.tally, from_bytes(plan, _frame(file, self.path, most), most))
+
+
+class Writer:
+    """Writes a file under another name; it appears, whole and on the disk, when the `with` block ends well.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full.
+    """
+
+    def __init__(self, path: Path, identity: Identity, plan: Plan) -> None:
+        self._path, self._plan, self._count = path, plan, 0
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        self._temporary = Path(name)
+        self._file = os.fdopen(number, "wb")
+        try:
+            self._file.write(MAGIC)
+            self._write(_to_json(identity))
+        except OSError:
+            self.drop()
+            raise
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.drop()
+            return
+        try:
+            self._finish()
+        except OSError:
+            self.drop()
+            raise
+
+    def add(self, part: Part) -> None:
+        """The next shard."""
+        self._write(_to_json(part.tally))
+        self._write(to_bytes(self._plan, part.totals))
+        self._count += 1
+
+    def drop(self) -> None:
+        """Leaves nothing behind."""
+        with contextlib.suppress(OSError):  # closing flushes what the disk has no room for
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _write(self, content: bytes) -> None:
+        _write(self._file, content)
+
+    def _finish(self) -> None:
+        self._write(json.dumps({"shards": self._count}).encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self._path)
+        _sync_folder(self._path.parent)
+
+
+def scan(path: Path) -> tuple[Identity, tuple[Stored, ...]]:
+    """What a file is of, and its shards; their summaries are not read yet.
+
+    Raises:
+        SummaryError: no such file, not written by the inspector, cut short or damaged.
+        LimitError: a text in it is too long.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise SummaryError(str(path), "it holds no summaries", expected="a file written with --summaries")
+            identity = _from_json(_IDENTITY, _frame(file, path, MAX_TEXT), path)
+            return identity, tuple(_stored(file, path))
+    except OSError as error:
+        raise SummaryError(str(path), "it cannot be read", found=str(error)) from error
+
+
+def change(source: Path, target: Path, provenance: Callable[[Provenance], Provenance]) -> None:
+    """Copies a file, each shard with another provenance. Errors as of `scan`, and OSError."""
+    identity, shards = scan(source)
+    with source.open("rb") as old, target.open("wb") as new:
+        new.write(MAGIC)
+        _write(new, _to_json(identity))
+        for shard in shards:
+            old.seek(shard.at)
+            tally = replace(shard.tally, provenance=provenance(shard.tally.provenance))
+            _write(new, _to_json(tally))
+            _write(new, _frame(old, source, MAX_BYTES))
+        _write(new, json.dumps({"shards": len(shards)}).encode())
+
+
+def _stored(file: BinaryIO, path: Path) -> Iterator[Stored]:
+    count = 0
+    while True:
+        text = _frame(file, path, MAX_TEXT)
+        if text == json.dumps({"shards": count}).encode():
+            break
+        tally, at = _tally(text, path), file.tell()
+        length = int.from_bytes(file.read(_HEAD)[:8], "little")
+        if length > _left(file):
+            raise _cut_short(path)
+        file.seek(length, os.SEEK_CUR)
+        count += 1
+        yield Stored(path, tally, at)
+    if _left(file):
+        raise SummaryError(str(path), "something follows its end", found=f"{_left(file)} bytes")
+
+
+def _tally(text: bytes, path: Path) -> Tally:
+    tally = _from_json(_TALLY, text, path)
+    counts = (tally.index, tally.inputs, tally.skipped_count - len(tally.skipped))
+    if min(counts) < 0 or max(counts) >= 1 << 62 or len(tally.skipped) > MAX_LISTED_SKIPS:
+        raise SummaryError(str(path), "a count in it is out of range", found=f"shard {tally.shard[:80]!r}")
+    return tally
+
+
+def _to_json(value: Identity | Tally) -> bytes:
+    return json.dumps(asdict(value)).encode()  # ASCII: ids may hold parts of file names that are no UTF-8
+
+
+def _from_json(kind: TypeAdapter[T], text: bytes, path: Path) -> T:
+    try:
+        return kind.validate_python(json.loads(text))
+    except (ValueError, RecursionError) as error:  # a ValidationError is a ValueError
+        raise SummaryError(str(path), "a text in it is not what belongs there", found=type(error).__name__) from error
+
+
+def _frame(file: BinaryIO, path: Path, most: int) -> bytes:
+    head = file.read(_HEAD)
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < _HEAD or length > _left(file):
+        raise _cut_short(path)
+    if length > most:
+        raise LimitError(str(path), "a part of it is too large", expected=f"at most {most} bytes", found=str(length))
+    content = file.read(length)
+    if hashlib.sha256(content).digest() != head[8:]:
+        raise SummaryError(str(path), "it is damaged: its checksum does not fit", remedy="Copy or make it again.")
+    return content
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    file.write(len(content).to_bytes(8, "little") + hashlib.sha256(content).digest())
+    file.write(content)
+
+
+def _left(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size - file.tell()
+
+
+def _cut_short(path: Path) -> SummaryError:
+    return SummaryError(str(path), "it was cut short", remedy="Copy or make it again.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name last through a power failure."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+_IDENTITY: Final = TypeAdapter(Identity)
+_TALLY: Final = TypeAdapter(Tally)
