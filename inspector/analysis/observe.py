@@ -162,7 +162,7 @@ class Observer:
         self.notes += [note for applies, note in notes if applies and note not in self.notes]
 
     def _remember(self, passes: Passes) -> None:
-        self.device, self.providers = passes.device, passes.providers
+        self.device, self.providers = passes.device, dict(passes.providers)
         notes = (
             (
                 self.device == "cpu" and any(i.dtype == "float16" for i in self._view.inputs),
