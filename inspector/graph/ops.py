@@ -196,7 +196,8 @@ class _Writer:
         x = self.lower(measure.inputs[0])
         if self.wide:
             return self._reduce("", "ReduceMin", x)
-        return self.to.node("Neg", [self._pool("GlobalMaxPool", self._mirrored(x))])
+        zero = self.to.constant("float32", 0.0, scalar=True)  # 0 - x, as Neg would show a zero as -0
+        return self.to.node("Sub", [zero, self._pool("GlobalMaxPool", self._mirrored(x))])
 
     def _mirrored(self, x: ir.Value) -> ir.Value:
         """-x, exactly. BatchNormalization by -1 has a kernel for the blocked layout, Neg has none."""
