@@ -61,10 +61,13 @@ def hand_out(model: ir.Model) -> dict[str, Array]:
             continue  # onnxruntime does not find those that a body reads
         if isinstance(tensor, ir.Tensor) and tensor.nbytes >= APART and tensor.dtype in _PLAIN:
             weights[name] = tensor.numpy()
-            value.const_value = ir.ExternalTensor(
-                _LOCATION, None, None, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
-            )
+            value.const_value = reference(tensor, name)
     return weights
+
+
+def reference(tensor: ir.TensorProtocol, name: str) -> ir.ExternalTensor:
+    """What stands in a message for a tensor whose numbers are elsewhere: name, type and shape."""
+    return ir.ExternalTensor(_LOCATION, None, None, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name)
 
 
 def _tensor(field: onnx.TensorProto, raw: Array) -> ir.Tensor[Array] | None:
