@@ -26,7 +26,7 @@ from inspector.graph.runnable import custom_operators
 from inspector.graph.shapes import infer
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
-from inspector.graph.weights import APART, attach, detach
+from inspector.graph.weights import APART, attach, declare, detach
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "load"]
 
@@ -147,8 +147,9 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
             proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
         attach(model, tensors)
+        declare(proto, tensors)
+        infer(model, proto)
         tidy(model, frozenset(NAMES))
-        infer(model)
     except MemoryError as error:
         raise LimitError(label, "there is not enough memory to read its graph") from error
     except (ValueError, TypeError, KeyError, RuntimeError) as error:

@@ -126,10 +126,12 @@ def _step(node: onnx.NodeProto) -> _Step:
 
 
 def _forget_shapes(message: onnx.ModelProto) -> None:
-    """Of everything but the inputs, in bodies as well: they may have been told for another batch. Types stay."""
+    """Of what nodes make, in bodies as well: they may have been told for another batch. Types stay."""
     for graph in graphs(message):
+        made = {name for node in graph.node for name in node.output}
         for info in (*graph.value_info, *graph.output):
-            info.type.tensor_type.ClearField("shape")
+            if info.name in made and info.type.HasField("tensor_type"):
+                info.type.tensor_type.ClearField("shape")
 
 
 def _sizes(message: onnx.ModelProto, fed: Sequence[str], batch: int | None) -> dict[str, int | None]:

@@ -15,16 +15,16 @@ from inspector.graph.bodies import bodies
 from inspector.graph.contents import bodies_of
 from inspector.graph.weights import APART, reference
 
-_FIRST_WITH_FREE_INITIALIZERS = 4
-"""Older files list every initializer among the inputs, and inference insists on it."""
 
+def infer(model: ir.Model, message: onnx.ModelProto | None = None) -> None:
+    """Adds the shapes and types that follow from those of the inputs; where inference fails, everything stays.
 
-def infer(model: ir.Model) -> None:
-    """Adds the shapes and types that follow from those of the inputs; where inference fails, everything stays."""
+    Args:
+        model: changed in place; of IR version 4 or newer.
+        message: what the model was just made of, with a shape for every initializer; by default one is made here.
+    """
     try:
-        message = _message(model)
-        message.ir_version = max(message.ir_version, _FIRST_WITH_FREE_INITIALIZERS)
-        found = infer_message(message)
+        found = infer_message(_message(model) if message is None else message)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return  # shapes may be unknown everywhere, and what cannot be written is told where it is written
     known: dict[bytes, tuple[ir.Shape | None, ir.TypeProtocol | None]] = {}

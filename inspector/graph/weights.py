@@ -52,6 +52,13 @@ def attach(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
             value.shape = ir.Shape(tensor.shape)
 
 
+def declare(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
+    """Gives the empty initializers of these names their shapes back; their numbers stay apart."""
+    for field in proto.graph.initializer:
+        if field.name in tensors:
+            field.dims[:] = tensors[field.name].shape.numpy()
+
+
 def hand_out(model: ir.Model) -> dict[str, Array]:
     """The numbers of all tensors that were kept apart, by name; in the model, references take their place."""
     weights: dict[str, Array] = {}

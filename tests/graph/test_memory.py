@@ -100,6 +100,8 @@ def test_the_runtime_takes_between_half_and_twice_the_estimate(
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if fidelity == "ALL" else levels.ORT_DISABLE_ALL
     options.enable_profiling, options.profile_file_prefix, options.log_severity_level = True, str(tmp_path / "p"), 4
+    values = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in written.weights.values()]
+    options.add_external_initializers(list(written.weights), values)
     session = ort.InferenceSession(written.model, options, providers=["CPUExecutionProvider"])
     session.run(None, {feed: np.ones((BATCH, *shape), np.float32)})
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
