@@ -93,7 +93,7 @@ def _join_imports(proto: onnx.ModelProto, label: str) -> None:
                 expected="one",
                 found=f"{versions[domain]} and {entry.version}",
             )
-    if len(versions) < len(proto.opset_import):
+    if any(entry.domain == "ai.onnx" for entry in proto.opset_import) or len(versions) < len(proto.opset_import):
         del proto.opset_import[:]
         for domain, version in versions.items():
             proto.opset_import.add(domain=domain, version=version)

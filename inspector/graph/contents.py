@@ -18,19 +18,19 @@ Call = tuple[str, str, str]
 def graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The main graph and every body."""
     yield proto.graph
-    yield from _bodies(nodes(proto))
+    yield from bodies_of(nodes(proto))
 
 
 def nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Every node: of the graph, its nested graphs and the functions."""
-    yield from _deep(proto.graph.node)
+    yield from nodes_of(proto.graph.node)
     for function in proto.functions:
-        yield from _deep(function.node)
+        yield from nodes_of(function.node)
 
 
 def graph_attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
     """Every attribute of the main graph's nodes and of those in bodies; not of functions."""
-    for node in _deep(proto.graph.node):
+    for node in nodes_of(proto.graph.node):
         yield from node.attribute
 
 
@@ -70,8 +70,25 @@ def depth_of_bodies(proto: onnx.ModelProto) -> int:
     depth = -1
     while level:
         depth += 1
-        level = [body.node for some in level for body in _bodies(some)]
+        level = [body.node for some in level for body in bodies_of(some)]
     return depth
+
+
+def nodes_of(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Nodes and those of their bodies; a parsed message nests at most 100 deep."""
+    for node in some:
+        yield node
+        for graph in bodies_of([node]):
+            yield from nodes_of(graph.node)
+
+
+def bodies_of(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
+    """Bodies of nodes; of every node its own, not those within."""
+    for node in some:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield attribute.g
+            yield from attribute.graphs
 
 
 def functions(proto: onnx.ModelProto) -> dict[Call, list[Call]]:
@@ -155,21 +172,4 @@ def _call(domain: str, name: str, overload: str) -> Call:
 
 
 def _calls(some: Iterable[onnx.NodeProto]) -> list[Call]:
-    return [_call(node.domain, node.op_type, node.overload) for node in _deep(some)]
-
-
-def _deep(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Nodes and those of their bodies; a parsed message nests at most 100 deep."""
-    for node in some:
-        yield node
-        for graph in _bodies([node]):
-            yield from _deep(graph.node)
-
-
-def _bodies(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
-    """Bodies of nodes; of every node its own, not those within."""
-    for node in some:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield attribute.g
-            yield from attribute.graphs
+    return [_call(node.domain, node.op_type, node.overload) for node in nodes_of(some)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from inspector.contract import Array, Value
 from inspector.contract.measures import keeps_maps
@@ -23,6 +24,7 @@ from inspector.graph.convolutions import has_channels_last
 from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
 from inspector.graph.runnable import refuse_what_cannot_run
+from inspector.graph.shapes import infer
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import hand_out
 
@@ -38,7 +40,7 @@ class Request:
     measure: Value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # without slots, so that the footprint can be kept
 class Instrumented:
     """A model that gives the requested rows.
 
@@ -51,7 +53,7 @@ class Instrumented:
         freed: True where the batch dimension was made free.
         branched: the slots that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
-        footprint: the memory that it takes, and that any part of it would take.
+        batch_is_free: True where runs may have batches of any size.
     """
 
     model: bytes
@@ -62,7 +64,12 @@ class Instrumented:
     freed: bool
     branched: frozenset[Request]
     map_bytes: int | None
-    footprint: Footprint
+    batch_is_free: bool
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """The memory that it takes, and that any part of it would take; estimated when it is first asked for."""
+        return footprint(self.model, batch_is_free=self.batch_is_free)
 
 
 def instrument(
@@ -107,9 +114,8 @@ def instrument(
     data = _serialize(model, view.name)
     names = tuple(str(v.name) for v in model.graph.outputs)
     batch_is_free = batch is not None or fixed_batch(view.inputs) is None
-    memory = footprint(model, batch_is_free=batch_is_free)  # last, as it changes the clone's shapes
     own_names = names[len(slots) :]
-    return Instrumented(data, weights, slots, names, own_names, batch is not None, branched, maps, memory)
+    return Instrumented(data, weights, slots, names, own_names, batch is not None, branched, maps, batch_is_free)
 
 
 def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:
@@ -144,18 +150,19 @@ def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
         for node in model.graph.all_nodes():
             for output in node.outputs:
                 output.shape = None
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    infer(model)
     _forget_doubtful_shapes(model)
 
 
 def _forget_doubtful_shapes(model: ir.Model) -> None:
     """Behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
+    if not any("ceil_mode" in node.attributes for node in model.graph.all_nodes()):
+        return
     doubtful: set[ir.Value] = set()
-    rounded = any("ceil_mode" in node.attributes for node in model.graph.all_nodes())
     for node in model.graph.all_nodes():
         if (
             "ceil_mode" in node.attributes
-            or (rounded and bodies(node))
+            or bodies(node)
             or not doubtful.isdisjoint(i for i in node.inputs if i is not None)
         ):
             doubtful.update(node.outputs)

@@ -12,7 +12,6 @@ import onnx
 import onnx.inliner
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError, NotFoundError
@@ -24,9 +23,10 @@ from inspector.graph.external import External, digest, has_external, read_extern
 from inspector.graph.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.reading import Contents, read
 from inspector.graph.runnable import custom_operators
+from inspector.graph.shapes import infer
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
-from inspector.graph.weights import APART, attach, detach
+from inspector.graph.weights import APART, attach, declare, detach
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "load"]
 
@@ -147,8 +147,9 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
             proto = onnx.inliner.inline_local_functions(proto)
         model = ir.from_proto(proto)
         attach(model, tensors)
+        declare(proto, tensors)
+        infer(model, proto)
         tidy(model, frozenset(NAMES))
-        ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     except MemoryError as error:
         raise LimitError(label, "there is not enough memory to read its graph") from error
     except (ValueError, TypeError, KeyError, RuntimeError) as error:

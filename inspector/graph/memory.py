@@ -16,8 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
+
+from inspector.graph.contents import bodies_of, graphs, nodes_of
+from inspector.graph.shapes import infer_message, types
 
 _VIEWS: Final = frozenset({"Reshape", "Flatten", "Identity", "Squeeze", "Unsqueeze", "Dropout"})
 
@@ -93,64 +96,68 @@ class Footprint:
         return order
 
 
-def footprint(model: ir.Model, *, batch_is_free: bool) -> Footprint:
-    """The memory of a model whose inputs' shapes are fixed but for the batch; shapes in it are inferred anew.
+def footprint(model: bytes, *, batch_is_free: bool) -> Footprint:
+    """The memory of a serialized model whose inputs' shapes are fixed but for the batch; shapes are inferred anew.
 
     Every size is inferred for one input and for two; where the batch is fixed, for that one.
     """
-    sizes = [_sizes(model, batch) for batch in ((1, 2) if batch_is_free else (None,))]
+    message = onnx.ModelProto.FromString(model)
+    _forget_shapes(message)
+    graph = message.graph
+    weights = {tensor.name: _bytes(tensor.data_type, tensor.dims) or 0 for tensor in graph.initializer}
+    fed = tuple(info.name for info in graph.input if info.name not in weights)
+    sizes = [_sizes(message, fed, batch) for batch in ((1, 2) if batch_is_free else (None,))]
     one, two = sizes[0], sizes[-1]
-    graph = model.graph
-    weights = {str(v.name): _bytes_of(v) or 0 for v in graph.initializers.values()}
     known: dict[str, tuple[int, int]] = {}
     for name, size in one.items():
         more = two[name]
         if size is not None and more is not None:
             each = max(0, more - size)
             known[name] = (size - each, each) if batch_is_free else (size, 0)
-    return Footprint(
-        tuple(str(v.name) for v in graph.inputs if not v.is_initializer()),
-        weights,
-        known,
-        tuple(name for name in one if name not in known),
-        tuple(_step(node) for node in graph),
-    )
+    unknown = tuple(name for name in one if name not in known)
+    return Footprint(fed, weights, known, unknown, tuple(_step(node) for node in graph.node))
 
 
-def _step(node: ir.Node) -> _Step:
-    reads = [str(v.name) for v in node.inputs if v is not None]
-    for attribute in node.attributes.values():  # a body reads what lies around it
-        bodies = list(attribute.as_graphs()) if attribute.type == ir.AttributeType.GRAPHS else []
-        bodies += [attribute.as_graph()] if attribute.type == ir.AttributeType.GRAPH else []
-        reads += [str(v.name) for body in bodies for n in body.all_nodes() for v in n.inputs if v is not None]
-    makes = tuple(str(v.name) for v in node.outputs if v.name)
+def _step(node: onnx.NodeProto) -> _Step:
+    within = nodes_of(inner for body in bodies_of([node]) for inner in body.node)  # it reads what lies around it
+    reads = [*node.input, *(name for inner in within for name in inner.input)]
     plain = node.domain in ("", "ai.onnx")
-    return _Step(tuple(reads), makes, plain and node.op_type in _VIEWS)
+    return _Step(tuple(filter(None, reads)), tuple(filter(None, node.output)), plain and node.op_type in _VIEWS)
 
 
-def _sizes(model: ir.Model, batch: int | None) -> dict[str, int | None]:
+def _forget_shapes(message: onnx.ModelProto) -> None:
+    """Of what nodes make, in bodies as well: they may have been told for another batch. Types stay."""
+    for graph in graphs(message):
+        made = {name for node in graph.node for name in node.output}
+        for info in (*graph.value_info, *graph.output):
+            if info.name in made and info.type.HasField("tensor_type"):
+                info.type.tensor_type.ClearField("shape")
+
+
+def _sizes(message: onnx.ModelProto, fed: Sequence[str], batch: int | None) -> dict[str, int | None]:
     """Bytes of every value but the weights, for inputs of that batch; None where that is unknown."""
-    graph = model.graph
-    fed = [v for v in graph.inputs if not v.is_initializer()]
-    for value in fed:
-        if batch is not None and value.shape is not None and len(value.shape):
-            value.shape = ir.Shape([batch, *list(value.shape)[1:]])
-    for node in graph.all_nodes():
-        for output in node.outputs:
-            output.shape = None
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-    values = [*fed, *(v for node in graph for v in node.outputs if v.name)]
-    return {str(v.name): _bytes_of(v) for v in values}
+    for info in message.graph.input:
+        dims = info.type.tensor_type.shape.dim
+        if batch is not None and info.name in fed and dims:
+            dims[0].dim_value = batch
+    try:
+        kinds = types(infer_message(message).graph)
+    except onnx.shape_inference.InferenceError:
+        kinds = types(message.graph)
+    sizes: dict[str, int | None] = {}
+    for name in (*fed, *(name for node in message.graph.node for name in node.output if name)):
+        kind = kinds[name].tensor_type if name in kinds else onnx.TypeProto.Tensor()
+        shape = [dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim]
+        sizes[name] = _bytes(kind.elem_type, shape) if kind.HasField("shape") else None
+    return sizes
 
 
-def _bytes_of(value: ir.Value) -> int | None:
-    if value.const_value is not None:
-        return value.const_value.nbytes
-    if value.shape is None or value.dtype in (None, ir.DataType.UNDEFINED, ir.DataType.STRING):
+def _bytes(element: int, dims: Iterable[int | None]) -> int | None:
+    """Bytes of a tensor; None where its size or the type of its elements leaves that open."""
+    dtype, sizes = ir.DataType(element), list(dims)
+    if dtype in (ir.DataType.UNDEFINED, ir.DataType.STRING) or None in sizes:
         return None
-    sizes = [d for d in value.shape if isinstance(d, int)]
-    assert value.dtype is not None
-    return int(math.prod(sizes) * value.dtype.itemsize) if len(sizes) == len(value.shape) else None
+    return int(math.prod(size for size in sizes if size is not None) * dtype.itemsize)
 
 
 def _above(ends: Sequence[int], steps: Sequence[_Step], maker: Mapping[str, int]) -> set[int]:

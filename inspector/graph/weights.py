@@ -52,6 +52,13 @@ def attach(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
             value.shape = ir.Shape(tensor.shape)
 
 
+def declare(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
+    """Gives the empty initializers of these names their shapes back; their numbers stay apart."""
+    for field in proto.graph.initializer:
+        if field.name in tensors:
+            field.dims[:] = tensors[field.name].shape.numpy()
+
+
 def hand_out(model: ir.Model) -> dict[str, Array]:
     """The numbers of all tensors that were kept apart, by name; in the model, references take their place."""
     weights: dict[str, Array] = {}
@@ -61,10 +68,13 @@ def hand_out(model: ir.Model) -> dict[str, Array]:
             continue  # onnxruntime does not find those that a body reads
         if isinstance(tensor, ir.Tensor) and tensor.nbytes >= APART and tensor.dtype in _PLAIN:
             weights[name] = tensor.numpy()
-            value.const_value = ir.ExternalTensor(
-                _LOCATION, None, None, tensor.dtype, shape=ir.Shape(tensor.shape), name=name
-            )
+            value.const_value = reference(tensor, name)
     return weights
+
+
+def reference(tensor: ir.TensorProtocol, name: str) -> ir.ExternalTensor:
+    """What stands in a message for a tensor whose numbers are elsewhere: name, type and shape."""
+    return ir.ExternalTensor(_LOCATION, None, None, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name)
 
 
 def _tensor(field: onnx.TensorProto, raw: Array) -> ir.Tensor[Array] | None:

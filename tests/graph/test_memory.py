@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx_ir as ir
 import pytest
 from models import SAME, ZOO, model, numbers
 from test_light_models import light
@@ -28,7 +26,7 @@ W = 4 * 27 * 4
 
 def of(body: str, **options: object) -> Footprint:
     data = model(body, **options)  # type: ignore[arg-type]
-    return footprint(ir.from_proto(onnx.load_from_string(data)), batch_is_free=True)
+    return footprint(data, batch_is_free=True)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7])
