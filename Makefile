@@ -9,7 +9,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu ray fuzz zoo bench-loading protos format clean
+.PHONY: help install demo test lint gpu ray fuzz zoo bench bench-loading protos format clean
 
 help:  ## Shows this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
@@ -46,6 +46,11 @@ ray: $(READY)  ## Runs audits on a Ray cluster of two workers on this machine, o
 
 zoo:  ## Compares with PyTorch over 100 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
+
+bench: $(READY)  ## Measures an audit against plain inference and against other tools; writes benchmarks/RESULTS.md.
+	$(BIN)/python -m benchmarks.against_plain --write
+	$(BIN)/python -m benchmarks.against_others --net SqueezeNet --write
+	$(BIN)/python -m benchmarks.against_others --net ResNet-50 --write
 
 bench-loading: $(READY)  ## Measures loading and rewriting beside onnxruntime's own; needs 10 GB of disk, 8 GB of memory.
 	$(BIN)/python benchmarks/loading.py

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = Path(__file__).parent / "RESULTS.md"
-_HEAD: Final = "# Results\n\nWritten by the benchmarks beside this file; each section says by which, and when.\n"
+_HEAD: Final = "# Results of benchmarks\n"
 
 
 def write_section(title: str, text: str, file: Path = FILE) -> None:
