@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inspector import (
     Array,
@@ -25,11 +25,11 @@ from inspector import (
     Summary,
     Table,
     Tap,
-    TapKind,
     Value,
     Zeros,
 )
 from inspector_plugins._inputs import in_order
+from inspector_plugins._watched import Watching, watched
 
 COLUMNS: Final = 8
 
@@ -59,12 +59,9 @@ class Activations:
     version: ClassVar[str] = "1"
     summary: ClassVar[type[Summary]] = Maps
 
-    class Params(BaseModel):
+    class Params(Watching):
         """Which taps, and how much of them is drawn."""
 
-        model_config = ConfigDict(extra="forbid")
-        taps: list[str] = Field(["*"], description="patterns of taps: layer, or layer:conv, layer:norm, layer:act")
-        kind: TapKind = Field(TapKind.ACT, description="which tap of a layer a pattern without one means")
         inputs: int = Field(4, ge=1, le=64, description="how many inputs are drawn, the first ones")
         maps: int = Field(32, ge=1, le=4096, description="how many maps of a tap are drawn, the first channels")
 
@@ -73,7 +70,7 @@ class Activations:
 
     def select(self, model: ModelView) -> Sequence[Tap]:
         """The taps of the patterns."""
-        return model.taps(tuple(self.params.taps), self.params.kind)
+        return watched(model, self.params)
 
     def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:  # noqa: ARG002 - the contract's signature
         """Whole maps."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inspector import (
     Array,
@@ -29,7 +29,6 @@ from inspector import (
     Block,
     Finding,
     Histogram,
-    Inapplicable,
     Metric,
     MetricInfo,
     ModelView,
@@ -38,13 +37,13 @@ from inspector import (
     Sum,
     Summary,
     Tap,
-    TapKind,
     Value,
 )
 from inspector_plugins._activation_bounds import is_nonnegative, saturation
 from inspector_plugins._distribution_metrics import METRICS, metrics
 from inspector_plugins._distribution_result import SHARES, TapDistribution
 from inspector_plugins._distribution_view import RULES, show
+from inspector_plugins._watched import Watching, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +78,9 @@ class Distribution:
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
     rules: ClassVar[tuple[str, ...]] = RULES
 
-    class Params(BaseModel):
+    class Params(Watching):
         """Where to look, and what counts as dormant and as saturated."""
 
-        model_config = ConfigDict(extra="forbid")
-        taps: list[str] = Field(["*"], description="patterns of taps: layer, or layer:conv, layer:norm, layer:act")
-        kind: TapKind = Field(TapKind.ACT, description="which tap of a layer a pattern without one means")
         tau: float = Field(0.025, ge=0, le=1, description="a channel with at most this score is dormant")
         many: float = Field(
             0.1, ge=0, le=1, description="share of dormant channels in a layer from which it is a finding"
@@ -99,10 +95,7 @@ class Distribution:
 
     def select(self, model: ModelView) -> Sequence[Tap]:
         """The taps of the patterns."""
-        taps = model.taps(tuple(self.params.taps), self.params.kind)
-        if not taps:
-            raise Inapplicable(f"model {model.name!r}", "there is no tap to watch")
-        return taps
+        return watched(model, self.params)
 
     def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:
         """Mean, peak and size of every map, and how many elements are at a bound."""

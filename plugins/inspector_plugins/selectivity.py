@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inspector import (
     Array,
@@ -31,12 +31,12 @@ from inspector import (
     Ops,
     Summary,
     Tap,
-    TapKind,
     Value,
 )
 from inspector_plugins._activation_bounds import is_nonnegative
 from inspector_plugins._selectivity_result import Selectivities, TapSelectivity
 from inspector_plugins._selectivity_view import METRICS, metrics, show
+from inspector_plugins._watched import Watching, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +54,9 @@ class Selectivity:
     summary: ClassVar[type[Summary]] = Classes
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
 
-    class Params(BaseModel):
+    class Params(Watching):
         """Where to look, and how much to show."""
 
-        model_config = ConfigDict(extra="forbid")
-        taps: list[str] = Field(["*"], description="patterns of taps: layer, or layer:conv, layer:norm, layer:act")
-        kind: TapKind = Field(TapKind.ACT, description="which tap of a layer a pattern without one means")
         most_classes: int = Field(1000, ge=2, le=100_000, description="more classes than this are refused")
         top: int = Field(24, ge=1, le=256, description="how many of the most selective channels are drawn")
 
@@ -68,11 +65,10 @@ class Selectivity:
 
     def select(self, model: ModelView) -> Sequence[Tap]:
         """The taps of the patterns whose values are not below zero."""
-        taps = self._taps(model)
+        taps = watched(model, self.params)
         chosen = tuple(tap for tap in taps if is_nonnegative(tap))
         if not chosen:
-            reason = _below_zero(taps[0]) if taps else "there is no tap to watch"
-            raise Inapplicable(f"model {model.name!r}", f"no tap can be used: {reason}")
+            raise Inapplicable(f"model {model.name!r}", f"no tap can be used: {_below_zero(taps[0])}")
         return chosen
 
     def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:  # noqa: ARG002 - contract
@@ -89,7 +85,7 @@ class Selectivity:
         Raises:
             Inapplicable: no tap has seen inputs of two classes.
         """
-        left_out = {tap: _below_zero(tap) for tap in self._taps(model) if not is_nonnegative(tap)}
+        left_out = {tap: _below_zero(tap) for tap in watched(model, self.params) if not is_nonnegative(tap)}
         found = []
         for tap, summary in summaries.items():
             s = summary.means
@@ -111,9 +107,6 @@ class Selectivity:
     def present(self, result: Selectivities) -> Sequence[Block | Finding | Metric]:
         """Tables, a picture of the most selective channels, metrics."""
         return [*show(result, self.params), *metrics(result)]
-
-    def _taps(self, model: ModelView) -> Sequence[Tap]:
-        return model.taps(tuple(self.params.taps), self.params.kind)
 
 
 def _below_zero(tap: Tap) -> str:

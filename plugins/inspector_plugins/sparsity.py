@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inspector import (
     Array,
@@ -29,7 +29,6 @@ from inspector import (
     Earliest,
     Finding,
     First,
-    Inapplicable,
     Max,
     Metric,
     MetricInfo,
@@ -39,7 +38,6 @@ from inspector import (
     Sum,
     Summary,
     Tap,
-    TapKind,
     Value,
     Zeros,
 )
@@ -47,6 +45,7 @@ from inspector_plugins._bounds import never_fires
 from inspector_plugins._sparsity_metrics import METRICS, metrics
 from inspector_plugins._sparsity_result import LayerSparsity
 from inspector_plugins._sparsity_view import RULES, show
+from inspector_plugins._watched import Watching, watched
 
 _NOT_BELOW_ZERO: Final = ("Relu", "Clip(0", "HardSigmoid", "Saturation(0")
 
@@ -88,12 +87,9 @@ class Sparsity:
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
     rules: ClassVar[tuple[str, ...]] = RULES
 
-    class Params(BaseModel):
+    class Params(Watching):
         """Where to look, and what counts as zero and as rare."""
 
-        model_config = ConfigDict(extra="forbid")
-        taps: list[str] = Field(["*"], description="patterns of taps: layer, or layer:conv, layer:norm, layer:act")
-        kind: TapKind = Field(TapKind.ACT, description="which tap of a layer a pattern without one means")
         near: float = Field(1e-3, gt=0, le=1e30, description="what counts as near zero where exact zeros mean nothing")
         rare: float = Field(0.01, ge=0, le=1, description="a channel active in a smaller share of inputs is rare")
         per_input: int = Field(
@@ -105,10 +101,7 @@ class Sparsity:
 
     def select(self, model: ModelView) -> Sequence[Tap]:
         """The taps of the patterns."""
-        taps = model.taps(tuple(self.params.taps), self.params.kind)
-        if not taps:
-            raise Inapplicable(f"model {model.name!r}", "there is no tap to watch")
-        return taps
+        return watched(model, self.params)
 
     def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:
         """Counts, extremes and mean of every map."""

@@ -209,7 +209,7 @@ def test_a_hostile_name_stays_in_its_cell() -> None:
 @given(REPORTS)
 def test_every_report_can_be_written_in_every_format(report: Report) -> None:
     for write in FORMATS.values():
-        write(report).encode()
+        assert write(report).encode()
 
 
 @pytest.mark.parametrize("text", ["junit", "=x", "junit=", "xml=a"])
