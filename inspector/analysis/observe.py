@@ -172,6 +172,7 @@ class Observer:
                 not self._share and (self._fixed or 1) > 1,
                 f"the model fixes its batch to {self._fixed}; runs are filled up with copies of the last input",
             ),
+            (self.device.startswith("cuda"), "CUDA: no TF32, deterministic kernels, convolutions chosen by heuristics"),
         )
         self.notes += [note for applies, note in notes if applies and note not in self.notes]
 
@@ -214,7 +215,7 @@ def _left_out(view: OnnxView) -> Iterator[str]:
 
 def _alone(decided: tuple[str, ...]) -> Iterator[str]:
     if decided:
-        yield f"{', '.join(decided[:5])}: takes its course by what is fed, for a whole run; so every input ran alone"
+        yield f"{', '.join(decided[:5])}: goes by all inputs of a run together; so every input ran alone"
 
 
 def _singly(batches: Iterable[Batch]) -> Iterator[Batch]:

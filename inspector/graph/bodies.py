@@ -18,6 +18,8 @@ import onnx_ir as ir
 from inspector.graph.constants import STANDARD, Constants
 
 _DECIDE: Final = ("If", "Loop")
+_MIX: Final = ("DynamicQuantizeLinear",)
+"""Operators that find one number for all inputs that share a run."""
 
 
 def bodies(node: ir.Node) -> list[ir.Graph]:
@@ -117,9 +119,10 @@ class Nesting:
         return value
 
     def decided_by_data(self, values: Iterable[ir.Value], constants: Constants) -> tuple[str, ...]:
-        """The If and Loop nodes before or around these values that take their course by what the model is fed.
+        """The nodes before or around these values by which inputs that share a run change each other's numbers.
 
-        They decide once for all inputs that share a run.
+        If and Loop nodes that take their course by what the model is fed decide once for all of them, and
+        DynamicQuantizeLinear finds one scale for all of them.
         """
         found: dict[str, None] = {}
         seen: set[ir.Node] = set()
@@ -129,7 +132,8 @@ class Nesting:
             if node in seen:
                 continue
             seen.add(node)
-            if node.op_type in _DECIDE and node.domain in STANDARD and not _is_settled(node, constants):
+            mixes = node.op_type in _MIX or (node.op_type in _DECIDE and not _is_settled(node, constants))
+            if mixes and node.domain in STANDARD:
                 found[label(node)] = None
             read = [above for i in node.inputs if i is not None and (above := i.producer()) is not None]
             around = self.owner(node)

@@ -98,7 +98,7 @@ class OnnxView:
         return self._fields.of(str(self._site(layer).node.outputs[0].name))
 
     def decided_by_data(self, tensors: Collection[str]) -> tuple[str, ...]:
-        """The If and Loop nodes before or around these values that all inputs of a run decide together."""
+        """The nodes before or around these values that go by all inputs of a run together, as an If may."""
         values = [v for node in self.model.graph.all_nodes() for v in node.outputs if v.name in tensors]
         return Nesting(self.model).decided_by_data(values, self._constants)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from models import RUNS, SAME, ZOO, B, Case, W, model, numbers
+from models_quantized import NETS
 from toys import Again, installed
 
 from inspector import Array, Note, Report, Table, service
+from inspector.analysis.observe import How, Observer
 from inspector.control import Stop
 from inspector.errors import LimitError, StoppedError
 from inspector.report import Provenance
@@ -128,6 +131,25 @@ def test_fixed_and_freed_cost_two_more_sessions_to_compare(monkeypatch: pytest.M
     built.clear()
     service.audit(model, x, batch_size=1, self_check=False)
     assert len(built) == 1
+
+
+def test_inputs_that_would_share_a_scale_found_at_run_time_run_alone() -> None:
+    """A dark picture beside a bright one would be rounded to a few steps, or to nothing."""
+    x = np.random.default_rng(4).normal(size=(3, 3, 6, 5)).astype(np.float32) * np.array([0.01, 1, 100]).reshape(
+        3, 1, 1, 1
+    )
+    reports = [service.audit(NETS["integer_dynamic"].data, x.astype(np.float32), batch_size=b) for b in (1, 3)]
+    alone, together = (report.result("sparsity").blocks[0] for report in reports)
+    assert alone == together
+    assert reports[1].provenance.batch == 1
+    assert any("DynamicQuantizeLinear 'q': goes by all inputs" in note for note in reports[1].provenance.notes)
+
+
+def test_a_run_on_cuda_says_how_it_computes() -> None:
+    view = service.load(ZOO["chain"].data)
+    observer = Observer(view, (), How("cuda", "fast", Stop(), 4, 1 << 30, check=False))
+    observer._remember(SimpleNamespace(device="cuda:0", providers={}))  # type: ignore[arg-type]
+    assert any("no TF32" in note for note in observer.notes)
 
 
 def test_the_report_says_what_was_left_out_and_how_float16_was_computed() -> None:
