@@ -54,7 +54,8 @@ def main() -> None:
         spread = f"{statistics.median(peaks):.0f} ({min(peaks):.0f} to {max(peaks):.0f})"
         rows.append([f"{count:,}", spread, f"{statistics.median(seconds):.1f}"])
     text = (
-        f"`python -m benchmarks.flat_memory`: the sample `patches` on noise, {options.turns} turns; medians, least to most."
+        f"`python -m benchmarks.flat_memory`: the sample `patches` on noise, {options.turns} turns; medians, least to "
+        "most."
         f"\n\n{machine()}\n\n{table(['inputs', 'peak memory, MB', 'seconds'], rows)}"
     )
     print(text)
