@@ -82,7 +82,7 @@ def self_check(
             raise
         except (InspectorError, ValueError, OSError) as error:
             return Checked(notes=(f"outputs not checked: the watched model cannot keep its own: {error}",))
-        checks.append(compare(expected, found[len(wave.slots) :], fidelity))
+        checks.append(compare(expected, wave.own_of(found), fidelity))
         after.update(counts)
     check = _worst(checks)
     return Checked(check, _table(before, after), _notes(check, fidelity))

@@ -54,8 +54,7 @@ class Passes:
                 found = in_parts(
                     session, feeds, self._size, fill=self._fill, shrink=self._stay and len(self._models) > 1
                 )
-            self._verifier.rows(model.slots, found)
-            pairs = zip(model.slots, found, strict=True)
+            pairs = self._verifier.rows(model, found).items()
             rows.update((slot, row) for slot, row in pairs if len(row) or slot not in model.branched)
         return rows
 

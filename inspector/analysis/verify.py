@@ -24,8 +24,8 @@ class Verifier:
 
     def names(self, model: Instrumented, outputs: Sequence[str]) -> None:
         """Raises RunError where a session's outputs are not those of the model, in its order."""
-        for slot, name in zip(model.slots, model.names, strict=False):
-            if name not in outputs:
+        for slot, place in model.slots.items():
+            if (name := model.names[place.output]) not in outputs:
                 raise self._error(slot, "the runtime dropped it", f"an output {name!r}", "none of that name")
         if tuple(outputs) != model.names:
             raise RunError(
@@ -33,20 +33,32 @@ class Verifier:
                 found=", ".join(outputs[:5]),
             )  # fmt: skip
 
-    def rows(self, slots: Sequence[Request], rows: Sequence[Array]) -> None:
-        """Raises RunError where a row is missing, or has not the type, axes and channels of its measure."""
-        for slot, row in zip(slots, rows, strict=True):
+    def rows(self, model: Instrumented, outputs: Sequence[Array]) -> dict[Request, Array]:
+        """The rows that a run gave out, by slot.
+
+        Raises:
+            RunError: a row is missing, or has not the type, axes and channels of its measure.
+        """
+        for slot, place in model.slots.items():
+            array = outputs[place.output]
+            if array.dtype.kind == "O":
+                raise self._error(slot, "the runtime gave nothing for it", "an array", "no array")
+            axes, width = (place.row.rank, None) if place.columns is None else (2, model.widths[place.output])
+            if array.ndim != axes or (width is not None and array.shape[1] != width):
+                expected = f"{axes} axes" + ("" if width is None else f", {width} channels of all layers together")
+                raise self._error(slot, "what it came in has another form", expected, str(array.shape))
+        rows = model.rows(outputs)
+        for slot, row in rows.items():
             _, layer = self._known[slot.tensor]
             maps, op = keeps_maps(slot.measure), slot.measure.op
             axes = len(layer.kernel) + 2 if maps else 2
             channels = 1 if op == "positions" else layer.out_channels
-            if row.dtype.kind == "O":
-                raise self._error(slot, "the runtime gave nothing for it", "an array", "no array")
             if op in _COUNTS and row.dtype.kind != "i":
                 raise self._error(slot, "its counts are no whole numbers", "int64", row.dtype.name)
             if row.ndim != axes or row.shape[1] != channels:
                 found, expected = str(row.shape), f"{axes} axes, {channels} channels on the second"
                 raise self._error(slot, "it came in another form", expected, found)
+        return rows
 
     def _error(self, slot: Request, problem: str, expected: str, found: str) -> RunError:
         tap, _ = self._known[slot.tensor]

@@ -32,19 +32,19 @@ def plan_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int
     Raises:
         LimitError: not even one tap fits.
     """
-    names = dict(zip(model.slots, model.names, strict=False))
+    slots = tuple(model.slots)
 
     def needs(requests: Sequence[Request], size: int) -> int:
-        return model.footprint.peak([names[r] for r in requests], size)
+        return model.footprint.peak([model.values[r] for r in requests], size)
 
     sizes = [batch] if fixed else list(range(1, batch + 1))
-    fitting = _most(len(sizes), lambda n: needs(model.slots, sizes[n - 1]) <= budget)
+    fitting = _most(len(sizes), lambda n: needs(slots, sizes[n - 1]) <= budget)
     if fitting:
-        return Waves((model.slots,), sizes[fitting - 1], needs(model.slots, sizes[fitting - 1]))
+        return Waves((slots,), sizes[fitting - 1], needs(slots, sizes[fitting - 1]))
     known = {tap.tensor: tap.name for tap in reversed(taps)}
     place = {tensor: -number for number, tensor in enumerate(known)}
     groups: dict[str, list[Request]] = {}
-    for request in sorted(model.slots, key=lambda r: place[r.tensor]):
+    for request in sorted(slots, key=lambda r: place[r.tensor]):
         groups.setdefault(request.tensor, []).append(request)
     parts = _fill(list(groups.values()), lambda part: needs(part, sizes[0]) <= budget)
     estimates = [needs(part, sizes[0]) for part in parts]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array, TensorInfo
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.ops import PREFIX
+from inspector.graph.writing import add_tensor
 
 
 def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:
@@ -17,29 +19,32 @@ def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def free_batch(model: ir.Model, batch: int) -> None:
-    """Frees axis 0 of every input of `model`, in place: only ever called on a clone.
+def free_batch(message: onnx.ModelProto, model: ir.Model, batch: int) -> None:
+    """Frees axis 0 of every input of `message`, in place: only ever called on a copy.
 
     A Reshape of data to a constant shape that begins with `batch` would still fix it; its first entry becomes -1
     ("whatever is left"), or 0 ("as the input has it") where -1 is taken. Whether the model then gives the same
     numbers is checked by running both, not assumed.
+
+    Args:
+        message: changed; its other values have no shapes.
+        model: the graph of it, where constants are looked up.
+        batch: the size that the inputs fix.
     """
     constants = Constants()
-    graph = model.graph
-    for number, node in enumerate(list(graph)):
-        target = _fixed_target(node, batch, constants)
+    graph = message.graph
+    targets = {str(node.outputs[0].name): _fixed_target(node, batch, constants) for node in model.graph if node.outputs}
+    for number, node in enumerate(graph.node):
+        target = targets.get(node.output[0]) if node.output else None
         if target is not None:
             target[0] = 0 if -1 in target[1:] else -1
-            name = f"{PREFIX}free_batch_shape_{number}"
-            value = ir.Value(name=name, const_value=ir.tensor(target, name=name))
-            graph.register_initializer(value)
-            node.replace_input_with(1, value)
-    for value in graph.inputs:
-        if not value.is_initializer() and value.shape is not None and len(value.shape):
-            value.shape = ir.Shape([f"{PREFIX}batch", *list(value.shape)[1:]])
-    for node in graph.all_nodes():
-        for output in node.outputs:
-            output.shape = None
+            node.input[1] = f"{PREFIX}free_batch_shape_{number}"
+            add_tensor(graph, node.input[1], target)
+    weights = {tensor.name for tensor in graph.initializer}
+    for value in graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in weights and dims:
+            dims[0].dim_param = f"{PREFIX}batch"
 
 
 def _fixed_target(node: ir.Node, batch: int, constants: Constants) -> Array | None:

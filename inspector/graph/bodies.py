@@ -1,9 +1,4 @@
-"""Bodies of If, Loop and Scan: what lies in them, who decides whether it runs, and how its rows get out.
-
-A model gives out values of its main graph only. So a row that is computed in a branch of an If becomes an output of
-that branch; the other branch gets an output without rows in its place, and the If the output that is one of the two;
-level by level, up to the main graph. No rows mean: the branch was not taken.
-"""
+"""Bodies of If, Loop and Scan: what lies in them, and who decides whether it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-import numpy as np
 import onnx_ir as ir
 
 from inspector.graph.constants import STANDARD, Constants
@@ -38,10 +32,13 @@ def label(node: ir.Node) -> str:
     return f"{node.op_type} {node.name or next((v.name for v in node.outputs if v.name), None) or 'without a name'!r}"
 
 
-def prepare(model: ir.Model) -> None:
+def prepare(model: ir.Model) -> bool:
     """Makes names of values unique over all bodies, and lets bodies know their opset. The main graph stays as it is.
 
     Sibling bodies may both call a value `y`; here the second becomes `y~2`. Requests are by name.
+
+    Returns:
+        True where a name had to be changed.
     """
     main = model.graph
     taken = {v.name for v in _values(main)}
@@ -55,6 +52,7 @@ def prepare(model: ir.Model) -> None:
                     count[name] += 1
                     value.name = f"{name}~{count[name] + 1}"
             taken.add(value.name)
+    return bool(count)
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -99,25 +97,6 @@ class Nesting:
             around = self.owner(around)
         return ""
 
-    def carry(self, value: ir.Value, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
-        """A value of the main graph that holds these rows, or none where they were not computed.
-
-        Args:
-            value: output of a node for which `why_not` says nothing.
-            dtype: its element type.
-            shape: without the batch axis: what the rows that are not there would have.
-        """
-        node = value.producer()
-        while node is not None and (owner := self.owner(node)) is not None:
-            for number, body in enumerate(bodies(owner)):
-                name = f"{value.name}/none_{number}"
-                body.outputs.append(value if body is node.graph else _no_rows(body, name, dtype, shape))
-            owner.resize_outputs(len(owner.outputs) + 1)
-            carried = owner.outputs[-1]
-            carried.name, carried.dtype = f"{value.name}/carried", dtype
-            value, node = carried, owner
-        return value
-
     def decided_by_data(self, values: Iterable[ir.Value], constants: Constants) -> tuple[str, ...]:
         """The nodes before or around these values by which inputs that share a run change each other's numbers.
 
@@ -139,14 +118,6 @@ class Nesting:
             around = self.owner(node)
             pending += [*read, *(inner for body in bodies(node) for inner in body), *([around] if around else [])]
         return tuple(found)
-
-
-def _no_rows(body: ir.Graph, name: str, dtype: ir.DataType, shape: tuple[int, ...]) -> ir.Value:
-    nothing = ir.tensor(np.empty((0, *shape), dtype.numpy()), dtype=dtype)
-    node = ir.Node("", "Constant", [], [ir.AttrTensor("value", nothing)], name=name)
-    node.outputs[0].name, node.outputs[0].dtype = name, dtype
-    body.append(node)
-    return node.outputs[0]
 
 
 def _is_settled(node: ir.Node, constants: Constants) -> bool:

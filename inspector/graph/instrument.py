@@ -1,8 +1,7 @@
 """The one rewrite: a model and what to watch in it become a model that gives just that.
 
-The view's graph is never touched: a clone is changed, cut down to what the requested rows need (asking a runtime for
-fewer outputs does not skip any work), and given one output per distinct request. The slot table says what output i
-is; nothing is ever read back out of a name.
+The view's message is never touched: a copy is added to, cut down to what the requested rows need, and given as few
+outputs as can hold them all. The slot table says what is where; nothing is ever read back out of a name.
 """
 
 from __future__ import annotations
@@ -12,32 +11,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass
+import onnx
 
-from inspector.contract import Array, Value
-from inspector.contract.measures import keeps_maps
+from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
-from inspector.graph.bodies import Nesting, all_values, bodies
-from inspector.graph.convolutions import has_channels_last
+from inspector.graph.contents import graphs, nodes
 from inspector.graph.memory import Footprint, footprint
-from inspector.graph.ops import PREFIX, Lowering, area_of, type_of
+from inspector.graph.ops import PREFIX
+from inspector.graph.pruning import prune
+from inspector.graph.rows import Place, Request, write_rows
 from inspector.graph.runnable import refuse_what_cannot_run
-from inspector.graph.shapes import infer
+from inspector.graph.shapes import Kinds, inferred
 from inspector.graph.view import OnnxView
-from inspector.graph.weights import hand_out
+
+__all__ = ["NEWEST_IR", "Instrumented", "Place", "Request", "instrument"]
 
 NEWEST_IR: Final = 13
 """The newest file format that onnxruntime 1.31 reads. onnx 1.23 writes 14; operators have versions of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One row to bring out: a measure of a tensor. Equal requests are one request."""
-
-    tensor: str
-    measure: Value
 
 
 @dataclass(frozen=True, eq=False)  # without slots, so that the footprint can be kept
@@ -47,9 +38,10 @@ class Instrumented:
     Attributes:
         model: serialized ONNX, whose big weights are only named.
         weights: those, by name; they belong to the view. A runtime is given both.
-        slots: what output i of the model is.
-        names: names of all its outputs, those of the slots first.
-        own: names of the model's own outputs, which follow the slots; empty when they were pruned away.
+        slots: the requests, each once, and where their rows are.
+        values: the value of `model` that each request's rows are made of: what needs it needs their memory.
+        names: names of all outputs of `model`; those of rows first.
+        own: names of the model's own outputs, the last ones; empty when they were pruned away.
         freed: True where the batch dimension was made free.
         branched: the slots that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
@@ -58,7 +50,8 @@ class Instrumented:
 
     model: bytes
     weights: Mapping[str, Array]
-    slots: tuple[Request, ...]
+    slots: Mapping[Request, Place]
+    values: Mapping[Request, str]
     names: tuple[str, ...]
     own: tuple[str, ...]
     freed: bool
@@ -71,6 +64,20 @@ class Instrumented:
         """The memory that it takes, and that any part of it would take; estimated when it is first asked for."""
         return footprint(self.model, batch_is_free=self.batch_is_free)
 
+    @cached_property
+    def widths(self) -> Mapping[int, int]:
+        """Columns of the outputs that hold rows of several slots, by number."""
+        ends = [(place.output, place.columns[1]) for place in self.slots.values() if place.columns is not None]
+        return {output: max(end for number, end in ends if number == output) for output in {n for n, _ in ends}}
+
+    def rows(self, outputs: Sequence[Array]) -> dict[Request, Array]:
+        """Of what a run gave out: the rows of every slot, in order."""
+        return {slot: place.of(outputs) for slot, place in self.slots.items()}
+
+    def own_of(self, outputs: Sequence[Array]) -> list[Array]:
+        """Of what a run gave out: the model's own outputs."""
+        return list(outputs[len(self.names) - len(self.own) :])
+
 
 def instrument(
     view: OnnxView,
@@ -80,7 +87,7 @@ def instrument(
     free: bool = False,
     keep_outputs: bool = False,
 ) -> Instrumented:
-    """Writes the requests into a clone of the model.
+    """Writes the requests into a copy of the model.
 
     Args:
         view: the model.
@@ -93,121 +100,95 @@ def instrument(
         ModelError: the model uses names that belong to the rewrite, or operators that cannot be run.
         LimitError: the result would not fit one protobuf message.
     """
-    model = view.model.clone()
-    model.ir_version = min(model.ir_version or NEWEST_IR, NEWEST_IR)
-    _refuse_our_names(view, model)
-    _drop_repeated_names(model)
+    _refuse_our_names(view)
+    message = onnx.ModelProto()
+    message.CopyFrom(view.source.message)
+    message.ir_version = min(message.ir_version, NEWEST_IR)
     batch = fixed_batch(view.inputs) if free else None
     if batch is not None:
-        free_batch(model, batch)
-    _set_shapes(model, shapes or {})
-    slots = tuple(dict.fromkeys(requests))
-    outputs, branched, maps = _write(model, view, slots)
-    own = list(model.graph.outputs) if keep_outputs else []
-    for value in own:
-        value.shape = None
-    model.graph.outputs.clear()
-    model.graph.outputs.extend([*outputs, *own])
-    RemoveUnusedNodesPass()(model)
-    refuse_what_cannot_run(model, view.name)
-    weights = hand_out(model)
-    data = _serialize(model, view.name)
-    names = tuple(str(v.name) for v in model.graph.outputs)
-    batch_is_free = batch is not None or fixed_batch(view.inputs) is None
-    own_names = names[len(slots) :]
-    return Instrumented(data, weights, slots, names, own_names, batch is not None, branched, maps, batch_is_free)
+        free_batch(message, view.model, batch)
+    kinds = _fix_shapes(message, view, shapes or {}, freed=batch is not None)
+    own = list(message.graph.output) if keep_outputs else []
+    del message.graph.output[:]
+    written = write_rows(message, view, kinds, requests)
+    message.graph.output.extend(own)
+    names = tuple(value.name for value in message.graph.output)
+    prune(message.graph, names)
+    _drop_repeated_names(message)
+    refuse_what_cannot_run(message, view.name)
+    weights = _hand_out(message, view.source.weights)
+    return Instrumented(
+        _serialize(message, view.name),
+        weights,
+        written.places,
+        written.values,
+        names,
+        tuple(value.name for value in own),
+        batch is not None,
+        written.branched,
+        written.map_bytes,
+        batch is not None or fixed_batch(view.inputs) is None,
+    )
 
 
-def _refuse_our_names(view: OnnxView, model: ir.Model) -> None:
-    taken = next((v.name for v in all_values(model) if v.name and v.name.startswith(PREFIX)), None)
-    if taken:
+def _refuse_our_names(view: OnnxView) -> None:
+    if view.reserved:
         raise ModelError(
             f"model {view.name!r}",
             "a value has a name that the inspector needs for itself",
             expected=f"no name that begins with {PREFIX!r}",
-            found=repr(taken),
+            found=repr(view.reserved),
             remedy="Give the original model, not one that was instrumented before.",
         )
 
 
-def _drop_repeated_names(model: ir.Model) -> None:
+def _fix_shapes(
+    message: onnx.ModelProto, view: OnnxView, shapes: Mapping[str, tuple[int, ...]], *, freed: bool
+) -> Kinds:
+    """Fixes the inputs' shapes but for the batch; gives the types of all values that follow."""
+    changed = freed
+    for value in message.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        fed = shapes.get(value.name)
+        if fed is not None and dims and tuple(d.dim_value for d in dims[1:]) != fed:
+            del dims[1:]
+            dims.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in fed)
+            changed = True
+    return inferred(message) if changed else view.kinds
+
+
+def _drop_repeated_names(message: onnx.ModelProto) -> None:
     """Node names that occur twice, which the standard allows and runtimes refuse; nothing depends on them."""
     seen: set[str] = set()
-    for node in model.graph.all_nodes():
+    for node in nodes(message):
         if node.name in seen:
-            node.name = None
+            node.name = ""
         elif node.name:
             seen.add(node.name)
 
 
-def _set_shapes(model: ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Fixes the inputs' shapes but for the batch, and infers the rest again."""
-    for value in model.graph.inputs:
-        shape = shapes.get(str(value.name))
-        if shape is not None and value.shape is not None:
-            value.shape = ir.Shape([value.shape[0], *shape])
-    if shapes:
-        for node in model.graph.all_nodes():
-            for output in node.outputs:
-                output.shape = None
-    infer(model)
-    _forget_doubtful_shapes(model)
+def _hand_out(message: onnx.ModelProto, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """The numbers that the message only names. Those that a body reads go into it: onnxruntime looks nowhere else."""
+    _, *inner = graphs(message)
+    within = {name for graph in inner for node in graph.node for name in node.input}
+    within |= {value.name for graph in inner for value in graph.output}
+    handed: dict[str, Array] = {}
+    for tensor in message.graph.initializer:
+        if tensor.name not in weights or tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        if tensor.name in within:
+            tensor.ClearField("data_location")
+            tensor.ClearField("external_data")
+            tensor.raw_data = weights[tensor.name].tobytes()
+        else:
+            handed[tensor.name] = weights[tensor.name]
+    return handed
 
 
-def _forget_doubtful_shapes(model: ir.Model) -> None:
-    """Behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
-    if not any("ceil_mode" in node.attributes for node in model.graph.all_nodes()):
-        return
-    doubtful: set[ir.Value] = set()
-    for node in model.graph.all_nodes():
-        if (
-            "ceil_mode" in node.attributes
-            or bodies(node)
-            or not doubtful.isdisjoint(i for i in node.inputs if i is not None)
-        ):
-            doubtful.update(node.outputs)
-    for value in doubtful:
-        value.shape = None
-
-
-def _write(
-    model: ir.Model, view: OnnxView, slots: Sequence[Request]
-) -> tuple[list[ir.Value], frozenset[Request], int | None]:
-    nesting, writers = Nesting(model), dict[ir.Graph, Lowering]()
-    opset = model.graph.opset_imports.get("", 1)
-    values = {v.name: v for node in model.graph.all_nodes() for v in node.outputs}
-    known = {tap.tensor: layer for layer in view.layers for tap in layer.taps.values()}
-    outputs: list[ir.Value] = []
-    maps: list[int | None] = []
-    branched: set[Request] = set()
-    for slot in slots:
-        tensor, layer = values[slot.tensor], known[slot.tensor]
-        dtype, rank = tensor.dtype or ir.DataType.FLOAT, len(layer.kernel) + 2
-        area = None if has_channels_last(tensor) else area_of(tensor.shape)
-        home = tensor.graph
-        assert home is not None
-        if home not in writers:
-            writers[home] = Lowering(home, opset, f"{len(writers)}/" if home is not model.graph else "")
-        row = writers[home](tensor, slot.measure, dtype=dtype, rank=rank, area=area)
-        channels = 1 if slot.measure.op == "positions" else layer.out_channels
-        absent = (channels,) + ((1,) * (rank - 2) if keeps_maps(slot.measure) else ())
-        outputs.append(nesting.carry(row, type_of(slot.measure, dtype), absent))
-        if outputs[-1] is not row:
-            branched.add(slot)
-        if keeps_maps(slot.measure):
-            maps.append(None if area is None else int(area * layer.out_channels * dtype.itemsize))
-    sizes = [m for m in maps if m is not None]
-    return outputs, frozenset(branched), sum(sizes) if len(sizes) == len(maps) else None
-
-
-def _serialize(model: ir.Model, name: str) -> bytes:
+def _serialize(message: onnx.ModelProto, name: str) -> bytes:
     try:
-        return ir.to_proto(model).SerializeToString()
+        return message.SerializeToString()
     except ValueError as error:
         raise LimitError(
             f"model {name!r}", "it does not fit one message once rewritten", expected="under 2 GiB"
-        ) from error
-    except RuntimeError as error:  # onnx_ir's, around whatever it could not write
-        raise ModelError(
-            f"model {name!r}", "it cannot be written back", found=str(error.__cause__ or error)[:300]
         ) from error

@@ -24,6 +24,7 @@ from inspector.graph.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.reading import Contents, read
 from inspector.graph.runnable import custom_operators
 from inspector.graph.shapes import infer
+from inspector.graph.skeleton import Skeleton, skeleton
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import APART, attach, declare, detach
@@ -64,11 +65,12 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     tensors = detach(proto, {**contents.numbers, **(external.numbers if external else {})})
     modernise(proto, label)
     check(proto, label, limits)
-    model = _model(proto, tensors, label)
-    if custom := custom_operators(model):
+    model, frame = _model(proto, tensors, label)
+    if custom := custom_operators(model.graph.all_nodes()):
         facts["custom_operators"] = custom
     return OnnxView(
         model,
+        frame,
         name=name or (path.stem if path else "model"),
         sha256=digest(contents.sha256, external),
         facts=facts,
@@ -139,7 +141,7 @@ def _parse(data: bytearray, label: str) -> onnx.ModelProto:
     return proto
 
 
-def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> ir.Model:
+def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> tuple[ir.Model, Skeleton]:
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
     try:
@@ -148,7 +150,7 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
         model = ir.from_proto(proto)
         attach(model, tensors)
         declare(proto, tensors)
-        infer(model, proto)
+        kinds = infer(model, proto)
         tidy(model, frozenset(NAMES))
     except MemoryError as error:
         raise LimitError(label, "there is not enough memory to read its graph") from error
@@ -162,5 +164,5 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
             found=", ".join(sorted({f.name for f in model.functions.values()})[:5]),
             remedy="Inline them when exporting.",
         )
-    prepare(model)
-    return model
+    renamed = prepare(model)
+    return model, skeleton(model, proto, tensors, kinds, renamed=renamed)

@@ -3,7 +3,7 @@
 A pure estimate, made before anything runs. A value lives from the node that makes it to its last reader, an output of
 the graph to the end; views share their source's memory. That a node may write over what it reads is not counted on.
 Nodes are walked in the order in which onnxruntime walks them, which is not that of the file: depth first from the last
-leaf, so that a trunk runs to its end before the side branches that measure it, and every watched map waits for them.
+leaf, so that a trunk runs to its end before side branches that end by themselves, and what these read waits for them.
 
 Not counted: what an allocator keeps beyond that, workspaces of kernels, a second copy of weights in a blocked layout,
 bodies of If, Loop and Scan, and the process around it.
@@ -19,7 +19,7 @@ from typing import Final
 import onnx
 import onnx_ir as ir
 
-from inspector.graph.contents import bodies_of, graphs, nodes_of
+from inspector.graph.contents import bodies_of, nodes_of
 from inspector.graph.shapes import infer_message, types
 
 _VIEWS: Final = frozenset({"Reshape", "Flatten", "Identity", "Squeeze", "Unsqueeze", "Dropout"})
@@ -97,12 +97,11 @@ class Footprint:
 
 
 def footprint(model: bytes, *, batch_is_free: bool) -> Footprint:
-    """The memory of a serialized model whose inputs' shapes are fixed but for the batch; shapes are inferred anew.
+    """The memory of a serialized model whose inputs' shapes are fixed but for the batch, and which tells no others.
 
     Every size is inferred for one input and for two; where the batch is fixed, for that one.
     """
     message = onnx.ModelProto.FromString(model)
-    _forget_shapes(message)
     graph = message.graph
     weights = {tensor.name: _bytes(tensor.data_type, tensor.dims) or 0 for tensor in graph.initializer}
     fed = tuple(info.name for info in graph.input if info.name not in weights)
@@ -123,15 +122,6 @@ def _step(node: onnx.NodeProto) -> _Step:
     reads = [*node.input, *(name for inner in within for name in inner.input)]
     plain = node.domain in ("", "ai.onnx")
     return _Step(tuple(filter(None, reads)), tuple(filter(None, node.output)), plain and node.op_type in _VIEWS)
-
-
-def _forget_shapes(message: onnx.ModelProto) -> None:
-    """Of what nodes make, in bodies as well: they may have been told for another batch. Types stay."""
-    for graph in graphs(message):
-        made = {name for node in graph.node for name in node.output}
-        for info in (*graph.value_info, *graph.output):
-            if info.name in made and info.type.HasField("tensor_type"):
-                info.type.tensor_type.ClearField("shape")
 
 
 def _sizes(message: onnx.ModelProto, fed: Sequence[str], batch: int | None) -> dict[str, int | None]:

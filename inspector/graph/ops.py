@@ -4,29 +4,112 @@ Which nodes, and why. HardSigmoid, GlobalAveragePool and GlobalMaxPool have CPU 
 layout, so the optimiser can leave the activations as they are; Greater, Cast and Reduce* would force a reorder of
 every map. So "how many positions are above zero" is HardSigmoid with a slope near the top of float32 (0 for x <= 0,
 1 for x >= 2.95e-39; only subnormal numbers fall between), averaged, times the area, rounded: exact to 2^22 positions.
+Any other threshold is a step between two neighbouring float32 (see `step`).
 The smallest is minus the largest of -x, with -x by BatchNormalization, as Neg would force the reorder too.
 Everything else, and every map whose area is not known when the graph is written, takes the general way.
+
+What is left to do once maps are pooled is done outside of the graph, by `finish`: there a node for a few numbers costs
+more to call than to compute.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
+from inspector.contract import Array
 from inspector.contract.measures import TAPPED, Value
-from inspector.graph.convolutions import has_channels_last
-from inspector.graph.quantized import coding_of
+from inspector.graph.quantized import Coding
+from inspector.graph.writing import Attribute, add_node, add_tensor
 
 SLOPE: Final = 3.4e38
 """Slope of the step, near the largest float32."""
+_LEAST_STEP: Final = 2.0**-100
+"""Smallest threshold but 0 with a step of its own: its slope still is a float32."""
 EXACT_AREA: Final = 1 << 22
 """Largest map whose count survives being averaged in float32."""
+PREFIX: Final = "inspector/"
+"""Every name that the rewrite adds begins so."""
 _REDUCE_AXES_INPUT: Final = {"ReduceSum": 13}
 """Opset from which a reduction takes its axes as an input; 18 for all the others."""
+_MOST_POSITIONS: Final = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """A tensor that is measured, (N, C, *space), as it lies in the message.
+
+    Attributes:
+        name: of the value.
+        dtype: its element type.
+        rank: number of its axes.
+        area: spatial positions; None where they are only known at run time.
+        channels: C, where it is known.
+        is_of_inputs: True where N is known to be the number of inputs that share the run.
+        channels_last: True where it is (N, *space, C).
+        coding: how it is quantised: such tensors are measured as the real numbers that they stand for.
+    """
+
+    name: str
+    dtype: ir.DataType
+    rank: int
+    area: int | None
+    channels: int | None
+    is_of_inputs: bool = True
+    channels_last: bool = False
+    coding: Coding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A measure as it is written into a graph; `finish` makes rows of what a run gives for it.
+
+    Attributes:
+        value: its name in the message.
+        dtype: element type that the rows will have.
+        rest: what is left to do. `pooled` rows are (N, C, 1, ...); `share`: they are to be multiplied by `area`;
+            `mirrored`: they are minus the smallest; `done`: nothing, (N, C) or whole maps.
+        rank: axes of the value.
+        channels: C, where it is known: several of these can leave the graph as one.
+        area: positions of one map, for `share`.
+    """
+
+    value: str
+    dtype: ir.DataType
+    rest: Literal["pooled", "share", "mirrored", "done"]
+    rank: int
+    channels: int | None
+    area: int = 0
+
+    @property
+    def written(self) -> ir.DataType:
+        """Element type of the value."""
+        return self.dtype if self.rest == "done" else ir.DataType.FLOAT
+
+
+def finish(row: Row, array: Array) -> Array:
+    """What is left to do once maps are pooled: the same few operations for any number of layers, in one place.
+
+    Args:
+        row: how the measure was written.
+        array: its value, or its columns (N, C) of a value that several share.
+    """
+    if row.rest == "done":
+        return np.ascontiguousarray(array)
+    pooled = np.ascontiguousarray(array.reshape(array.shape[:2]))
+    if row.rest == "mirrored":
+        return 0.0 - pooled  # and not -pooled, which would show a zero as -0
+    if row.rest == "share":
+        with np.errstate(invalid="ignore"):  # of maps that hold a NaN
+            rounded: Array = np.floor(pooled * np.float32(row.area) + np.float32(0.5)).astype(np.int64)
+            return rounded
+    return pooled
 
 
 class Lowering:
@@ -35,208 +118,205 @@ class Lowering:
     `opset` is the model's; `home`, where there are several graphs, keeps their new names apart.
     """
 
-    def __init__(self, graph: ir.Graph, opset: int, home: str = "") -> None:
+    def __init__(self, graph: onnx.GraphProto, opset: int, home: str = "") -> None:
         self._graph, self._opset, self._home = graph, opset, home
-        self.done: dict[tuple[ir.Value, Value], ir.Value] = {}
-        self._constants: dict[tuple[str, tuple[float, ...]], ir.Value] = {}
+        self.maps: dict[tuple[str, Value], str] = {}
+        self.rows: dict[tuple[str, Value], Row] = {}
+        self._constants: dict[tuple[str, tuple[float, ...]], str] = {}
         self._counter = 0
-        self._columns: dict[int, ir.Value] = {}
-        self._fed: ir.Value | None = None
+        self._columns: dict[int, str] = {}
+        self._fed = ""
 
-    def __call__(
-        self, tensor: ir.Value, measure: Value, *, dtype: ir.DataType, rank: int, area: int | None
-    ) -> ir.Value:
-        """The graph value of `measure` for `tensor`, which is (N, C, *space) of `rank` axes and `dtype`.
+    def __call__(self, tensor: Watched, measure: Value) -> Row:
+        """Writes `measure`, whose form is rows, of the tensor."""
+        return _Writer(self, tensor).row(measure)
 
-        Quantised tensors are measured as the real numbers that they stand for; a tensor with its channels last,
-        (N, *space, C), is turned first.
+    def gather(self, groups: Sequence[Sequence[Row]]) -> str:
+        """One value (N, sum of C) of rows of one element type, group by group; rows of a group have one rank.
+
+        onnxruntime walks a graph from its end, last nodes first. So the nodes that join a group each are written last
+        group first: then the first group is computed first, and no map has to wait for all the others.
         """
-        write = _Writer(self, tensor, dtype, rank, area)
-        return write.lower(measure)
+        joined: list[str] = []
+        for group in reversed(groups):
+            x = self.node("Concat", [row.value for row in group], axis=1) if len(group) > 1 else group[0].value
+            joined.append(x if group[0].rest == "done" else self.node("Flatten", [x], axis=1))
+        return self.node("Concat", joined[::-1], axis=1) if len(joined) > 1 else joined[0]
 
-    def node(
-        self, op: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = (), *, domain: str = ""
-    ) -> ir.Value:
-        """Appends a node with one output."""
-        node = ir.Node(domain, op, inputs, attributes, name=self.name(op))
-        node.outputs[0].name = self.name(f"{op}_out")
-        self._graph.append(node)
-        return node.outputs[0]
+    def node(self, op: str, inputs: Sequence[str], *, domain: str = "", **attributes: Attribute) -> str:
+        """Appends a node, and gives the name of its one output."""
+        output = self.name(f"{op}_out")
+        add_node(self._graph, op, inputs, output, name=self.name(op), attributes=attributes, domain=domain)
+        return output
 
     def name(self, stem: str) -> str:
         """A name that nothing else in the graph has (see `instrument`, which refuses models that use the prefix)."""
         self._counter += 1
         return f"{PREFIX}{self._home}{stem}_{self._counter}"
 
-    def constant(self, kind: str, *numbers: float, scalar: bool = False) -> ir.Value:
+    def constant(self, kind: str, *numbers: float, scalar: bool = False) -> str:
         """An initializer of that NumPy element type, made once."""
         key = (f"{kind}{scalar}", numbers)
         if key not in self._constants:
-            array = np.array(numbers[0] if scalar else numbers, kind)
-            value = ir.Value(name=self.name("constant"), const_value=ir.tensor(array))
-            value.shape, value.dtype = ir.Shape(array.shape), ir.DataType.from_numpy(array.dtype)
-            self._graph.register_initializer(value)
-            self._constants[key] = value
+            name = self.name("constant")
+            add_tensor(self._graph, name, np.array(numbers[0] if scalar else numbers, kind))
+            self._constants[key] = name
         return self._constants[key]
 
-    def reduce(self, op: str, x: ir.Value, axes: Sequence[int]) -> ir.Value:
+    def reduce(self, op: str, x: str, axes: Sequence[int]) -> str:
         """A reduction over `axes`, which disappear, in the form of this opset."""
-        keep = ir.AttrInt64("keepdims", 0)
         if self._opset >= _REDUCE_AXES_INPUT.get(op, 18):
-            return self.node(op, [x, self.constant("int64", *axes)], [keep])
-        return self.node(op, [x], [ir.AttrInt64s("axes", list(axes)), keep])
+            return self.node(op, [x, self.constant("int64", *axes)], keepdims=0)
+        return self.node(op, [x], axes=list(axes), keepdims=0)
 
-    def cast(self, x: ir.Value, to: ir.DataType) -> ir.Value:
+    def cast(self, x: str, to: ir.DataType) -> str:
         """A change of element type."""
-        return self.node("Cast", [x], [ir.AttrInt64("to", int(to))])
+        return self.node("Cast", [x], to=int(to))
 
     @property
     def has_inputs(self) -> bool:
         """True where the number of inputs that share a run can be read off the graph's own first input."""
-        return bool(self._graph.inputs)
+        return bool(self._graph.input)
 
-    def for_each_input(self, number: int) -> ir.Value:
+    def for_each_input(self, number: int) -> str:
         """The number once for each input that is fed: (N, 1) int64, made once."""
         if number not in self._columns:
-            if self._fed is None:
-                self._fed = self.node("Shape", [self._graph.inputs[0]])
+            self._fed = self._fed or self.node("Shape", [self._graph.input[0].name])
             self._columns[number] = self.column(self.constant("int64", number), self._fed)
         return self._columns[number]
 
-    def column(self, number: ir.Value, shape: ir.Value) -> ir.Value:
+    def column(self, number: str, shape: str) -> str:
         """(N, 1) of one number (1,), where `shape` begins with N."""
         batch = self.node("Gather", [shape, self.constant("int64", 0)])
         cell = self.node("Reshape", [number, self.constant("int64", 1, 1)])
-        repeats = self.node("Concat", [batch, self.constant("int64", 1)], [ir.AttrInt64("axis", 0)])
+        repeats = self.node("Concat", [batch, self.constant("int64", 1)], axis=0)
         return self.node("Tile", [cell, repeats])
-
-
-_MOST_POSITIONS: Final = (1 << 63) - 1
-PREFIX: Final = "inspector/"
-"""Every name that the rewrite adds begins so."""
 
 
 class _Writer:
     """Lowers the measures of one tensor."""
 
-    def __init__(self, to: Lowering, tensor: ir.Value, dtype: ir.DataType, rank: int, area: int | None) -> None:
-        self.to, self.tensor, self.dtype, self.rank, self.area = to, tensor, dtype, rank, area
-        self.wide = dtype == ir.DataType.DOUBLE
-        first = tensor.shape is not None and len(tensor.shape) > 1 and not has_channels_last(tensor)
-        size = tensor.shape[1] if first and tensor.shape is not None else None
-        self.channels = size if isinstance(size, int) else None
+    def __init__(self, to: Lowering, tensor: Watched) -> None:
+        self.to, self.tensor, self.rank, self.area = to, tensor, tensor.rank, tensor.area
+        self.wide = tensor.dtype == ir.DataType.DOUBLE
 
-    def lower(self, measure: Value) -> ir.Value:
-        known = self.to.done
-        key = (self.tensor, measure)
-        if key not in known:
-            rule: Callable[[_Writer, Value], ir.Value] = _RULES[measure.op]
-            known[key] = rule(self, measure)
-        return known[key]
+    def row(self, measure: Value) -> Row:
+        key = (self.tensor.name, measure)
+        if key not in self.to.rows:
+            self.to.rows[key] = _ROWS[measure.op](self, measure)
+        return self.to.rows[key]
 
-    def tapped(self, _: Value) -> ir.Value:
+    def elementwise(self, measure: Value) -> str:
+        key = (self.tensor.name, measure)
+        if key not in self.to.maps:
+            self.to.maps[key] = _MAPS[measure.op](self, measure)
+        return self.to.maps[key]
+
+    def tapped(self, _: Value) -> str:
         """The maps in the type they are measured in: float32, or float64 for float64 models."""
-        coding = coding_of(self.tensor)
+        coding, name = self.tensor.coding, self.tensor.name
         if coding is not None:
-            axis = [ir.AttrInt64("axis", coding.axis)] if coding.has_axis else []
-            inputs = [i for i in (self.tensor, coding.scale, coding.zero_point) if i is not None]
-            real = self.to.node("DequantizeLinear", inputs, axis, domain=coding.domain)
+            axis = {"axis": coding.axis} if coding.has_axis else {}
+            numbers = [str(v.name) for v in (coding.scale, coding.zero_point) if v is not None]
+            real = self.to.node("DequantizeLinear", [name, *numbers], domain=coding.domain, **axis)
             single = coding.scale.dtype in (None, ir.DataType.FLOAT)
             return self._turned(real if single else self.to.cast(real, ir.DataType.FLOAT))
-        if self.wide or self.dtype == ir.DataType.FLOAT:
-            return self._turned(self.tensor)
-        return self._turned(self.to.cast(self.tensor, ir.DataType.FLOAT))
+        if self.wide or self.tensor.dtype == ir.DataType.FLOAT:
+            return self._turned(name)
+        return self._turned(self.to.cast(name, ir.DataType.FLOAT))
 
-    def keep(self, _: Value) -> ir.Value:
-        return self.to.node("Identity", [self._turned(self.tensor)])
-
-    def _turned(self, maps: ir.Value) -> ir.Value:
+    def _turned(self, maps: str) -> str:
         """(N, C, *space), whatever the layout of the tensor."""
-        if not has_channels_last(self.tensor):
+        if not self.tensor.channels_last:
             return maps
-        order = [0, self.rank - 1, *range(1, self.rank - 1)]
-        return self.to.node("Transpose", [maps], [ir.AttrInt64s("perm", order)])
+        return self.to.node("Transpose", [maps], perm=[0, self.rank - 1, *range(1, self.rank - 1)])
 
-    def abs(self, measure: Value) -> ir.Value:
-        return self.to.node("Abs", [self.lower(measure.inputs[0])])
+    def abs(self, measure: Value) -> str:
+        return self.to.node("Abs", [self.elementwise(measure.inputs[0])])
 
-    def compare(self, measure: Value) -> ir.Value:
+    def compare(self, measure: Value) -> str:
         threshold = self.to.constant("float64" if self.wide else "float32", measure.number or 0.0, scalar=True)
-        return self.to.node(measure.op.capitalize(), [self.lower(measure.inputs[0]), threshold])
+        return self.to.node(measure.op.capitalize(), [self.elementwise(measure.inputs[0]), threshold])
 
-    def count(self, measure: Value) -> ir.Value:
+    def keep(self, _: Value) -> Row:
+        maps = self.to.node("Identity", [self._turned(self.tensor.name)])
+        return Row(maps, self.tensor.dtype, "done", self.rank, None)
+
+    def count(self, measure: Value) -> Row:
         mask = measure.inputs[0]
         if self.wide or self.area is None or self.area > EXACT_AREA:
-            return self._count_any_area(mask)
-        share = self._pool("GlobalAveragePool", self._indicator(mask))
-        scaled = self.to.node("Mul", [share, self.to.constant("float32", self.area, scalar=True)])
-        rounded = self.to.node("Floor", [self.to.node("Add", [scaled, self.to.constant("float32", 0.5, scalar=True)])])
-        return self.to.cast(rounded, ir.DataType.INT64)
+            return self._done(self._count_any_area(mask), ir.DataType.INT64)
+        share = self.to.node("GlobalAveragePool", [self._indicator(mask)])
+        return Row(share, ir.DataType.INT64, "share", self.rank, self.tensor.channels, self.area)
 
-    def _indicator(self, mask: Value) -> ir.Value:
+    def _indicator(self, mask: Value) -> str:
         """1.0 where the mask is true, else 0.0."""
-        if mask.number == 0.0:
-            slope = SLOPE if mask.op == "greater" else -SLOPE
-            step = [ir.AttrFloat32("alpha", slope), ir.AttrFloat32("beta", 0.0)]
-            return self.to.node("HardSigmoid", [self.lower(mask.inputs[0])], step)
-        return self.to.cast(self.lower(mask), ir.DataType.FLOAT)
+        line = step(mask.number or 0.0)
+        if line is None:
+            return self.to.cast(self.elementwise(mask), ir.DataType.FLOAT)
+        alpha, beta = line if mask.op == "greater" else (-line[0], -line[1])
+        return self.to.node("HardSigmoid", [self.elementwise(mask.inputs[0])], alpha=alpha, beta=beta)
 
-    def _count_any_area(self, mask: Value) -> ir.Value:
+    def _count_any_area(self, mask: Value) -> str:
         """Sums along the last axis in float32 (exact below 2^24), the rest in float64 (exact below 2^53)."""
-        lines = self.to.reduce("ReduceSum", self.to.cast(self.lower(mask), ir.DataType.FLOAT), [self.rank - 1])
-        total = self.to.cast(lines, ir.DataType.DOUBLE)
+        truths = self.to.cast(self.elementwise(mask), ir.DataType.FLOAT)
+        total = self.to.cast(self.to.reduce("ReduceSum", truths, [self.rank - 1]), ir.DataType.DOUBLE)
         if self.rank > 3:
             total = self.to.reduce("ReduceSum", total, list(range(2, self.rank - 1)))
         return self.to.cast(total, ir.DataType.INT64)
 
-    def max(self, measure: Value) -> ir.Value:
-        return self._reduce("GlobalMaxPool", "ReduceMax", self.lower(measure.inputs[0]))
+    def max(self, measure: Value) -> Row:
+        return self._reduced("GlobalMaxPool", "ReduceMax", measure)
 
-    def min(self, measure: Value) -> ir.Value:
-        x = self.lower(measure.inputs[0])
+    def min(self, measure: Value) -> Row:
         if self.wide:
-            return self._reduce("", "ReduceMin", x)
-        zero = self.to.constant("float32", 0.0, scalar=True)  # 0 - x, as Neg would show a zero as -0
-        return self.to.node("Sub", [zero, self._pool("GlobalMaxPool", self._mirrored(x))])
+            return self._reduced("", "ReduceMin", measure)
+        mirrored = self._mirrored(self.elementwise(measure.inputs[0]))
+        pooled = self.to.node("GlobalMaxPool", [mirrored])
+        return Row(pooled, ir.DataType.FLOAT, "mirrored", self.rank, self.tensor.channels)
 
-    def _mirrored(self, x: ir.Value) -> ir.Value:
+    def _mirrored(self, x: str) -> str:
         """-x, exactly. BatchNormalization by -1 has a kernel for the blocked layout, Neg has none."""
-        channels = self.channels
-        if channels is None:
+        channels = self.tensor.channels
+        if channels is None or self.tensor.channels_last:
             return self.to.node("Neg", [x])
         minus, zero, one = (self.to.constant("float32", *[number] * channels) for number in (-1.0, 0.0, 1.0))
-        return self.to.node("BatchNormalization", [x, minus, zero, zero, one], [ir.AttrFloat32("epsilon", 0.0)])
+        return self.to.node("BatchNormalization", [x, minus, zero, zero, one], epsilon=0.0)
 
-    def mean(self, measure: Value) -> ir.Value:
-        return self._reduce("GlobalAveragePool", "ReduceMean", self.lower(measure.inputs[0]))
+    def mean(self, measure: Value) -> Row:
+        return self._reduced("GlobalAveragePool", "ReduceMean", measure)
 
-    def positions(self, _: Value) -> ir.Value:
+    def positions(self, _: Value) -> Row:
         if self.area is not None and self.to.has_inputs:
-            return self.to.for_each_input(self.area)
+            return self._done(self.to.for_each_input(self.area), ir.DataType.INT64, channels=1)
         # Where the area is known, N is read off small rows: asking the maps for it would force a reorder of them.
-        asked = self._turned(self.tensor) if self.area is None else self.lower(Value("max", "rows", (TAPPED,)))
+        asked = self._turned(self.tensor.name) if self.area is None else self.row(Value("max", "rows", (TAPPED,))).value
         shape = self.to.node("Shape", [asked])
         if self.area is None:
             space = self.to.node("Gather", [shape, self.to.constant("int64", *range(2, self.rank))])
-            area = self.to.node("ReduceProd", [space], [ir.AttrInt64("keepdims", 1)])
+            area = self.to.node("ReduceProd", [space], keepdims=1)
         else:
             area = self.to.constant("int64", self.area)
-        return self.to.column(area, shape)
+        return self._done(self.to.column(area, shape), ir.DataType.INT64, channels=1)
 
-    def _reduce(self, pool: str, reduction: str, x: ir.Value) -> ir.Value:
-        return self.to.reduce(reduction, x, list(range(2, self.rank))) if self.wide else self._pool(pool, x)
+    def _reduced(self, pool: str, reduction: str, measure: Value) -> Row:
+        x = self.elementwise(measure.inputs[0])
+        if self.wide:
+            return self._done(self.to.reduce(reduction, x, list(range(2, self.rank))), ir.DataType.DOUBLE)
+        return Row(self.to.node(pool, [x]), ir.DataType.FLOAT, "pooled", self.rank, self.tensor.channels)
 
-    def _pool(self, op: str, x: ir.Value) -> ir.Value:
-        """(N, C, *space) -> (N, C)."""
-        return self.to.node("Flatten", [self.to.node(op, [x])], [ir.AttrInt64("axis", 1)])
+    def _done(self, value: str, dtype: ir.DataType, channels: int | None = None) -> Row:
+        return Row(value, dtype, "done", 2, channels or self.tensor.channels)
 
 
-_RULES: Final[dict[str, Callable[[_Writer, Value], ir.Value]]] = {
+_MAPS: Final[Mapping[str, Callable[[_Writer, Value], str]]] = {
     "tapped": _Writer.tapped,
-    "keep": _Writer.keep,
     "abs": _Writer.abs,
     "greater": _Writer.compare,
     "less": _Writer.compare,
+}
+_ROWS: Final[Mapping[str, Callable[[_Writer, Value], Row]]] = {
+    "keep": _Writer.keep,
     "count": _Writer.count,
     "max": _Writer.max,
     "min": _Writer.min,
@@ -247,20 +327,27 @@ _RULES: Final[dict[str, Callable[[_Writer, Value], ir.Value]]] = {
 
 def is_known(measure: Value) -> bool:
     """True where `measure` is made of operators that can be written: what `Ops` builds always is."""
-    return measure.op in _RULES and all(is_known(i) for i in measure.inputs)
+    return (measure.op in _ROWS or measure.op in _MAPS) and all(is_known(i) for i in measure.inputs)
 
 
-def type_of(measure: Value, dtype: ir.DataType) -> ir.DataType:
-    """Element type of the rows of `measure`, for a tensor of `dtype`."""
-    if measure.op == "keep":
-        return dtype
-    if measure.op in ("count", "positions"):
-        return ir.DataType.INT64
-    return ir.DataType.DOUBLE if dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
+def step(threshold: float) -> tuple[float, float] | None:
+    """Slope and offset of the line that HardSigmoid cuts to 0 up to the threshold and 1 above it; negated, 1 below.
+
+    The slope is a power of two, so slope * x is exact, and one over half the distance between float32 numbers at the
+    threshold: so the line is at most 0 up to it, and at least 1 from the next number on, rounded or not. None where
+    slope or offset would leave float32.
+    """
+    if threshold == 0:
+        return SLOPE, 0.0
+    if not _LEAST_STEP <= abs(threshold) <= np.finfo(np.float32).max:
+        return None
+    single = float(np.float32(threshold))
+    slope = math.ldexp(1.0, 25 - math.frexp(single)[1])
+    return slope, -slope * single
 
 
-def area_of(shape: ir.Shape | None) -> int | None:
+def area_of(shape: Sequence[int | None] | None) -> int | None:
     """Spatial positions of (N, C, *space), or None where a dimension is free, or they are more than can be counted."""
-    sizes = [d for d in shape[2:] if isinstance(d, int)] if shape is not None else []
+    sizes = [d for d in shape[2:] if d is not None] if shape is not None else []
     area = math.prod(sizes) if shape is not None and len(sizes) == len(shape) - 2 else None
     return area if area is not None and 0 <= area <= _MOST_POSITIONS else None

@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Final
 
+import onnx
 import onnx_ir as ir
 
 from inspector.errors import ModelError
+from inspector.graph.contents import nodes
 
 OLDEST_OPSET: Final = 7
 """Before, operators broadcast in another way, and onnxruntime has no kernels for most of them."""
@@ -16,18 +18,13 @@ _KNOWN: Final = ("", "ai.onnx.ml", "com.microsoft")
 """Sets of operators that onnxruntime brings with it. Those of its own rewriting are not for files."""
 
 
-def custom_operators(model: ir.Model) -> str:
-    """Operators of sets that no runtime here has, such as `com.example: Foo, Bar (3 nodes)`; empty: none."""
-    return _described(model.graph.all_nodes())
-
-
-def refuse_what_cannot_run(model: ir.Model, name: str) -> None:
+def refuse_what_cannot_run(message: onnx.ModelProto, name: str) -> None:
     """Looks at a model that holds no more than what is to be run.
 
     Raises:
         ModelError: it needs operators that no runtime here has.
     """
-    found = custom_operators(model)
+    found = custom_operators(nodes(message))
     if found:
         raise ModelError(
             f"model {name!r}",
@@ -36,7 +33,7 @@ def refuse_what_cannot_run(model: ir.Model, name: str) -> None:
             found=found,
             remedy="Analyses of weights work, and so do taps that none of these operators feeds.",
         )
-    opset = model.graph.opset_imports.get("", OLDEST_OPSET)
+    opset = next((o.version for o in message.opset_import if not o.domain), OLDEST_OPSET)
     if opset < OLDEST_OPSET:
         raise ModelError(
             f"model {name!r}",
@@ -47,9 +44,10 @@ def refuse_what_cannot_run(model: ir.Model, name: str) -> None:
         )
 
 
-def _described(nodes: Iterable[ir.Node]) -> str:
+def custom_operators(some: Iterable[ir.Node | onnx.NodeProto]) -> str:
+    """Operators of sets that no runtime here has, such as `com.example: Foo, Bar (3 nodes)`; empty: none."""
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
-    for node in nodes:
+    for node in some:
         domain = "" if node.domain == "ai.onnx" else node.domain
         if domain not in _KNOWN:
             kinds[domain[:80]][node.op_type[:80]] += 1

@@ -1,32 +1,34 @@
-"""Shapes of all values of a graph, by the inference of onnx, which works on messages.
-
-A message is made of the graph once; what it says comes back value by value. Making a second graph of the answer, as
-the pass of onnx_ir does, costs as much as loading.
-"""
+"""Shapes of all values of a graph, by the inference of onnx, which works on messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import onnx
 import onnx_ir as ir
 
 from inspector.graph.bodies import bodies
-from inspector.graph.contents import bodies_of
-from inspector.graph.weights import APART, reference
+from inspector.graph.contents import bodies_of, graphs
+
+Kinds = Mapping[str, onnx.TypeProto]
+"""Types of values by name, which are unique over all bodies."""
 
 
-def infer(model: ir.Model, message: onnx.ModelProto | None = None) -> None:
+def infer(model: ir.Model, message: onnx.ModelProto) -> Kinds | None:
     """Adds the shapes and types that follow from those of the inputs; where inference fails, everything stays.
 
     Args:
         model: changed in place; of IR version 4 or newer.
-        message: what the model was just made of, with a shape for every initializer; by default one is made here.
+        message: what the model was just made of, with a shape for every initializer. Its outputs lose theirs.
+
+    Returns:
+        All types that are known then; None where inference failed.
     """
+    forget_outputs(message.graph)
     try:
-        found = infer_message(_message(model) if message is None else message)
+        found = infer_message(message)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return  # shapes may be unknown everywhere, and what cannot be written is told where it is written
+        return None  # shapes may be unknown everywhere
     known: dict[bytes, tuple[ir.Shape | None, ir.TypeProtocol | None]] = {}
     for graph, told in _pairs(model.graph, found.graph):
         kinds = types(told)
@@ -41,8 +43,16 @@ def infer(model: ir.Model, message: onnx.ModelProto | None = None) -> None:
                     ir.serde.deserialize_type_proto_for_type(kind),
                 )
             shape, dtype = known[key]
-            value.shape = value.shape if shape is None else shape
+            value.shape = _joined(value.shape, shape)
             value.type = value.type if dtype is None else dtype
+    return _all_types(found)
+
+
+def forget_outputs(graph: onnx.GraphProto) -> None:
+    """Takes away the shapes that a graph declares for what it gives out: a file may have them wrong."""
+    for output in graph.output:
+        if output.type.HasField("tensor_type"):
+            output.type.tensor_type.ClearField("shape")
 
 
 def infer_message(message: onnx.ModelProto) -> onnx.ModelProto:
@@ -54,25 +64,51 @@ def infer_message(message: onnx.ModelProto) -> onnx.ModelProto:
     return onnx.shape_inference.infer_shapes(message, check_type=False, strict_mode=False, data_prop=True)
 
 
+def inferred(message: onnx.ModelProto) -> Kinds:
+    """Types of all values that onnx can tell, in bodies too; none where inference fails."""
+    try:
+        return _all_types(infer_message(message))
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+        return {}
+
+
+def dims_of(kind: onnx.TypeProto | None) -> tuple[int | None, ...] | None:
+    """Dimensions of a tensor, None for those that are free; None where not even their number is known."""
+    if kind is None or not kind.tensor_type.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.tensor_type.shape.dim)
+
+
+def doubtful(model: ir.Model) -> frozenset[str]:
+    """Values behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
+    nodes = list(model.graph.all_nodes())
+    if not any(_rounds_up(node) for node in nodes):
+        return frozenset()
+    found: set[ir.Value] = set()
+    for node in nodes:
+        if _rounds_up(node) or bodies(node) or not found.isdisjoint(i for i in node.inputs if i is not None):
+            found.update(node.outputs)
+    return frozenset(str(value.name) for value in found)
+
+
+def _rounds_up(node: ir.Node) -> bool:
+    return "ceil_mode" in node.attributes and node.attributes["ceil_mode"].value != 0
+
+
 def types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:
     """Types of the values of a graph that tells any, by name, without those of bodies."""
     return {info.name: info.type for info in (*graph.value_info, *graph.input, *graph.output)}
 
 
-def _message(model: ir.Model) -> onnx.ModelProto:
-    """The model as a message in which big tensors have shapes and no numbers."""
-    big = {
-        value: value.const_value
-        for value in model.graph.initializers.values()
-        if value.const_value is not None and value.const_value.nbytes >= APART
-    }
-    try:
-        for value, tensor in big.items():
-            value.const_value = reference(tensor, str(value.name))
-        return ir.to_proto(model)
-    finally:
-        for value, tensor in big.items():
-            value.const_value = tensor
+def _joined(declared: ir.Shape | None, found: ir.Shape | None) -> ir.Shape | None:
+    """What was found, with declared names and sizes where that leaves a dimension open."""
+    if declared is None or found is None or len(declared) != len(found):
+        return declared if found is None else found
+    return ir.Shape([there if isinstance(there, int) else said for said, there in zip(declared, found, strict=True)])
+
+
+def _all_types(message: onnx.ModelProto) -> Kinds:
+    return {name: kind for graph in graphs(message) for name, kind in types(graph).items()}
 
 
 def _pairs(graph: ir.Graph, message: onnx.GraphProto) -> Iterator[tuple[ir.Graph, onnx.GraphProto]]:

@@ -11,28 +11,32 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.errors import Inapplicable, ModelError, NotFoundError
-from inspector.graph.bodies import Nesting
+from inspector.graph.bodies import Nesting, all_values
 from inspector.graph.constants import Constants
 from inspector.graph.convolutions import as_numbers, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.external import DataFile
 from inspector.graph.folding import fold
 from inspector.graph.layers import Site, find_layers
+from inspector.graph.ops import PREFIX
 from inspector.graph.ranges import Ranges
 from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
+from inspector.graph.shapes import Kinds, doubtful, inferred
+from inspector.graph.skeleton import Skeleton
 from inspector.graph.taps import find_taps
 
 
 class OnnxView:
     """The facts of one loaded model; see `inspector.ModelView` for what each member means.
 
-    `model` is the graph they were read from: for rewriting, which clones it.
+    `model` is the graph they were read from, `source` what a rewrite starts from.
     `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from.
     """
 
     def __init__(
         self,
         model: ir.Model,
+        source: Skeleton,
         *,
         name: str,
         sha256: str,
@@ -40,6 +44,7 @@ class OnnxView:
         data_files: tuple[DataFile, ...] = (),
     ) -> None:
         self.model: Final = model
+        self.source: Final = source
         self.name: Final = name
         self.sha256: Final = sha256
         self.facts: Final = facts
@@ -105,6 +110,31 @@ class OnnxView:
     def cost(self, layer: str) -> Cost:
         """Parameters, multiply-accumulates and bytes of the raw output, for one input."""
         return self._costs[self.layer(layer).name]
+
+    @cached_property
+    def watchable(self) -> Mapping[str, tuple[ir.Value, Layer]]:
+        """Every value that can be watched, by name, and the (last) layer of which it is a tap."""
+        found: dict[str, tuple[ir.Value, Layer]] = {}
+        for site in self._sites.values():
+            values = [v for v in (site.node.outputs[0], site.path.norm, site.path.act) if v is not None]
+            tapped = {tap.tensor for tap in site.layer.taps.values()}
+            found.update((str(v.name), (v, site.layer)) for v in values if v.name in tapped)
+        return found
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """Types of all values, as they follow from the declared shapes of the inputs alone."""
+        return inferred(self.source.message) if self.source.kinds is None else self.source.kinds
+
+    @cached_property
+    def doubtful(self) -> frozenset[str]:
+        """Values whose inferred shapes may not be those that a runtime gives them."""
+        return doubtful(self.model)
+
+    @cached_property
+    def reserved(self) -> str:
+        """A name in the model that a rewrite needs for itself; empty where there is none."""
+        return next((v.name for v in all_values(self.model) if v.name and v.name.startswith(PREFIX)), "")
 
     @cached_property
     def _fields(self) -> ReceptiveFields:

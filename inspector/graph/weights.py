@@ -1,4 +1,4 @@
-"""Big tensors beside the message: taken out of one that was read, put back into a graph, handed on to a runtime."""
+"""Big tensors beside the message: taken out of one that was read, put back into a graph."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from inspector.contract import Array
 
 APART: Final = 1024
 """Bytes from which a tensor of the main graph is kept apart."""
-_LOCATION: Final = "beside"
-"""Where the rewritten model says that such a tensor is; no such file is ever opened."""
 _MOST_AXES: Final = 16
 _PLAIN: Final = frozenset(
     ir.DataType[name] for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16")
@@ -57,24 +55,6 @@ def declare(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]]) -> 
     for field in proto.graph.initializer:
         if field.name in tensors:
             field.dims[:] = tensors[field.name].shape.numpy()
-
-
-def hand_out(model: ir.Model) -> dict[str, Array]:
-    """The numbers of all tensors that were kept apart, by name; in the model, references take their place."""
-    weights: dict[str, Array] = {}
-    for name, value in model.graph.initializers.items():
-        tensor = value.const_value
-        if any(node.graph is not model.graph for node, _ in value.uses()):
-            continue  # onnxruntime does not find those that a body reads
-        if isinstance(tensor, ir.Tensor) and tensor.nbytes >= APART and tensor.dtype in _PLAIN:
-            weights[name] = tensor.numpy()
-            value.const_value = reference(tensor, name)
-    return weights
-
-
-def reference(tensor: ir.TensorProtocol, name: str) -> ir.ExternalTensor:
-    """What stands in a message for a tensor whose numbers are elsewhere: name, type and shape."""
-    return ir.ExternalTensor(_LOCATION, None, None, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name)
 
 
 def _tensor(field: onnx.TensorProto, raw: Array) -> ir.Tensor[Array] | None:

@@ -78,7 +78,7 @@ def test_extremes_on_cuda_are_elements_of_its_own_maps() -> None:
     feeds = next(iter(batches(source, 4))).feeds
     model = instrument(view, requests, shapes={name: array.shape[1:] for name, array in feeds.items()})
     with open_session(model.model, weights=model.weights, device="cuda") as session:
-        rows = session.run(feeds)
+        rows = list(model.rows(session.run(feeds)).values())
     for low, high, maps in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
         np.testing.assert_array_equal(low, maps.min((2, 3)))
         np.testing.assert_array_equal(high, maps.max((2, 3)))

@@ -51,7 +51,7 @@ def test_every_row_of_a_branch_is_that_of_the_flat_net_or_is_not_there(name: str
     maps = values(net.flat, {"x": X}, [t for t, _ in tensors])
     with open_session(written.model, weights=written.weights, device="cpu", fidelity="exact") as session:
         for i in range(len(X)):
-            rows = dict(zip(written.slots, session.run({"x": X[i : i + 1]}), strict=True))
+            rows = written.rows(session.run({"x": X[i : i + 1]}))
             for tensor, taken in tensors:
                 found = [rows[Request(tensor, row)] for row in ROWS]
                 if not taken(X[i]):
@@ -169,7 +169,7 @@ def test_half_precision_and_lines_leave_branches_in_their_own_type_and_rank() ->
     written = instrument(load(data), requests)
     x = np.ones((1, 3, 7), np.float16)
     for sign in (1, -1):
-        rows = run(written.model, x * np.float16(sign))
+        rows = list(written.rows(run(written.model, x * np.float16(sign))).values())
         kinds = [row.dtype.name for row in rows]
         assert kinds == ["float32", "float32", "float32", "int64", "int64", "float16"]
         assert rows[-1].shape == ((1, 4, 5) if sign > 0 else (0, 4, 1))

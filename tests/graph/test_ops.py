@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from models import NEWEST, ZOO
@@ -19,7 +19,8 @@ from inspector.errors import PluginError
 from inspector.graph import ops
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
-from inspector.graph.ops import Lowering, area_of
+from inspector.graph.ops import Lowering, Watched, area_of, finish
+from inspector.graph.writing import add_output
 from inspector.runtime.session import Fidelity, open_session
 
 op, x = Ops(), TAPPED
@@ -33,16 +34,18 @@ def measured(maps: Array, *measures: Value, opset: int = NEWEST, area_known: boo
     space = list(maps.shape[2:]) if area_known else [f"d{i}" for i in range(maps.ndim - 2)]
     fed = ir.Value(name="fed", shape=ir.Shape(["N", maps.shape[1], *space]), type=ir.TensorType(dtype))
     node = ir.Node("", "Identity", [fed])
-    tensor = node.outputs[0]
-    tensor.name, tensor.shape, tensor.dtype = "tensor", fed.shape, dtype
-    graph = ir.Graph([fed], [], nodes=[node], opset_imports={"": opset})
-    lower = Lowering(graph, opset)
-    graph.outputs.extend(lower(tensor, m, dtype=dtype, rank=maps.ndim, area=area_of(tensor.shape)) for m in measures)
+    node.outputs[0].name = "tensor"
+    message = ir.to_proto(ir.Model(ir.Graph([fed], [], nodes=[node], opset_imports={"": opset}), ir_version=8))
+    lower = Lowering(message.graph, opset)
+    area = area_of((None, *maps.shape[1:])) if area_known else None
+    tensor = Watched("tensor", dtype, maps.ndim, area, maps.shape[1])
+    rows = [lower(tensor, m) for m in measures]
+    for row in rows:
+        add_output(message.graph, row.value, row.written)
     if nodes is not None:
-        nodes.extend(n.op_type for n in graph)
-    data = ir.to_proto(ir.Model(graph, ir_version=8)).SerializeToString()
-    with open_session(data, device="cpu", fidelity=fidelity) as session:
-        return list(session.run({"fed": maps}))
+        nodes.extend(n.op_type for n in message.graph.node)
+    with open_session(message.SerializeToString(), device="cpu", fidelity=fidelity) as session:
+        return [finish(row, found) for row, found in zip(rows, session.run({"fed": maps}), strict=True)]
 
 
 def count(mask: Array) -> Array:
@@ -143,13 +146,55 @@ def test_counts_are_exact_on_both_sides_of_the_area_that_fits_an_average(shape: 
 
 def test_the_cheap_way_to_count_is_taken_only_where_it_is_exact() -> None:
     cheap: list[str] = []
-    measured(np.ones((1, 1, 4, 4), np.float32), op.count(op.greater(x, 0)), nodes=cheap)
-    assert "HardSigmoid" in cheap
-    assert "Greater" not in cheap
+    both = op.count(op.greater(x, 0)), op.count(op.less(x, 5.999))
+    measured(np.ones((1, 1, 4, 4), np.float32), *both, nodes=cheap)
+    assert cheap.count("HardSigmoid") == 2
+    assert not {"Greater", "Less"} & set(cheap)
+    tiny: list[str] = []
+    measured(np.ones((1, 1, 4, 4), np.float32), op.count(op.greater(x, 1e-35)), nodes=tiny)
+    assert "HardSigmoid" not in tiny
     for maps, known in [(np.ones((1, 1, 4, 4)), True), (np.ones((1, 1, 4, 4), np.float32), False)]:
         general: list[str] = []
         measured(maps, op.count(op.greater(x, 0)), area_known=known, nodes=general)
         assert "HardSigmoid" not in general
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(threshold=0.0)
+@example(threshold=6.0)
+@example(threshold=-1.0)
+@example(threshold=2.0**-100)
+@example(threshold=-(2.0**-101))
+@example(threshold=float(np.finfo(np.float32).max))
+def test_the_step_lies_between_a_threshold_and_its_neighbours(threshold: float) -> None:
+    """With both roundings that a runtime may make of slope * x + offset: after each operation, or once at the end."""
+    line = ops.step(threshold)
+    if line is None:
+        assert abs(threshold) < 2.0**-100
+        return
+    at, tiny, large = np.float32(threshold), np.finfo(np.float32).tiny, np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        near = [at, np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf)), at / 2, -at]
+        numbers = np.array([*near, 0, -0.0, 1, -1, tiny, -tiny, large, -large, np.inf, -np.inf], np.float32)
+        if threshold == 0:  # subnormal numbers fall between
+            numbers = numbers[(numbers == 0) | (abs(numbers) >= tiny)]
+        slope, offset = (np.float32(number) for number in line)
+        assert np.isfinite([slope, offset]).all()
+        for cut in (slope * numbers + offset, np.float64(slope) * numbers + np.float64(offset)):
+            np.testing.assert_array_equal(np.clip(cut, 0, 1), numbers > at)
+            np.testing.assert_array_equal(np.clip(-cut, 0, 1), numbers < at)
+
+
+@pytest.mark.parametrize("threshold", [6.0, float(np.nextafter(np.float32(6), np.float32(0))), -0.3, 1e-3])
+def test_numbers_next_to_a_threshold_are_counted_on_their_side_of_it(threshold: float) -> None:
+    at = np.float32(threshold)
+    near = [np.nextafter(at, np.float32(-np.inf)), at, np.nextafter(at, np.float32(np.inf)), np.inf, -np.inf]
+    maps = np.array(near, np.float32).reshape(1, 5, 1, 1)
+    nodes: list[str] = []
+    above, below = measured(maps, op.count(op.greater(x, threshold)), op.count(op.less(x, threshold)), nodes=nodes)
+    assert above.tolist() == [[0, 0, 1, 1, 0]]
+    assert below.tolist() == [[1, 0, 0, 0, 1]]
+    assert nodes.count("HardSigmoid") == 2
 
 
 def test_the_number_of_positions_is_not_asked_of_the_maps_where_it_is_known() -> None:

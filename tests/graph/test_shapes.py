@@ -30,7 +30,7 @@ def test_inference_tells_what_the_pass_tells_and_leaves_the_numbers_alone(name: 
     model = load(ZOO[name].data).model
     found, expected = forgotten(model), forgotten(model)
     held = {key: value.const_value for key, value in found.graph.initializers.items()}
-    infer(found)
+    infer(found, ir.to_proto(found))
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(expected)
     assert told(found) == told(expected)
     assert all(value.const_value is held[key] for key, value in found.graph.initializers.items())

@@ -1,0 +1,208 @@
+"""Which rows a rewritten model gives out, and where: rows of many layers leave it together, in few outputs.
+
+A runtime needs more than twice the time for twice the outputs, and what remains to be done to each row is a handful of
+nodes that cost more to call than to compute.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import Final
+
+import onnx
+import onnx_ir as ir
+
+from inspector.contract import Array, Value
+from inspector.contract.measures import keeps_maps
+from inspector.graph.carrying import Home, carry, homes
+from inspector.graph.convolutions import has_channels_last
+from inspector.graph.ops import Lowering, Row, Watched, area_of, finish
+from inspector.graph.quantized import coding_of
+from inspector.graph.shapes import Kinds, dims_of
+from inspector.graph.view import OnnxView
+from inspector.graph.writing import add_output
+
+_MOST_GROUPS: Final = 128
+"""Values that one node joins at most: onnxruntime takes a second to plan a graph that has a node of 1,000 inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One row to bring out: a measure of a tensor. Equal requests are one request."""
+
+    tensor: str
+    measure: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the rows of a request are, and what is left to do with them.
+
+    Attributes:
+        output: the number of an output of the rewritten model.
+        columns: which part of it along axis 1; None: all of it.
+        row: what they were written as.
+    """
+
+    output: int
+    row: Row
+    columns: tuple[int, int] | None = None
+
+    def of(self, outputs: Sequence[Array]) -> Array:
+        """The rows, of all outputs of a run."""
+        array = outputs[self.output]
+        return finish(self.row, array if self.columns is None else array[:, slice(*self.columns)])
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was added to a message.
+
+    Attributes:
+        places: every request once, in order.
+        values: the value that each request's rows are made of.
+        branched: requests that give no rows where a branch of an If is not taken.
+        map_bytes: bytes of whole maps per input; None where a shape is not known.
+    """
+
+    places: Mapping[Request, Place]
+    values: Mapping[Request, str]
+    branched: frozenset[Request]
+    map_bytes: int | None
+
+
+def write_rows(message: onnx.ModelProto, view: OnnxView, kinds: Kinds, requests: Sequence[Request]) -> Written:
+    """Appends what computes the requests, and outputs for them.
+
+    Args:
+        message: changed in place; it has no outputs yet.
+        view: the model of which it is a copy.
+        kinds: types of its values.
+        requests: what to bring out; duplicates are made once.
+    """
+    writer, own = _Writer(message, view, kinds), len(message.graph.node)
+    slots = tuple(dict.fromkeys(requests))
+    for request in slots:
+        writer.add(request)
+    writer.gather(_move_up(message.graph, own))
+    return Written(
+        {request: writer.places[request] for request in slots},
+        writer.values,
+        frozenset(writer.branched),
+        None if None in writer.maps else sum(size for size in writer.maps if size is not None),
+    )
+
+
+class _Writer:
+    def __init__(self, message: onnx.ModelProto, view: OnnxView, kinds: Kinds) -> None:
+        self._graph, self._view, self._kinds = message.graph, view, kinds
+        self._opset = next((o.version for o in message.opset_import if not o.domain), 1)
+        self._batches = {_batch(value.type) for value in message.graph.input} - {None}
+        self._home = Home(message.graph)
+        self._homes = homes(message.graph)
+        self._lowerings: dict[int, Lowering] = {}
+        self._watched: dict[str, Watched] = {}
+        self._waiting: dict[Row, list[Request]] = {}
+        self.places: dict[Request, Place] = {}
+        self.values: dict[Request, str] = {}
+        self.branched: list[Request] = []
+        self.maps: list[int | None] = []
+
+    def add(self, request: Request) -> None:
+        """Writes one request; rows that can leave together with others wait for `gather`."""
+        home = self._homes.get(request.tensor, self._home)
+        watched = self._facts(request.tensor)
+        row = self._lowering(home)(watched, request.measure)
+        self.values[request] = row.value
+        if home is self._home and row.channels is not None and watched.is_of_inputs:
+            self._waiting.setdefault(row, []).append(request)
+            return
+        channels = self._view.watchable[request.tensor][1].out_channels
+        absent = (1 if request.measure.op == "positions" else channels, *[1] * (row.rank - 2))
+        self.places[request] = Place(self._give_out(carry(row.value, home, row.written, absent)), row)
+        if home is not self._home:
+            self.branched.append(request)
+        if keeps_maps(request.measure):
+            area = watched.area
+            self.maps.append(None if area is None else int(area * channels * watched.dtype.itemsize))
+
+    def gather(self, order: Mapping[str, int]) -> None:
+        """Gives out what waits, in one output for each element type. `order`: where the model makes what it is of."""
+        kinds: defaultdict[ir.DataType, list[Row]] = defaultdict(list)
+        for row in sorted(self._waiting, key=lambda row: order[row.value]):
+            kinds[row.written].append(row)
+        for rows in kinds.values():
+            output, start = self._give_out(self._lowering(self._home).gather(_groups(rows, order))), 0
+            for row in rows:
+                end = start + (row.channels or 0)
+                self.places.update((request, Place(output, row, (start, end))) for request in self._waiting[row])
+                start = end
+
+    def _give_out(self, value: str) -> int:
+        add_output(self._graph, value)
+        return len(self._graph.output) - 1
+
+    def _lowering(self, home: Home) -> Lowering:
+        key = id(home)
+        if key not in self._lowerings:
+            name = "" if home is self._home else f"{len(self._lowerings)}/"
+            self._lowerings[key] = Lowering(home.graph, self._opset, name)
+        return self._lowerings[key]
+
+    def _facts(self, tensor: str) -> Watched:
+        if tensor not in self._watched:
+            value, layer = self._view.watchable[tensor]
+            last, dims = has_channels_last(value), dims_of(self._kinds.get(tensor))
+            known = None if last or tensor in self._view.doubtful else dims
+            rank = len(layer.kernel) + 2
+            channels = None if dims is None or len(dims) != rank else dims[-1 if last else 1]
+            self._watched[tensor] = Watched(
+                tensor,
+                value.dtype or ir.DataType.FLOAT,
+                rank,
+                area_of(known),
+                channels,
+                is_of_inputs=_batch(self._kinds.get(tensor)) in self._batches,
+                channels_last=last,
+                coding=coding_of(value),
+            )
+        return self._watched[tensor]
+
+
+def _move_up(graph: onnx.GraphProto, own: int) -> dict[str, int]:
+    """Puts every node behind the first `own` ones right behind what it reads.
+
+    A runtime that finds them all at the end has all of them waiting while it plans, and searches among those that wait.
+
+    Returns:
+        By which of the first nodes each value is made, or what it is computed from.
+    """
+    places = {name: at for at, node in enumerate(graph.node[:own]) for name in node.output}
+    order = list(range(own))
+    for node in graph.node[own:]:
+        order.append(max((places.get(name, 0) for name in node.input), default=0))
+        places.update(dict.fromkeys(node.output, order[-1]))
+    nodes = [node for _, node in sorted(zip(order, graph.node, strict=True), key=lambda pair: pair[0])]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return places
+
+
+def _groups(rows: Sequence[Row], order: Mapping[str, int]) -> list[list[Row]]:
+    """Rows of one tensor each, in order; of several neighbours where there are many tensors."""
+    tensors = [list(of_one) for _, of_one in groupby(rows, key=lambda row: (order[row.value], row.rank))]
+    size = -(-len(tensors) // _MOST_GROUPS)
+    groups: list[list[Row]] = []
+    for _, of_rank in groupby(tensors, key=lambda some: some[0].rank):
+        alike = list(of_rank)
+        groups += [list(chain.from_iterable(alike[start : start + size])) for start in range(0, len(alike), size)]
+    return groups
+
+
+def _batch(kind: onnx.TypeProto | None) -> int | str | None:
+    """The first dimension of a type: its size, or the name that a file or inference gave it."""
+    dims = () if kind is None else kind.tensor_type.shape.dim
+    return (dims[0].dim_value if dims[0].HasField("dim_value") else dims[0].dim_param or None) if dims else None
