@@ -199,7 +199,12 @@ def test_a_policy_with_an_unknown_metric_fails_before_anything_runs(net: str, tm
         evaluate(net, ROWS, config)
 
 
-def test_usage_data_is_not_sent_where_the_variable_says_so() -> None:
-    from mlflow.telemetry import get_telemetry_client
+def test_usage_data_is_not_sent_where_the_variable_of_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.telemetry import get_telemetry_client, utils
 
     assert get_telemetry_client() is None
+    monkeypatch.setattr(utils, "_IS_IN_CI_ENV_OR_TESTING", False)  # which would say no by itself
+    monkeypatch.delenv("DO_NOT_TRACK", raising=False)
+    assert utils.is_telemetry_disabled()
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY")
+    assert not utils.is_telemetry_disabled()
