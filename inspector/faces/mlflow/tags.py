@@ -26,7 +26,7 @@ def tags_of(report: Report, not_finite: Sequence[str]) -> Mapping[str, str]:
     `not_finite` are names of metrics that MLflow was not given.
     """
     origin = report.provenance
-    severities = {finding.severity for finding in report.findings}
+    severities = {finding.severity for finding in report.findings if not finding.ignored}
     broken = [finding.rule for finding in report.findings if finding.rule.startswith(f"{judge.NAME}/")]
     failed = [result.name for result in report.results if result.failure and result.failure.kind != "INAPPLICABLE"]
     facts = {

@@ -16,6 +16,7 @@ from mlflow.models.evaluation import ModelEvaluator
 from mlflow.utils.validation import _validate_metric_name, _validate_tag
 
 from inspector import Finding, Metric, Severity, service
+from inspector.contract import Overruled
 from inspector.faces.mlflow.evaluator import InspectorEvaluator
 from inspector.faces.mlflow.names import LONGEST, distinct, named
 from inspector.faces.mlflow.options import Options, meant
@@ -59,6 +60,12 @@ def test_an_option_of_another_evaluator_is_not_taken_for_ours(name: str) -> None
 @pytest.mark.parametrize("name", ["data", "analysis", "polices", "Preprocess", "batchsize"])
 def test_an_option_of_ours_is_known_even_with_a_slip(name: str) -> None:
     assert meant({"pos_label": 1, name: 1})
+
+
+def test_a_finding_that_a_policy_ignores_is_not_the_worst() -> None:
+    found = Finding("a/b", Severity.INFO, "So", overruled=Overruled(Severity.ERROR, "p", "Why", ignored=True))
+    report = Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=(found,)),))
+    assert tags_of(report, ())["inspector.worst_severity"] == "none"
 
 
 def test_without_options_nobody_means_it() -> None:
