@@ -25,9 +25,9 @@ def data_of(dataset: Any, inputs: Sequence[TensorInfo]) -> Data:
         InputError: nothing of that, or nothing at all.
     """
     features = dataset.features_data
-    if not len(features):
-        raise InputError("data", "it holds no rows", expected="at least one")
     columns = _columns(features)
+    if not len(features) or not columns:
+        raise InputError("data", "it holds nothing to feed", expected="a row and a column at least, beside the targets")
     first = next(iter(columns.values()))
     if len(columns) == 1 and all(isinstance(cell, str) for cell in first):
         return _places(first, labelled=dataset.has_targets)
@@ -44,6 +44,8 @@ def _columns(features: Any) -> Mapping[str, Array]:
     """The columns of a data frame, or of an array (N, columns), by name."""
     if isinstance(features, np.ndarray):
         return {str(at): features[:, at] for at in range(features.shape[1])}
+    if not features.columns.is_unique:
+        raise InputError("data", "two of its columns have one name", remedy="Give every column a name of its own.")
     return {str(name): features[name].to_numpy() for name in features.columns}
 
 
