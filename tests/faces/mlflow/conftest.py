@@ -19,9 +19,9 @@ from mlflow.tracking import MlflowClient
 from mlflow_nets import NET
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_network() -> Iterator[None]:
-    """Whoever connects to anything fails."""
+    """Whoever connects to anything fails; ends with each file, as tests elsewhere have servers of their own."""
 
     def refused(*_: object) -> NoReturn:
         raise AssertionError("a test of the MLflow face reaches out to the network")
