@@ -15,7 +15,7 @@ from inspector import service
 from inspector.faces import cli
 from inspector.faces.exports import FORMATS
 from inspector.policy.load import builtins, load_policy
-from inspector.policy.rules import NUMBERS, TEXTS, Rule
+from inspector.policy.rules import NUMBERS, TEXTS, Override, Rule
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "pipelines.md"
 SAMPLES = "inspector/samples"
@@ -37,7 +37,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(place: Path) -> None: 
 
 
 def test_the_policy_of_the_page_judges_the_samples(tmp_path: Path) -> None:
-    (text,) = fenced(PAGE, "toml")
+    text, _ = fenced(PAGE, "toml")
     (tmp_path / "ours.toml").write_text(text)
     verdicts = {}
     for name in ("digits", "digits_hot"):
@@ -46,6 +46,22 @@ def test_the_policy_of_the_page_judges_the_samples(tmp_path: Path) -> None:
         )
         verdicts[name] = {f.rule for f in report.findings if f.rule.startswith("policy/")}
     assert verdicts == {"digits": set(), "digits_hot": {"policy/early-layers-live", "policy/active-channels"}}
+
+
+def test_the_findings_of_the_page_count_as_it_says(tmp_path: Path) -> None:
+    _, text = fenced(PAGE, "toml")
+    (tmp_path / "ours.toml").write_text(text)
+    report = service.audit(
+        f"{SAMPLES}/digits_hot.onnx", f"{SAMPLES}/pictures/digits", policies=[tmp_path / "ours.toml"], preprocess="unit"
+    )
+    assert {f.layer: f.standing for f in report.findings} == {
+        "conv1": "ignored (was warning)",
+        "conv2": "warning",
+        "conv3": "error (was warning)",
+    }
+    assert {names_in(row[0])[0] for row in rows_of(PAGE, "Findings that count otherwise")} == {
+        field.name for field in dataclasses.fields(Override)
+    }
 
 
 def test_the_page_lists_the_policies_the_keys_and_the_formats_that_there_are() -> None:

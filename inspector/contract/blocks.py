@@ -163,6 +163,23 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Overruled:
+    """What a policy decided about a finding of an analysis.
+
+    Attributes:
+        severity: how bad the analysis says it is.
+        policy: name of the policy.
+        reason: why, in its words.
+        ignored: True where the finding counts for nothing, and is there to be accounted for; its severity is `info`.
+    """
+
+    severity: Severity
+    policy: str = ""
+    reason: str = ""
+    ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A judgement.
 
@@ -174,6 +191,7 @@ class Finding:
         channels: channels it is about, ascending; empty for the whole layer.
         evidence: the numbers behind it, by name.
         remedy: what can be done about it.
+        overruled: what a policy made of it; analyses leave it out.
     """
 
     rule: str
@@ -183,3 +201,21 @@ class Finding:
     channels: tuple[int, ...] = ()
     evidence: Mapping[str, Cell] = field(default_factory=dict)
     remedy: str = ""
+    overruled: Overruled | None = None
+
+    @property
+    def ignored(self) -> bool:
+        """Whether a policy says that it counts for nothing."""
+        return self.overruled is not None and self.overruled.ignored
+
+    @property
+    def standing(self) -> str:
+        """How bad it is, in words: `warning`, or `error (was warning)`, `ignored (was warning)` by a policy."""
+        if self.overruled is None:
+            return self.severity.value
+        return f"{'ignored' if self.ignored else self.severity.value} (was {self.overruled.severity.value})"
+
+    @property
+    def because(self) -> str:
+        """Who overruled it, and why; empty where nobody did."""
+        return f"policy {self.overruled.policy}: {self.overruled.reason}" if self.overruled else ""

@@ -257,11 +257,13 @@ def _print_parts(headings: Sequence[str], columns: Sequence[Sequence[Cell]], con
 
 def _print_finding(finding: Finding, console: Console) -> None:
     console.print()
-    word = Text(f"{finding.severity.value.upper()}: ", style=_STYLES[finding.severity])
-    console.print(Text.assemble(word, plain(finding.message)), highlight=False)
+    word, _, before = finding.standing.partition(" ")
+    style = "dim" if finding.ignored else _STYLES[finding.severity]
+    said = Text(f"{' '.join(filter(None, [word.upper(), before]))}: ", style=style)
+    console.print(Text.assemble(said, plain(finding.message)), highlight=False)
     evidence = ", ".join(f"{name} = {cell(value)}" for name, value in finding.evidence.items())
     where = ", ".join(filter(None, [finding.layer, _channels(finding.channels)]))
-    for line in filter(None, [where, evidence, finding.rule]):
+    for line in filter(None, [where, evidence, finding.rule, finding.because]):
         _indented(console, Text(plain(line), style="dim"))
     if finding.remedy:
         _indented(console, Text.assemble(("What to do: ", "bold"), plain(finding.remedy)))
@@ -286,10 +288,13 @@ def _print_skipped(skipped: Sequence[Skipped], count: int, console: Console) -> 
 
 
 def _print_count(report: Report, console: Console) -> None:
-    kinds = [(severity, sum(f.severity is severity for f in report.findings)) for severity in reversed(Severity)]
+    counted = [finding.severity for finding in report.findings if not finding.ignored]
+    kinds = [(severity, counted.count(severity)) for severity in reversed(Severity)]
+    ignored = len(report.findings) - len(counted)
     failed = sum(r.failure is not None and r.failure.kind != "INAPPLICABLE" for r in report.results)
     words = [_many(n, "info" if s is Severity.INFO else s.value) for s, n in kinds if n]
-    parts = [*words, *([f"{_many(failed, 'analysis failure')}"] if failed else [])]
+    others = ((failed, _many(failed, "analysis failure")), (ignored, f"{ignored:,} ignored"))
+    parts = [*words, *(said for n, said in others if n)]
     if parts:
         console.print()
         console.print(Text(", ".join(parts), style="bold"), highlight=False)

@@ -23,6 +23,7 @@ from inspector.contract import (
     Images,
     Node,
     Note,
+    Overruled,
     Picture,
     Scale,
     ScaleKind,
@@ -128,6 +129,16 @@ def finding_to_message(finding: Finding) -> block_pb2.Finding:
         channels=[int(c) for c in finding.channels],
         evidence={utf8(name): cell_to_message(cell) for name, cell in finding.evidence.items()},
         remedy=utf8(finding.remedy),
+        overruled=None if finding.overruled is None else _overruled_to_message(finding.overruled),
+    )
+
+
+def _overruled_to_message(overruled: Overruled) -> block_pb2.Overruled:
+    return block_pb2.Overruled(
+        severity=SEVERITIES[overruled.severity],
+        policy=utf8(overruled.policy),
+        reason=utf8(overruled.reason),
+        ignored=overruled.ignored,
     )
 
 
@@ -137,15 +148,22 @@ def finding_from_message(message: block_pb2.Finding) -> Finding:
     Raises:
         InputError: the severity is unknown.
     """
+    subject = f"severity of finding {message.rule!r}"
     return Finding(
         rule=message.rule,
-        severity=enum_from_message(SEVERITIES, message.severity, f"severity of finding {message.rule!r}"),
+        severity=enum_from_message(SEVERITIES, message.severity, subject),
         message=message.message,
         layer=message.layer,
         channels=tuple(message.channels),
         evidence={name: cell_from_message(message.evidence[name]) for name in sorted(message.evidence)},
         remedy=message.remedy,
+        overruled=_overruled_from_message(message.overruled, subject) if message.HasField("overruled") else None,
     )
+
+
+def _overruled_from_message(message: block_pb2.Overruled, subject: str) -> Overruled:
+    severity = enum_from_message(SEVERITIES, message.severity, f"{subject} before a policy")
+    return Overruled(severity, message.policy, message.reason, message.ignored)
 
 
 def _table_to_message(table: Table) -> block_pb2.Table:

@@ -12,6 +12,7 @@ import numpy as np
 
 from inspector.contract import Array, Cell, Column, Finding, Metric, MetricInfo, Table
 from inspector.policy.load import check_ids
+from inspector.policy.overrule import overruled, place, table_of
 from inspector.policy.rules import NUMBERS, Policy, Rule
 from inspector.render.numbers import cell
 from inspector.report import AnalysisResult, Report
@@ -21,6 +22,8 @@ NAME: Final = "policy"
 METRICS: Final = (
     MetricInfo("rules", "rules that were judged", "rules"),
     MetricInfo("broken", "rules that do not hold", "rules"),
+    MetricInfo("overruled", "findings that count as something else than their analysis says", "findings"),
+    MetricInfo("ignored", "those of them that count for nothing", "findings"),
 )
 TITLE: Final = "Rules"
 COLUMNS: Final = (
@@ -60,13 +63,13 @@ class _Reading:
 
 
 def judged(report: Report, policies: Sequence[Policy]) -> Report:
-    """The report with one more result, `policy`, in place of an earlier one.
+    """The report with findings as the policies have them, and one more result, `policy`, in place of an earlier one.
 
     Raises:
         ParameterError: rules of two policies share an id.
     """
     check_ids(tuple(rule for policy in policies for rule in policy.rules))
-    kept = replace(report, results=tuple(r for r in report.results if r.name != NAME))
+    kept = overruled(replace(report, results=tuple(r for r in report.results if r.name != NAME)), policies)
     verdicts: list[Verdict] = []
     findings: list[Finding] = []
     for policy in policies:
@@ -74,17 +77,26 @@ def judged(report: Report, policies: Sequence[Policy]) -> Report:
             verdict, found = _judge(rule, policy.name, kept)
             verdicts.append(verdict)
             findings += found
-    rows = tuple((v.rule, v.policy, v.about, v.limit, v.severity, v.judged, v.broken, v.verdict) for v in verdicts)
-    broken = len({finding.rule for finding in findings})
     result = AnalysisResult(
         NAME,
         "1",
         json.dumps({"policies": [dict(policy.identity) for policy in policies]}),
-        (Table(TITLE, COLUMNS, rows),),
+        tuple(filter(None, [_rules_table(verdicts), table_of(kept, policies)])),
         tuple(findings),
-        metrics=(Metric("rules", np.array(len(verdicts))), Metric("broken", np.array(broken))),
+        metrics=_metrics(kept, len(verdicts), len({finding.rule for finding in findings})),
     )
     return replace(kept, results=(*kept.results, result))
+
+
+def _rules_table(verdicts: Sequence[Verdict]) -> Table | None:
+    rows = tuple((v.rule, v.policy, v.about, v.limit, v.severity, v.judged, v.broken, v.verdict) for v in verdicts)
+    return Table(TITLE, COLUMNS, rows) if rows else None
+
+
+def _metrics(report: Report, rules: int, broken: int) -> tuple[Metric, ...]:
+    changed = [finding for finding in report.findings if finding.overruled]
+    counts = (rules, broken, len(changed), sum(finding.ignored for finding in changed))
+    return tuple(Metric(info.name, np.array(count)) for info, count in zip(METRICS, counts, strict=True))
 
 
 def verdicts_of(report: Report) -> tuple[Verdict, ...]:
@@ -140,13 +152,8 @@ def _readings(rule: Rule, report: Report) -> Iterator[_Reading]:
 
 def _matching(rule: Rule, pattern: str, report: Report) -> Iterator[Finding]:
     for finding in report.findings:
-        if fnmatchcase(finding.rule, pattern) and rule.covers(finding.layer, _place(finding)):
+        if not finding.ignored and fnmatchcase(finding.rule, pattern) and rule.covers(finding.layer, place(finding)):
             yield finding
-
-
-def _place(finding: Finding) -> str:
-    tap = finding.evidence.get("tap", "")
-    return f"{finding.layer}:{tap}" if tap else finding.layer
 
 
 def _number(name: str, report: Report) -> float:

@@ -8,12 +8,12 @@ from dataclasses import fields, replace
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from inspector.errors import LimitError, NotFoundError, ParameterError
-from inspector.policy.rules import NUMBERS, TEXTS, Policy, Rule
+from inspector.policy.rules import NUMBERS, TEXTS, Override, Policy, Rule, override_name
 
 MAX_BYTES: Final = 1 << 20
 """Size of a policy file."""
@@ -22,7 +22,8 @@ MAX_RULES: Final = 1000
 BUILTIN: Final = "builtin:"
 
 _RULE: Final = TypeAdapter(Rule)
-_KEYS: Final = tuple(field.name for field in fields(Rule))
+_OVERRIDE: Final = TypeAdapter(Override)
+T = TypeVar("T", Rule, Override)
 
 
 def load_policy(source: str | PathLike[str]) -> Policy:
@@ -71,15 +72,21 @@ def _parsed(name: str, data: bytes) -> Policy:
         tree = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"policy {name!r}", "it cannot be read", expected="TOML", found=str(error)) from error
-    _check_keys(f"key of policy {name!r}", tree, ("about", "rule"))
-    about, items = tree.get("about", ""), tree.get("rule", [])
-    if not (isinstance(about, str) and isinstance(items, list) and all(isinstance(i, dict) for i in items) and items):
-        raise ParameterError(f"policy {name!r}", "it has no rules", expected="an optional text `about`, and [[rule]]s")
-    if len(items) > MAX_RULES:
-        raise LimitError(f"policy {name!r}", "too many rules", expected=f"at most {MAX_RULES}", found=str(len(items)))
+    _check_keys(f"key of policy {name!r}", tree, ("about", "rule", "finding"))
+    about, items, others = tree.get("about", ""), tree.get("rule", []), tree.get("finding", [])
+    if not (isinstance(about, str) and _are_tables(items) and _are_tables(others) and (items or others)):
+        expected = "an optional text `about`, and [[rule]]s or [[finding]]s"
+        raise ParameterError(f"policy {name!r}", "it has no rules", expected=expected)
+    if (count := len(items) + len(others)) > MAX_RULES:
+        raise LimitError(f"policy {name!r}", "too many rules", expected=f"at most {MAX_RULES}", found=str(count))
     rules = tuple(_rule(f"rule {item.get('id', at)!r} of policy {name!r}", item) for at, item in enumerate(items, 1))
     check_ids(rules)
-    return Policy(name, hashlib.sha256(data).hexdigest(), rules, about)
+    overrides = tuple(_valid(_OVERRIDE, Override, override_name(at, name), item) for at, item in enumerate(others, 1))
+    return Policy(name, hashlib.sha256(data).hexdigest(), rules, about, overrides)
+
+
+def _are_tables(items: object) -> bool:
+    return isinstance(items, list) and all(isinstance(item, dict) for item in items)
 
 
 def check_ids(rules: tuple[Rule, ...]) -> None:
@@ -96,9 +103,13 @@ def _check_keys(kind: str, tree: dict[str, Any], known: tuple[str, ...]) -> None
 
 
 def _rule(subject: str, item: dict[str, Any]) -> Rule:
-    _check_keys(f"key of {subject}", item, _KEYS)
+    return _sensible(subject, _valid(_RULE, Rule, subject, item))
+
+
+def _valid(adapter: TypeAdapter[T], kind: type[T], subject: str, item: dict[str, Any]) -> T:
+    _check_keys(f"key of {subject}", item, tuple(field.name for field in fields(kind)))
     try:
-        rule = _RULE.validate_python(item)
+        return adapter.validate_python(item)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = str(first["loc"][0]) if first["loc"] else ""
@@ -108,7 +119,6 @@ def _rule(subject: str, item: dict[str, Any]) -> Rule:
             expected=first["msg"],
             found=repr(first["input"])[:200],
         ) from error
-    return _sensible(subject, rule)
 
 
 def _sensible(subject: str, rule: Rule) -> Rule:

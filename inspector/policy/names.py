@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from inspector.contract import MetricInfo
 from inspector.errors import NotFoundError, ParameterError
-from inspector.policy.rules import Policy, covers
+from inspector.policy.rules import Policy, covers, override_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,8 @@ class Declared:
 
 
 def check_names(policies: Sequence[Policy], declared: Mapping[str, Declared]) -> None:
-    """NotFoundError where a rule names an analysis, a metric or findings that cannot be; says the nearest one."""
+    """NotFoundError where a policy names an analysis, a metric or findings that cannot be; says the nearest one."""
     known = [f"{analysis}.{info.name}" for analysis, one in declared.items() for info in one.metrics]
-    rules = [rule for one in declared.values() for rule in one.rules]
-    silent = {analysis for analysis, one in declared.items() if not one.rules}
     for policy in policies:
         for rule in policy.rules:
             subject = f"of rule {rule.id!r} of policy {policy.name!r}:"
@@ -31,9 +29,22 @@ def check_names(policies: Sequence[Policy], declared: Mapping[str, Declared]) ->
                 raise NotFoundError.among(f"metric {subject}", rule.metric, known, "See `inspector plugins`.")
             if rule.analysis and rule.analysis not in declared:
                 raise NotFoundError.among(f"analysis {subject}", rule.analysis, declared)
-            open_end = rule.analysis in silent if rule.analysis else False
-            if rule.finding is not None and not open_end and not any(fnmatchcase(r, rule.finding) for r in rules):
-                raise NotFoundError.among(f"finding {subject}", rule.finding, rules, "See `inspector plugins`.")
+            if rule.finding is not None:
+                _check_findings(f"finding {subject}", rule.finding, rule.analysis, declared)
+        for at, override in enumerate(policy.overrides, 1):
+            subject = f"of {override_name(at, policy.name)}:"
+            if override.analysis and override.analysis not in declared:
+                raise NotFoundError.among(f"analysis {subject}", override.analysis, declared)
+            _check_findings(f"rule {subject}", override.rule, override.analysis, declared)
+
+
+def _check_findings(subject: str, pattern: str, analysis: str, declared: Mapping[str, Declared]) -> None:
+    """NotFoundError where no finding can have such a rule; an analysis that does not say its rules may have any."""
+    if analysis and not declared[analysis].rules:
+        return
+    rules = [rule for one in declared.values() for rule in one.rules]
+    if not any(fnmatchcase(rule, pattern) for rule in rules):
+        raise NotFoundError.among(subject, pattern, rules, "See `inspector plugins`.")
 
 
 def check_analyses(policies: Sequence[Policy], chosen: Collection[str]) -> None:
@@ -53,11 +64,10 @@ def check_analyses(policies: Sequence[Policy], chosen: Collection[str]) -> None:
 def check_layers(policies: Sequence[Policy], places: Sequence[tuple[str, str]]) -> None:
     """NotFoundError where a pattern of a rule matches no place; `places` are layers with `layer:tap`, or the layer."""
     for policy in policies:
-        for rule in policy.rules:
-            if rule.layers == ("*",):
-                continue
-            for pattern in rule.layers:
+        asked = [(f"rule {rule.id!r} of policy {policy.name!r}", rule.layers) for rule in policy.rules]
+        asked += [(override_name(at, policy.name), o.layers) for at, o in enumerate(policy.overrides, 1)]
+        for subject, layers in asked:
+            for pattern in layers if layers != ("*",) else ():
                 if not any(covers(pattern, layer, where) for layer, where in places):
                     names = list(dict.fromkeys(layer for layer, _ in places))
-                    kind = f"layer of rule {rule.id!r} of policy {policy.name!r}:"
-                    raise NotFoundError.among(kind, pattern, names, "Patterns may hold * and ?.")
+                    raise NotFoundError.among(f"layer of {subject}:", pattern, names, "Patterns may hold * and ?.")

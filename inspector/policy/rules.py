@@ -1,8 +1,8 @@
-"""What a policy is: rules about the numbers, the findings and the provenance of a report."""
+"""What a policy is: rules about the numbers, the findings and the provenance of a report; what findings count as."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Final, Literal
@@ -16,6 +16,7 @@ from inspector.render.numbers import number
 Text = Annotated[str, Field(max_length=2000)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Limit = Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Layers = Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)]
 Subject = Literal["metric", "finding", "report"]
 
 NUMBERS: Final = ("inputs", "skipped", "skipped_share", "batch")
@@ -27,6 +28,17 @@ TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "dev
 def covers(pattern: str, layer: str, where: str) -> bool:
     """Whether a pattern means this layer, or this place in it (`layer:tap`); a name means itself."""
     return pattern in {layer, where} or fnmatchcase(layer, pattern) or fnmatchcase(where, pattern)
+
+
+def covered(patterns: Sequence[str], layer: str, where: str) -> bool:
+    """Whether one of the patterns means this layer, or this place in it."""
+    return any(covers(pattern, layer, where) for pattern in patterns)
+
+
+def analysis_in(subject: str, separator: str) -> str:
+    """The analysis that a metric, or a pattern of findings, begins with; empty where that is a pattern itself."""
+    name = subject.partition(separator)[0]
+    return "" if set(name) & set("*?[") else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class Rule:
     metric: Name | None = None
     finding: Name | None = None
     report: Name | None = None
-    layers: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] = ("*",)
+    layers: Layers = ("*",)
     min: Limit | None = None
     max: Limit | None = None
     equals: Limit | Text | None = None
@@ -80,8 +92,7 @@ class Rule:
     def analysis(self) -> str:
         """The analysis that has to run for it; empty where any may."""
         separator = {"metric": ".", "finding": "/", "report": ""}[self.kind]
-        name = self.subject.partition(separator)[0] if separator else ""
-        return "" if set(name) & set("*?[") else name
+        return analysis_in(self.subject, separator) if separator else ""
 
     @property
     def limit(self) -> str:
@@ -92,7 +103,7 @@ class Rule:
 
     def covers(self, layer: str, where: str) -> bool:
         """Whether the rule is about this layer, or this place in it (`layer:tap`)."""
-        return any(covers(pattern, layer, where) for pattern in self.layers)
+        return covered(self.layers, layer, where)
 
     def broken_by(self, values: Array) -> Array:
         """Which of the numbers (n,) do not keep the limits, (n,) bool; NaN never does."""
@@ -111,6 +122,39 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """How bad a kind of finding is here, whatever the analysis says; field by field as in the file.
+
+    Attributes:
+        rule: pattern of findings' rules, such as `sparsity/dead`.
+        severity: what they count as; `ignore`: nothing.
+        reason: why.
+        layers: patterns of layers (`conv*`) or taps (`conv1:act`) that they are about.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    rule: Name
+    severity: Severity | Literal["ignore"]
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    layers: Layers = ("*",)
+
+    @property
+    def analysis(self) -> str:
+        """The analysis that it is about; empty where any may be."""
+        return analysis_in(self.rule, "/")
+
+    def covers(self, rule: str, layer: str, where: str) -> bool:
+        """Whether it is about findings of this rule, at this layer or this place in it (`layer:tap`)."""
+        return fnmatchcase(rule, self.rule) and covered(self.layers, layer, where)
+
+
+def override_name(at: int, policy: str) -> str:
+    """What messages call the `at`th [[finding]] of a policy, from 1."""
+    return f"finding {at} of policy {policy!r}"
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Rules that belong together.
 
@@ -119,12 +163,14 @@ class Policy:
         sha256: of the file's bytes.
         rules: in the order of the file.
         about: what it is for.
+        overrides: of findings' severities; the last that is about a finding holds.
     """
 
     name: str
     sha256: str
     rules: tuple[Rule, ...]
     about: str = ""
+    overrides: tuple[Override, ...] = ()
 
     @property
     def analyses(self) -> tuple[str, ...]:

@@ -19,11 +19,12 @@ _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.4em
 _HEAD = "padding:2px 10px;border-bottom:1px solid #888;font-weight:600"
 _CELL = "padding:2px 10px;border-bottom:1px solid #8884"
 _MUTED = "opacity:.7"
-_SIGNS = {
-    Severity.ERROR: ("#b3261e", "Error"),
-    Severity.WARNING: ("#a15c00", "Warning"),
-    Severity.INFO: ("#2b6cb0", "Info"),
+_COLOURS = {
+    Severity.ERROR: "#b3261e",
+    Severity.WARNING: "#a15c00",
+    Severity.INFO: "#2b6cb0",
 }
+_IGNORED = "#767676"
 
 
 def block_html(block: Block) -> str:
@@ -87,10 +88,11 @@ def _entry(text: str, side: str) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    colour, word = _SIGNS[finding.severity]
+    colour = _IGNORED if finding.ignored else _COLOURS[finding.severity]
+    word = escape(finding.standing.capitalize())
     evidence = ", ".join(f"{name} = {cell(value)}" for name, value in finding.evidence.items())
     where = " ".join(filter(None, [finding.layer, f"({len(finding.channels)} channels)" if finding.channels else ""]))
-    small = " · ".join(filter(None, [finding.rule, where, evidence]))
+    small = " · ".join(filter(None, [finding.rule, where, evidence, finding.because]))
     return (
         f'<li style="border-left:3px solid {colour};padding:1px 0 1px 10px;margin:.5em 0">'
         f'<span style="color:{colour};font-weight:600">{word}</span> {escape(finding.message)}'

@@ -160,7 +160,7 @@ def test_check_without_a_policy_says_how(capsys: Capture, stored: Callable[[Samp
 def test_every_format_is_written_and_the_verdict_stays(
     capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
 ) -> None:
-    formats = {name: tmp_path / name for name in ("junit", "sarif", "metrics", "summary")}
+    formats = {name: tmp_path / name for name in ("junit", "sarif", "metrics", "summary", "html")}
     options = [word for name, file in formats.items() for word in ("--format", f"{name}={file}")]
     assert main(["check", str(stored(HOT)), "--policy", "builtin:release", *options]) == 1
     capsys.readouterr()
@@ -168,4 +168,34 @@ def test_every_format_is_written_and_the_verdict_stays(
     numbers = json.loads(formats["metrics"].read_text())
     assert numbers["sparsity"]["dead_share"] == {"conv1:act": 0.75, "conv2:act": 0.6875, "conv3:act": 0.40625}
     assert np.isclose(numbers["sparsity"]["zero_fraction"]["conv1:act"], 0.9363, atol=5e-5)
-    assert numbers["policy"] == {"rules": {"model": 4}, "broken": {"model": 1}}
+    assert numbers["policy"] == {
+        name: {"model": count} for name, count in (("rules", 4), ("broken", 1), ("overruled", 0), ("ignored", 0))
+    }
+
+
+def test_a_finding_that_is_an_error_here_stops_the_model_and_an_ignored_one_lets_it_pass(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    report, policy, file = str(stored(HOT)), tmp_path / "ours.toml", tmp_path / "r.json"
+    entry = '[[finding]]\nrule = "sparsity/dead"\nreason = "Ours."\nseverity = '
+    policy.write_text(f'{entry}"error"\n')
+    assert main(["check", report, "--policy", str(policy), "--json", str(file)]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "ERROR (was warning): conv1:act: 6 of 8 channels" in printed
+    assert "policy ours: Ours." in printed
+    assert "3 errors" in printed
+    policy.write_text(f'{entry}"ignore"\n')
+    assert main(["check", str(file), "--policy", str(policy)]) == 0  # judged before, and now otherwise
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "IGNORED (was warning): conv1:act: 6 of 8 channels" in printed
+    assert "3 ignored" in printed
+    assert "3 errors" not in printed
+    policy.write_text(f'{entry}"ignore"\nlayers = ["conv9"]\n')
+    assert main(["check", report, "--policy", str(policy)]) == 2
+    assert "layer of finding 1 of policy 'ours': 'conv9'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_misspelt_finding_is_said_before_an_audit_runs(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "ours.toml").write_text('[[finding]]\nrule = "sparsity/ded"\nseverity = "ignore"\nreason = "Ours."\n')
+    assert main(["audit", str(DIGITS.model), "-d", "noise:3", "--policy", str(tmp_path / "ours.toml")]) == 2
+    assert "Did you mean 'sparsity/dead'?" in " ".join(capsys.readouterr().err.split())

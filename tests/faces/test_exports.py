@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_strategies import REPORTS, laws
 
@@ -19,7 +20,7 @@ from inspector.faces.exports import FORMATS, parse_formats
 from inspector.faces.exports.plain_text import in_markdown, in_sarif, in_xml
 from inspector.faces.exports.summary import MOST
 from inspector.policy.judge import judged
-from inspector.policy.rules import Policy, Rule
+from inspector.policy.rules import Override, Policy, Rule
 from inspector.report import AnalysisResult, Failure, Provenance, Report
 
 HOSTILE = "a<b>&\"'|`*_[x](http://y)\n\x00\x1b[31m]]>{0}{{\ud800\N{SNOWMAN}"
@@ -114,6 +115,9 @@ def check_sarif(text: str) -> dict[str, Any]:
     for result in run["results"]:
         assert isinstance(result["message"]["text"], str)  # 3.27.11, 3.11.8
         assert result["level"] in {"none", "note", "warning", "error"}  # 3.27.10
+        for suppression in result.get("suppressions", []):
+            assert suppression["kind"] in {"inSource", "external"}  # 3.35.2
+            assert suppression["status"] in {"accepted", "underReview", "rejected"}  # 3.35.3
         assert ids[result["ruleIndex"]] == result["ruleId"]  # 3.27.6
         for location in result["locations"]:
             physical = location["physicalLocation"]["artifactLocation"]  # 3.29.2
@@ -153,6 +157,57 @@ def test_sarif_messages_hold_no_links_and_no_placeholders() -> None:
     assert in_sarif("[a](http://b) {0} \\") == "\\[a\\](http://b) {{0}} \\\\"
 
 
+# ------------------------------------------------------------------------------------- findings that are overruled
+
+
+def decided() -> Report:
+    """A warning that is ignored, one that is an error, and one as it was; of one rule, at three layers."""
+    layers = ("conv1", "conv2", "conv3")
+    found = tuple(finding(Severity.WARNING, layer=layer) for layer in layers)
+    overrides = (
+        Override("sparsity/dead", "ignore", "It is padding.", ("conv1",)),
+        Override("sparsity/dead", Severity.ERROR, "It was pruned.", ("conv2",)),
+    )
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=found),))
+    return judged(report, [Policy("p", "00", (), overrides=overrides)])
+
+
+def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
+    cases = {c.get("name"): c for c in ET.fromstring(FORMATS["junit"](decided())).iter("testcase")}
+    outcomes = {
+        name: [inner.tag for inner in case] for name, case in cases.items() if name in {"conv1", "conv2", "conv3"}
+    }
+    assert outcomes == {"conv1": ["skipped"], "conv2": ["failure"], "conv3": ["system-out"]}
+    assert cases["conv1"][0].get("message") == "policy p: It is padding."
+    assert cases["conv2"][0].text == "error (was warning): Dead. Prune policy p: It was pruned."
+
+
+def test_sarif_suppresses_what_is_ignored_and_says_so_of_every_result() -> None:
+    first, second, third = check_sarif(FORMATS["sarif"](decided()))["results"]
+    external = {"kind": "external", "status": "accepted", "justification": "policy p: It is padding."}
+    assert [r["suppressions"] for r in (first, second, third)] == [[external], [], []]
+    assert [r["level"] for r in (first, second, third)] == ["warning", "error", "warning"]
+    assert second["properties"]["overruled"] == {"level": "warning", "policy": "p", "reason": "It was pruned."}
+    assert "overruled" not in third["properties"]
+    assert all("suppressions" not in r for r in check_sarif(FORMATS["sarif"](made()))["results"])
+
+
+def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:
+    lines = FORMATS["summary"](decided()).splitlines()
+    assert lines[0] == "## Failed: m"
+    rows = [cells(line) for line in lines if line.startswith("| ")][1:]
+    assert [(row[0], row[2]) for row in rows] == [
+        ("error (was warning)", "conv2"), ("warning", "conv3"), ("ignored (was warning)", "conv1"),
+    ]  # fmt: skip
+    assert rows[-1][3] == "Dead (policy p: It is padding.)"
+
+
+def test_a_page_says_what_was_overruled_and_why() -> None:
+    said = " ".join(Page(FORMATS["html"](decided())).texts)
+    assert "Ignored (was warning)" in said
+    assert "policy p: It was pruned." in said
+
+
 # ---------------------------------------------------------------------------------------- metrics, summary, all
 
 
@@ -163,7 +218,12 @@ def test_metrics_are_nested_numbers_without_what_json_lacks() -> None:
         "sparsity#2": {"dead": {"conv1:act": 2}},
         "filters": {},
         "odd": {},
-        "policy": {"rules": {"model": 2}, "broken": {"model": 1}},
+        "policy": {
+            "rules": {"model": 2},
+            "broken": {"model": 1},
+            "overruled": {"model": 0},
+            "ignored": {"model": 0},
+        },
     }
 
 
@@ -207,9 +267,56 @@ def test_a_hostile_name_stays_in_its_cell() -> None:
 
 @laws
 @given(REPORTS)
-def test_every_report_can_be_written_in_every_format(report: Report) -> None:
-    for write in FORMATS.values():
-        assert write(report).encode()
+def test_every_report_can_be_written_in_every_format_without_pictures(report: Report) -> None:
+    for name in FORMATS.keys() - {"html"}:
+        assert FORMATS[name](report).encode()
+
+
+@settings(laws, max_examples=5)
+@given(REPORTS)
+def test_every_report_can_be_written_as_a_page(report: Report) -> None:
+    assert FORMATS["html"](report).encode()
+
+
+class Page(HTMLParser):
+    """The tags and texts of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert not any(name.startswith("on") or name in {"href", "src"} for name, _ in attrs)
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@laws
+@given(ANY_TEXT)
+def test_a_name_on_a_page_is_text_and_nothing_else(text: str) -> None:
+    page = Page(FORMATS["html"](hostile("<script>" + text)))
+    assert page.tags <= {
+        "html",
+        "meta",
+        "title",
+        "div",
+        "ul",
+        "li",
+        "span",
+        "b",
+        "code",
+        "table",
+        "tr",
+        "th",
+        "td",
+        "thead",
+        "tbody",
+    }
+    assert any("<script>" in said for said in page.texts)
 
 
 @pytest.mark.parametrize("text", ["junit", "=x", "junit=", "xml=a"])

@@ -20,6 +20,7 @@ from inspector.contract import (
     MetricInfo,
     Node,
     Note,
+    Overruled,
     Picture,
     Scale,
     ScaleKind,
@@ -81,8 +82,10 @@ BLOCKS = st.one_of(
     st.builds(Note, TEXT, TEXT),
 )
 FINDINGS = st.builds(
-    Finding, TEXT, st.sampled_from(Severity), TEXT, TEXT, tuples(COUNTS), st.dictionaries(TEXT, CELLS, max_size=3), TEXT
-)
+    Finding, TEXT, st.sampled_from(Severity), TEXT, TEXT, tuples(COUNTS),
+    st.dictionaries(TEXT, CELLS, max_size=3), TEXT,
+    st.none() | st.builds(Overruled, st.sampled_from(Severity), TEXT, TEXT, st.booleans()),
+)  # fmt: skip
 METRIC_VALUES = st.one_of(
     COUNTS.map(np.int64), FLOATS.map(np.float64), st.lists(FLOATS, max_size=4).map(lambda v: np.array(v, np.float64))
 )

@@ -10,6 +10,7 @@ import pytest
 from inspector import InspectorError, Severity
 from inspector.policy.load import MAX_BYTES, builtins, load_policy
 
+FINDING = '[[finding]]\nrule = "a/b"\nreason = "So."\n'
 RULE = '[[rule]]\nid = "a"\nmetric = "sparsity.dead"\n'
 
 
@@ -28,6 +29,15 @@ def test_a_policy_is_what_its_file_says(file: Path) -> None:
     assert (rule.limit, rule.severity, rule.missing) == ("at least 1.5 and at most 3", Severity.WARNING, "fail")
 
 
+def test_a_policy_may_say_what_findings_count_as_and_nothing_else(file: Path) -> None:
+    file.write_text(FINDING + 'severity = "ignore"\nlayers = ["stem*"]\n' + FINDING + 'severity = "error"\n')
+    policy = load_policy(file)
+    assert policy.rules == policy.analyses == ()
+    first, second = policy.overrides
+    assert (first.rule, first.analysis, first.severity, first.reason) == ("a/b", "a", "ignore", "So.")
+    assert (first.layers, second.layers, second.severity) == (("stem*",), ("*",), Severity.ERROR)
+
+
 def test_a_finding_is_forbidden_unless_the_rule_allows_some(file: Path) -> None:
     file.write_text('[[rule]]\nid = "a"\nfinding = "*/not-finite"\n[[rule]]\nid = "b"\nfinding = "x/y"\nmax = 2\n')
     first, second = load_policy(file).rules
@@ -39,6 +49,14 @@ def test_a_finding_is_forbidden_unless_the_rule_allows_some(file: Path) -> None:
     [
         ("", "it has no rules"),
         ("rule = 3", "it has no rules"),
+        ("finding = 3", "it has no rules"),
+        (FINDING, "severity in finding 1"),
+        (FINDING + 'severity = "fatal"', "severity in finding 1"),
+        (FINDING + 'severity = "info"\nlayer = "x"', "Did you mean 'layers'"),
+        (FINDING + 'severity = "info"\nlayers = []', "layers in finding 1"),
+        ('[[finding]]\nrule = "a/b"\nseverity = "info"', "reason in finding 1"),
+        ('[[finding]]\nrule = "a/b"\nseverity = "info"\nreason = ""', "reason in finding 1"),
+        (FINDING * 1001, "too many rules"),
         ("rule = [3]", "it has no rules"),
         ("[[rule]", "it cannot be read"),
         ("x = " + "[" * 100_000, "it cannot be read"),

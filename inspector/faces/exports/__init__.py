@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from inspector.errors import NotFoundError, ParameterError
+from inspector.faces.exports.html import to_html
 from inspector.faces.exports.junit import to_junit
 from inspector.faces.exports.metrics import to_metrics
 from inspector.faces.exports.sarif import to_sarif
@@ -18,6 +19,7 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "sarif": to_sarif,
     "metrics": to_metrics,
     "summary": to_summary,
+    "html": to_html,
 }
 """From a report to the text of a file."""
 

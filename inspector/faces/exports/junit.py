@@ -26,8 +26,8 @@ class _Case:
 def to_junit(report: Report) -> str:
     """The report as JUnit XML, as Jenkins, GitLab and GitHub actions read it.
 
-    A finding that is an error is a failure; warnings and notes pass, with their text as output. An analysis that failed
-    is an error, one that is not applicable is skipped.
+    A finding that is an error is a failure; warnings and notes pass, with their text as output; a subject of which a
+    policy ignores every finding is skipped. An analysis that failed is an error, one that is not applicable is skipped.
     """
     cases, origin = list(_cases(report)), report.provenance
     counts = {word: str(sum(c.outcome == word for c in cases)) for word in ("failure", "error", "skipped")}
@@ -79,6 +79,10 @@ def _analysis(result: AnalysisResult) -> _Case:
 
 
 def _about(group: str, name: str, findings: list[Finding]) -> _Case:
-    text = "\n".join(f"{f.severity.value}: {f.message}. {f.remedy}".strip() for f in findings)
+    text = "\n".join(" ".join(filter(None, [f"{f.standing}: {f.message}.", f.remedy, f.because])) for f in findings)
     errors = [f for f in findings if f.severity is Severity.ERROR]
-    return _Case(group, name, "failure", errors[0].message, text) if errors else _Case(group, name, text=text)
+    if errors:
+        return _Case(group, name, "failure", errors[0].message, text)
+    if findings and all(f.ignored for f in findings):
+        return _Case(group, name, "skipped", findings[0].because, text)
+    return _Case(group, name, text=text)

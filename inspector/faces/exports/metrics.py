@@ -4,24 +4,50 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from inspector.faces.wire_tensor import utf8
-from inspector.report import Report
+from inspector.report import AnalysisResult, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A metric that is one number: its name, `layer`, `layer:tap` or `model`, and the value, which may be NaN."""
+
+    metric: str
+    where: str
+    value: float
+
+
+def numbers_of(report: Report) -> Mapping[str, tuple[Number, ...]]:
+    """The single numbers of every result by analysis; a second result of one analysis is called `analysis#2`."""
+    found: dict[str, tuple[Number, ...]] = {}
+    for result in report.results:
+        count = sum(name.partition("#")[0] == utf8(result.name) for name in found)
+        found[utf8(result.name) + (f"#{count + 1}" if count else "")] = _singles(result)
+    return found
+
+
+def counts_of(report: Report) -> Mapping[str, int]:
+    """How many inputs counted, and how many were skipped."""
+    return {"inputs": report.provenance.inputs, "skipped": report.skipped_count}
 
 
 def to_metrics(report: Report) -> str:
     """Single numbers as `{analysis: {metric: {layer or layer:tap: number}}}`; those of the whole model under `model`.
 
-    What is per channel is left to the report, and so is what is not finite, as JSON has no such number. A second result
-    of one analysis is called `analysis#2`.
+    What is per channel is left to the report, and so is what is not finite, as JSON has no such number.
     """
     tree: dict[str, dict[str, dict[str, float]]] = {}
-    for result in report.results:
-        count = sum(name.partition("#")[0] == utf8(result.name) for name in tree)
-        own = tree.setdefault(utf8(result.name) + (f"#{count + 1}" if count else ""), {})
-        for metric in result.metrics:
-            value = metric.values.item() if metric.values.ndim == 0 else math.nan
-            if math.isfinite(value):
-                own.setdefault(utf8(metric.name), {})[utf8(metric.where) or "model"] = value
-    counts = {"inputs": report.provenance.inputs, "skipped": report.skipped_count}
-    return json.dumps({"run": counts, **tree}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    for analysis, numbers in numbers_of(report).items():
+        own = tree.setdefault(analysis, {})
+        for number in numbers:
+            if math.isfinite(number.value):
+                own.setdefault(number.metric, {})[number.where] = number.value
+    return json.dumps({"run": counts_of(report), **tree}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _singles(result: AnalysisResult) -> tuple[Number, ...]:
+    single = (metric for metric in result.metrics if metric.values.ndim == 0)
+    return tuple(Number(utf8(m.name), utf8(m.where) or "model", m.values.item()) for m in single)

@@ -17,7 +17,7 @@ _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
 def to_summary(report: Report) -> str:
-    """Verdict, provenance, rules and findings, worst first; at most `MOST` of each."""
+    """Verdict, provenance, rules and findings, worst first and ignored last; at most `MOST` of each."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -36,12 +36,13 @@ def _lines(report: Report) -> Iterator[str]:
     verdicts = judge.verdicts_of(report)
     rows = [(v.rule, v.about, v.limit, f"{v.broken} of {v.judged}", v.verdict) for v in verdicts]
     yield from _table(("rule", "about", "limit", "broken", "verdict"), rows)
-    found = sorted(report.findings, key=lambda f: _ORDER.index(f.severity))
+    found = sorted(report.findings, key=lambda f: (f.ignored, _ORDER.index(f.severity)))
     yield from _table(("severity", "rule", "layer", "finding"), [_row(f) for f in found])
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
-    return (finding.severity.value, finding.rule, finding.layer, finding.message)
+    said = f"{finding.message} ({finding.because})" if finding.overruled else finding.message
+    return (finding.standing, finding.rule, finding.layer, said)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

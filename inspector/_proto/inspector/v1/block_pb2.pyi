@@ -213,7 +213,7 @@ class Note(_message.Message):
     def __init__(self, text: _Optional[str] = ..., title: _Optional[str] = ...) -> None: ...
 
 class Finding(_message.Message):
-    __slots__ = ("rule", "severity", "message", "layer", "channels", "evidence", "remedy")
+    __slots__ = ("rule", "severity", "message", "layer", "channels", "evidence", "remedy", "overruled")
     class EvidenceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -228,6 +228,7 @@ class Finding(_message.Message):
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     REMEDY_FIELD_NUMBER: _ClassVar[int]
+    OVERRULED_FIELD_NUMBER: _ClassVar[int]
     rule: str
     severity: Severity
     message: str
@@ -235,4 +236,17 @@ class Finding(_message.Message):
     channels: _containers.RepeatedScalarFieldContainer[int]
     evidence: _containers.MessageMap[str, Cell]
     remedy: str
-    def __init__(self, rule: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., message: _Optional[str] = ..., layer: _Optional[str] = ..., channels: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Mapping[str, Cell]] = ..., remedy: _Optional[str] = ...) -> None: ...
+    overruled: Overruled
+    def __init__(self, rule: _Optional[str] = ..., severity: _Optional[_Union[Severity, str]] = ..., message: _Optional[str] = ..., layer: _Optional[str] = ..., channels: _Optional[_Iterable[int]] = ..., evidence: _Optional[_Mapping[str, Cell]] = ..., remedy: _Optional[str] = ..., overruled: _Optional[_Union[Overruled, _Mapping]] = ...) -> None: ...
+
+class Overruled(_message.Message):
+    __slots__ = ("severity", "policy", "reason", "ignored")
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    severity: Severity
+    policy: str
+    reason: str
+    ignored: bool
+    def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., policy: _Optional[str] = ..., reason: _Optional[str] = ..., ignored: _Optional[bool] = ...) -> None: ...
