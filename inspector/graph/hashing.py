@@ -62,9 +62,10 @@ class HashedReader:
 
     def digest(self) -> bytes:
         """The SHA-256 of everything that was read."""
-        self._flush()
         while self._waiting:
             self._waiting.popleft().result()
+        self._update(self._batch)
+        self._batch = []
         return self._hash.digest()
 
     def _add(self, data: bytes | memoryview) -> None:
