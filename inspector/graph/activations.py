@@ -29,6 +29,7 @@ _SMOOTH: Final = frozenset(
 )
 _CONTRIBUTED: Final = frozenset({"Gelu", "FastGelu", "QuickGelu", "BiasGelu"})
 """Of com.microsoft; none gives exact zeros. FastGelu and BiasGelu may add a bias first, which has no value then."""
+_ALL: Final = _EXACT | _SMOOTH | _CONTRIBUTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def activation(node: ir.Node, constants: Constants) -> Activation | None:
     if node.op_type == "Gelu":
         tanh = "approximate" in node.attributes and node.attributes["approximate"].value == "tanh"
         return Activation(node.outputs[0], "Gelu(tanh)" if tanh else "Gelu", Zeros.NOT_MEANINGFUL)
-    if node.op_type in _EXACT | _SMOOTH | _CONTRIBUTED:
+    if node.op_type in _ALL:
         return Activation(node.outputs[0], node.op_type, meaning(exact=node.op_type in _EXACT))
     return None
 

@@ -25,12 +25,25 @@ _MIX: Final = ("DynamicQuantizeLinear",)
 def bodies(node: ir.Node) -> list[ir.Graph]:
     """The graphs that a node holds, not those within them."""
     found: list[ir.Graph] = []
-    for attribute in node.attributes.values():
+    for attribute in node.attributes.data.values():  # the mapping around the dictionary is slow to go through
         if attribute.type == ir.AttributeType.GRAPH:
             found.append(attribute.as_graph())
         elif attribute.type == ir.AttributeType.GRAPHS:
             found.extend(attribute.as_graphs())
     return found
+
+
+def all_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
+    """Every node of a graph, each before those in its bodies, however deep: without recursion."""
+    levels: list[Iterator[ir.Node]] = [iter(graph)]
+    while levels:
+        for node in levels[-1]:
+            yield node
+            if inner := bodies(node):
+                levels.append(chain.from_iterable(inner))
+                break
+        else:
+            levels.pop()
 
 
 def label(node: ir.Node) -> str:
@@ -70,7 +83,7 @@ def all_values(model: ir.Model) -> Iterator[ir.Value]:
 
 
 def _nested(model: ir.Model) -> Iterator[ir.Graph]:
-    return (body for node in model.graph.all_nodes() for body in bodies(node))
+    return (body for node in all_nodes(model.graph) for body in bodies(node))
 
 
 class Nesting:
@@ -78,7 +91,7 @@ class Nesting:
 
     def __init__(self, model: ir.Model) -> None:
         self._owners: Final[dict[ir.Graph, ir.Node]] = {
-            body: node for node in model.graph.all_nodes() for body in bodies(node)
+            body: node for node in all_nodes(model.graph) for body in bodies(node)
         }
 
     def owner(self, node: ir.Node) -> ir.Node | None:

@@ -9,6 +9,7 @@ from typing import Final
 import onnx_ir as ir
 
 from inspector.errors import ModelError
+from inspector.graph.bodies import all_nodes
 
 OLDEST_OPSET: Final = 7
 """Before, operators broadcast in another way, and onnxruntime has no kernels for most of them."""
@@ -18,7 +19,7 @@ _KNOWN: Final = ("", "ai.onnx.ml", "com.microsoft")
 
 def custom_operators(model: ir.Model) -> str:
     """Operators of sets that no runtime here has, such as `com.example: Foo, Bar (3 nodes)`; empty: none."""
-    return _described(model.graph.all_nodes())
+    return _described(all_nodes(model.graph))
 
 
 def refuse_what_cannot_run(model: ir.Model, name: str) -> None:

@@ -23,11 +23,14 @@ from inspector.graph import quantized
 from inspector.graph.activations import Activation, activation, is_known
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.curves import Curves, consumers, goes_on
-from inspector.graph.normalised import NORMS, normalised
+from inspector.graph.normalised import NORMS, OPENING, normalised
 from inspector.graph.quantized import holds_integers, rectified
 
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _PASS: Final = frozenset({"Identity", "Dropout"})
+_SUMS: Final = frozenset({"Add", "Sum"})
+_PASSED: Final = _AFFINE | _PASS | _SUMS | quantized.PASSED | OPENING
+"""Where anything is passed, one of these reads the value; so most ways end without a closer look."""
 _VIEWS: Final = frozenset({"Transpose", "Reshape", "Flatten"})
 _MAX_STEPS: Final = 64
 """Nodes between a convolution and its activation: a hostile graph must not make every walk as long as itself."""
@@ -124,7 +127,8 @@ class Walks:
         readers = consumers(value)
         if not readers or not all(_is_known(node, value) for node in readers):
             return _ended(value, home, saturated)
-        passed = _passed(value, channels, rank, self.constants)
+        ends = _PASSED.isdisjoint(node.op_type for node in readers)
+        passed = None if ends else _passed(value, channels, rank, self.constants)
         if saturated is not None and passed is not None and passed.kind in ("step", "sum"):
             passed = None
         found = _activation(value, channels, rank, self._curves)
@@ -235,7 +239,7 @@ def _is_affine(node: ir.Node, channels: int, rank: int, constants: Constants) ->
 def _is_sum(node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants) -> bool:
     """A residual sum, of values that are no constants, which has the channels of `value`."""
     others = [i for i in node.inputs if i is not value]
-    if node.op_type not in ("Add", "Sum") or not others or any(constants.is_constant(i) for i in others):
+    if node.op_type not in _SUMS or not others or any(constants.is_constant(i) for i in others):
         return False
     shape = node.outputs[0].shape
     if shape is None:
