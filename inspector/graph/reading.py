@@ -96,7 +96,8 @@ class _Cutter:
             self.numbers[self._place] = array = np.empty(size, np.uint8)
             seen = self._seen(size)
             array.data[: len(seen)] = seen
-            self._source.fill(array[len(seen) :])
+            if len(seen) < size:
+                self._source.fill(array[len(seen) :])
 
     def _message(self, number: int, size: int, copy: Callable[[int], None]) -> None:
         """A message within, whose length is known once it is copied."""
@@ -112,23 +113,21 @@ class _Cutter:
         while left > 0:
             if len(self._data) - self._at < _HEAD:
                 self._look_on()
-            plain = _plain(self._data, self._at, left, wanted)
-            key, head, body = _field(self._data, self._at, left) if not plain else (0, 0, plain)
-            left -= head + body
-            if key == wanted:
+            plain, head, body = _next(self._data, self._at, left, wanted)
+            left -= plain + head + body
+            self._keep(plain)
+            if head:
                 self._at += head
                 special(body)
-            else:
-                self._keep(head + body)
 
     def _look_on(self) -> None:
         """Moves the window, so that it begins with what is not done yet."""
         more = self._source.read(min(_WINDOW, self._size - self._source.count))
         self._data, self._at = self._data[self._at :] + more, 0
 
-    def _seen(self, size: int) -> bytes:
+    def _seen(self, size: int) -> memoryview:
         """The next bytes, as far as they are in the window."""
-        data = self._data[self._at : self._at + size]
+        data = memoryview(self._data)[self._at : self._at + size]
         self._at += len(data)
         return data
 
@@ -140,25 +139,30 @@ class _Cutter:
             self.skeleton += self._source.read(size - len(seen))
 
 
-def _plain(data: bytes, start: int, left: int, special: int) -> int:
-    """Bytes of the fields from a place on that are whole, have heads of up to three bytes, and not the key `special`.
+def _next(data: bytes, start: int, left: int, special: int) -> tuple[int, int, int]:
+    """Bytes that go on unchanged, then lengths of head and body of a field with the key `special`; 0 and 0: not yet.
 
-    Most fields are like that, and there can be millions.
+    There can be millions of fields; most are whole in the window and have keys of one byte.
     """
-    stop = min(start + left, len(data))
-    last, at = min(stop, len(data) - 2), start
+    end = start + left
+    at, last, seen = start, min(end, len(data) - _HEAD), min(end, len(data))
     while at < last:
         key, number, after = data[at], data[at + 1], at + 2
         if number > 0x7F:
-            number, after = number & 0x7F | data[after] << 7, at + 3
-        if key & 7 == _BYTES:
+            number, after = _varint(data, at + 1, _HEAD)
+        if key == special and 0 <= number <= end - after:
+            return at - start, after - at, number
+        if key & 7 == _BYTES and number >= 0:
             after += number
         elif key & 7 != _VARINT:
             break
-        if key == special or key > 0x7F or number > 0x3FFF or after > stop:
+        if key > 0x7F or after > seen:
             break
         at = after
-    return at - start
+    if at > start:
+        return at - start, 0, 0
+    key, head, body = _field(data, start, left)
+    return (0, head, body) if key == special else (head + body, 0, 0)
 
 
 def _field(data: bytes, at: int, left: int) -> tuple[int, int, int]:
