@@ -56,10 +56,10 @@ def prepare(model: ir.Model) -> None:
 
     Sibling bodies may both call a value `y`; here the second becomes `y~2`. Requests are by name.
     """
-    main = model.graph
-    taken = {v.name for v in _values(main)}
+    main, nested = model.graph, list(_nested(model))
+    taken = {v.name for v in _values(main)} if nested else set()
     count: Counter[str] = Counter()
-    for graph in _nested(model):
+    for graph in nested:
         graph.opset_imports.update(main.opset_imports)
         for value in list(_values(graph)):
             name = value.name

@@ -107,7 +107,7 @@ def hold(some: Iterable[onnx.NodeProto]) -> Holding:
     while levels:
         for node in levels[-1]:
             nodes.append(node)
-            own = list(node.attribute)
+            own = node.attribute[:]  # a slice is a list, and there in half of the time
             attributes += own
             inner = _graphs_in(own)
             if inner:
@@ -190,9 +190,9 @@ def texts(message: Message) -> Iterator[Mapping[str, Sequence[str | bytes]]]:
         for field, value in current.ListFields():
             name, holds, repeated = _field(field)
             if holds == FieldDescriptor.TYPE_STRING:
-                (found[name].extend if repeated else found[name].append)(value)
+                found[name] += value[:] if repeated else (value,)
             elif holds == FieldDescriptor.TYPE_MESSAGE:
-                (pending.extend if repeated else pending.append)(value)
+                pending += value[:] if repeated else (value,)
         count += 1
         if count % _TOGETHER == 0:
             yield found
@@ -207,21 +207,28 @@ def _field(field: FieldDescriptor) -> tuple[str, int, bool]:
 
 
 def _graphs_in(attributes: Iterable[onnx.AttributeProto]) -> list[onnx.GraphProto]:
-    return [graph for a in attributes for graph in (*([a.g] * a.HasField("g")), *a.graphs)]
+    found: list[onnx.GraphProto] = []
+    for attribute in attributes:
+        if attribute.HasField("g"):
+            found.append(attribute.g)
+        found += attribute.graphs
+    return found
 
 
 def _tensors(
     graphs: Iterable[onnx.GraphProto], attributes: Iterable[onnx.AttributeProto]
 ) -> Iterator[onnx.TensorProto]:
     for graph in graphs:
-        yield from graph.initializer
+        yield from graph.initializer[:]
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
     for attribute in attributes:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        for sparse in (*([attribute.sparse_tensor] * attribute.HasField("sparse_tensor")), *attribute.sparse_tensors):
+        if attribute.HasField("sparse_tensor"):
+            yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+        for sparse in attribute.sparse_tensors:
             yield from (sparse.values, sparse.indices)
 
 

@@ -99,7 +99,7 @@ def why_unread(node: ir.Node) -> str:
         return _UNWATCHED.get((node.domain, node.op_type), "is of an operator that is not watched yet")
     if not node.outputs:
         return "gives nothing"
-    wrong = next((n for n, a in node.attributes.items() if a.type != _ATTRIBUTES.get(n, a.type)), "")
+    wrong = next((n for n, a in node.attributes.data.items() if a.type != _ATTRIBUTES.get(n, a.type)), "")
     if wrong:
         return f"has an attribute of another type than it must have, {wrong!r}"
     name = _carried_name(node)
