@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from inspector.graph.constants import STANDARD, Constants
 
+_GRAPH, _GRAPHS = ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS
 _DECIDE: Final = ("If", "Loop")
 _MIX: Final = ("DynamicQuantizeLinear",)
 """Operators that find one number for all inputs that share a run."""
@@ -26,9 +27,9 @@ def bodies(node: ir.Node) -> list[ir.Graph]:
     """The graphs that a node holds, not those within them."""
     found: list[ir.Graph] = []
     for attribute in node.attributes.data.values():  # the mapping around the dictionary is slow to go through
-        if attribute.type == ir.AttributeType.GRAPH:
+        if attribute.type == _GRAPH:
             found.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
+        elif attribute.type == _GRAPHS:
             found.extend(attribute.as_graphs())
     return found
 

@@ -202,7 +202,7 @@ def _text(node: ir.Node, name: str, default: str) -> str:
 
 
 def _ints(node: ir.Node, name: str, default: tuple[int, ...], *, least: int) -> tuple[int, ...]:
-    value = tuple(int(i) for i in node.attributes[name].as_ints()) if name in node.attributes else default
+    value = tuple(map(int, node.attributes[name].as_ints())) if name in node.attributes else default
     if len(value) != len(default) or min(value) < least:
         raise ModelError(
             f"{node.op_type} {node.name!r}",

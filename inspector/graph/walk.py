@@ -102,7 +102,7 @@ class Walks:
             if isinstance(reached, _End):
                 apart = reached.found is not None and (saturated is None or reached.found.value is not saturated.value)
                 bypassed = reached.bypassed or (apart and value.is_graph_output())
-                return _path(reached._replace(bypassed=bypassed), norm, steps)
+                return _path(_End(reached.found, bypassed, reached.linear), norm, steps)
             value = reached.value
             if reached.kind == "sum":
                 return replace(self._after_sum(value, channels, rank, home), norm=norm, steps=tuple(steps))

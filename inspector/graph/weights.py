@@ -90,7 +90,7 @@ def _tensor(
         dtype = ir.DataType(field.data_type)
     except ValueError:
         return None
-    dims = tuple(field.dims)
+    dims = tuple(field.dims[:])
     if dtype not in _PLAIN or len(dims) > _MOST_AXES or min(dims, default=0) < 0:
         return None
     if math.prod(dims) * dtype.itemsize != raw.size:
