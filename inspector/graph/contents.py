@@ -183,17 +183,17 @@ def texts(message: Message) -> Iterator[Mapping[str, Sequence[str | bytes]]]:
     pending, count = [message], 0
     while pending:
         current = pending.pop()
+        count += 1
         if isinstance(current, onnx.TensorProto):  # its other fields are numbers, of which this would make a copy
             found["name"].append(current.name)
             found["doc_string"].append(current.doc_string)
-            continue
-        for field, value in current.ListFields():
-            name, holds, repeated = _field(field)
-            if holds == FieldDescriptor.TYPE_STRING:
-                found[name] += value[:] if repeated else (value,)
-            elif holds == FieldDescriptor.TYPE_MESSAGE:
-                pending += value[:] if repeated else (value,)
-        count += 1
+        else:
+            for field, value in current.ListFields():
+                name, holds, repeated = _field(field)
+                if holds == FieldDescriptor.TYPE_STRING:
+                    found[name].extend(value[:] if repeated else (value,))
+                elif holds == FieldDescriptor.TYPE_MESSAGE:
+                    pending.extend(value[:] if repeated else (value,))
         if count % _TOGETHER == 0:
             yield found
             found = defaultdict(list)
