@@ -29,6 +29,8 @@ _SMOOTH: Final = frozenset(
 )
 _CONTRIBUTED: Final = frozenset({"Gelu", "FastGelu", "QuickGelu", "BiasGelu"})
 """Of com.microsoft; none gives exact zeros. FastGelu and BiasGelu may add a bias first, which has no value then."""
+_PLAIN: Final = (_EXACT | _SMOOTH | _CONTRIBUTED) - {"Gelu"}
+"""Those whose name says all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,17 @@ def is_known(node: ir.Node) -> bool:
 
 def activation(node: ir.Node, constants: Constants) -> Activation | None:
     """The activation that one node is."""
-    if node.op_type == "Clip":
+    name = node.op_type
+    if name in _PLAIN:
+        return Activation(node.outputs[0], name, meaning(exact=name in _EXACT))
+    if name == "Clip":
         low, high = clip_bounds(node, constants)
         return Activation(node.outputs[0], clip_name(low, high), meaning(exact=low == 0 < high or low < 0 == high))
-    if node.op_type == "Shrink":
+    if name == "Shrink":
         return Activation(node.outputs[0], "Shrink", meaning(exact=_float(node, "lambd", 0.5) > 0))
-    if node.op_type == "Gelu":
+    if name == "Gelu":
         tanh = "approximate" in node.attributes and node.attributes["approximate"].value == "tanh"
         return Activation(node.outputs[0], "Gelu(tanh)" if tanh else "Gelu", Zeros.NOT_MEANINGFUL)
-    if node.op_type in _EXACT | _SMOOTH | _CONTRIBUTED:
-        return Activation(node.outputs[0], node.op_type, meaning(exact=node.op_type in _EXACT))
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import onnx
 
 from inspector.errors import ModelError
-from inspector.graph.contents import attributes, shapes
+from inspector.graph.contents import Survey
 
 _FREE_INITIALIZERS: Final = 4
 """The IR version since which an initializer need not be an input as well. Before, it is one and cannot be replaced."""
@@ -28,22 +28,23 @@ _FIELDS: Final = (
 )
 
 
-def modernise(proto: onnx.ModelProto, label: str) -> None:
+def modernise(survey: Survey, label: str) -> None:
     """Changes a message, in place, into the form of IR version 4 or newer. Operators stay what they are.
 
     Raises:
         ModelError: newer than what is known here, or with two versions of one set of operators.
     """
+    proto = survey.proto
     newest, operators = int(onnx.IR_VERSION), onnx.defs.onnx_opset_version()
     if proto.ir_version > newest:
         raise _too_new(label, f"IR version {newest}", f"IR version {proto.ir_version}")
     if proto.ir_version < 2:
-        _name_kinds(proto)
+        _name_kinds(survey)
     if proto.ir_version < _OPSETS and not proto.opset_import:
         proto.opset_import.add(domain="", version=1)
     if proto.ir_version < _FREE_INITIALIZERS:
         _free_initializers(proto)
-    _free_dimensions(proto)
+    _free_dimensions(survey)
     _join_imports(proto, label)
     opset = next((o.version for o in proto.opset_import if not o.domain), 0)
     if opset > operators:
@@ -57,9 +58,9 @@ def _too_new(label: str, expected: str, found: str) -> ModelError:
     )
 
 
-def _name_kinds(proto: onnx.ModelProto) -> None:
+def _name_kinds(survey: Survey) -> None:
     """In the first version an attribute did not say of what kind it is: the field that is there told."""
-    for attribute in attributes(proto):
+    for attribute in survey.attributes:
         if not attribute.type:
             present = {field.name for field, _ in attribute.ListFields()}
             attribute.type = next((kind for field, kind in _FIELDS if field in present), _Kind.UNDEFINED)
@@ -73,9 +74,9 @@ def _free_initializers(proto: onnx.ModelProto) -> None:
     proto.ir_version = _FREE_INITIALIZERS
 
 
-def _free_dimensions(proto: onnx.ModelProto) -> None:
+def _free_dimensions(survey: Survey) -> None:
     """Some exporters wrote -1 for a dimension that is not known, as there was no other way."""
-    for _, dims in shapes(proto):
+    for _, dims in survey.shapes():
         for dim in dims:
             if dim.dim_value < 0:
                 dim.Clear()

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from inspector.graph.constants import STANDARD, Constants
 
+_GRAPH, _GRAPHS = ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS
 _DECIDE: Final = ("If", "Loop")
 _MIX: Final = ("DynamicQuantizeLinear",)
 """Operators that find one number for all inputs that share a run."""
@@ -19,12 +20,25 @@ _MIX: Final = ("DynamicQuantizeLinear",)
 def bodies(node: ir.Node) -> list[ir.Graph]:
     """The graphs that a node holds, not those within them."""
     found: list[ir.Graph] = []
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
+    for attribute in node.attributes.data.values():  # the mapping around the dictionary is slow to go through
+        if attribute.type == _GRAPH:
             found.append(attribute.as_graph())
-        elif attribute.type == ir.AttributeType.GRAPHS:
+        elif attribute.type == _GRAPHS:
             found.extend(attribute.as_graphs())
     return found
+
+
+def all_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
+    """Every node of a graph, each before those in its bodies, however deep: without recursion."""
+    levels: list[Iterator[ir.Node]] = [iter(graph)]
+    while levels:
+        for node in levels[-1]:
+            yield node
+            if inner := bodies(node):
+                levels.append(chain.from_iterable(inner))
+                break
+        else:
+            levels.pop()
 
 
 def label(node: ir.Node) -> str:
@@ -40,10 +54,10 @@ def prepare(model: ir.Model) -> bool:
     Returns:
         True where a name had to be changed.
     """
-    main = model.graph
-    taken = {v.name for v in _values(main)}
+    main, nested = model.graph, list(_nested(model))
+    taken = {v.name for v in _values(main)} if nested else set()
     count: Counter[str] = Counter()
-    for graph in _nested(model):
+    for graph in nested:
         graph.opset_imports.update(main.opset_imports)
         for value in list(_values(graph)):
             name = value.name
@@ -68,7 +82,7 @@ def all_values(model: ir.Model) -> Iterator[ir.Value]:
 
 
 def _nested(model: ir.Model) -> Iterator[ir.Graph]:
-    return (body for node in model.graph.all_nodes() for body in bodies(node))
+    return (body for node in all_nodes(model.graph) for body in bodies(node))
 
 
 class Nesting:
@@ -76,7 +90,7 @@ class Nesting:
 
     def __init__(self, model: ir.Model) -> None:
         self._owners: Final[dict[ir.Graph, ir.Node]] = {
-            body: node for node in model.graph.all_nodes() for body in bodies(node)
+            body: node for node in all_nodes(model.graph) for body in bodies(node)
         }
 
     def owner(self, node: ir.Node) -> ir.Node | None:

@@ -78,8 +78,9 @@ class Constants:
         """
         if value is None:
             return None
-        for pending in _upwards(value, self._known):
-            self._known[pending] = self._evaluate(pending)
+        if value not in self._known:
+            for pending in _upwards(value, self._known):
+                self._known[pending] = self._evaluate(pending)
         return self._known[value]
 
     def is_constant(self, value: ir.Value | None) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,98 +18,133 @@ Call = tuple[str, str, str]
 """What a node calls, as functions are found: domain, name, overload."""
 
 
-def graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The main graph and every body."""
-    yield proto.graph
-    yield from bodies_of(nodes(proto))
+@dataclass(frozen=True, slots=True, eq=False)
+class Holding:
+    """What a graph or a function holds, however deep.
+
+    Attributes:
+        nodes: every node, before those in its bodies.
+        attributes: those of the nodes, in their order.
+        bodies: the graphs of If, Loop and Scan, in the order of their nodes.
+        depth: how deep bodies lie in each other; 0 where there are none.
+    """
+
+    nodes: Sequence[onnx.NodeProto]
+    attributes: Sequence[onnx.AttributeProto]
+    bodies: Sequence[onnx.GraphProto]
+    depth: int
 
 
-def nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node: of the graph, its nested graphs and the functions."""
-    yield from nodes_of(proto.graph.node)
-    for function in proto.functions:
-        yield from nodes_of(function.node)
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """A message, gone through once; it is true for as long as no node, attribute, body or tensor comes or goes.
+
+    Attributes:
+        proto: the message.
+        main: what its graph holds.
+        functions: what each of its functions holds.
+        graphs: the main graph and every body.
+        attributes: every attribute of every node, and the defaults of functions.
+        tensors: every tensor, in initializers and in attributes; first of all those of the main graph's initializers.
+    """
+
+    proto: onnx.ModelProto
+    main: Holding
+    functions: Sequence[Holding]
+    graphs: Sequence[onnx.GraphProto]
+    attributes: Sequence[onnx.AttributeProto]
+    tensors: Sequence[onnx.TensorProto]
+
+    def shapes(self) -> Iterator[tuple[str, Sequence[onnx.TensorShapeProto.Dimension]]]:
+        """Names of values whose type is declared, with the dimensions of it."""
+        declared = [info for graph in self.graphs for info in (*graph.input, *graph.output, *graph.value_info)]
+        for info in (*declared, *(info for function in self.proto.functions for info in function.value_info)):
+            kind = info.type.sparse_tensor_type if info.type.HasField("sparse_tensor_type") else info.type.tensor_type
+            yield info.name, kind.shape.dim
+
+    def calls(self) -> dict[Call, list[Call]]:
+        """What every function calls; other operators are among it."""
+        named = zip(self.proto.functions, self.functions, strict=True)
+        return {_call(f.domain, f.name, f.overload): _calls(holding) for f, holding in named}
+
+    def count_nodes(self) -> int:
+        """Nodes, once every call of a function is replaced by the nodes of its body; functions must not be recursive.
+
+        A few kilobytes can stand for billions: functions that call each other twice, thirty deep.
+        """
+        bodies = self.calls()
+        if not bodies:
+            return len(self.main.nodes)
+        sizes: dict[Call, int] = {}
+        pending = list(bodies)
+        while pending:
+            missing = {call for call in bodies[pending[-1]] if call in bodies and call not in sizes}
+            if missing:
+                pending.extend(missing)
+            else:
+                key = pending.pop()
+                sizes[key] = sum(sizes.get(call, 1) for call in bodies[key])
+        return sum(sizes.get(call, 1) for call in _calls(self.main))
 
 
-def graph_attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
-    """Every attribute of the main graph's nodes and of those in bodies; not of functions."""
-    for node in nodes_of(proto.graph.node):
-        yield from node.attribute
+def survey_of(proto: onnx.ModelProto) -> Survey:
+    """Goes through a message. A parsed one nests at most 100 deep; this needs no stack for it."""
+    main, functions = hold(proto.graph.node), [hold(function.node) for function in proto.functions]
+    parts = [main, *functions]
+    graphs = [proto.graph, *(body for part in parts for body in part.bodies)]
+    attributes = [attribute for part in parts for attribute in part.attributes]
+    attributes += [attribute for function in proto.functions for attribute in function.attribute_proto]
+    return Survey(proto, main, functions, graphs, attributes, list(_tensors(graphs, attributes)))
 
 
-def attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
-    """Every attribute of every node, and the defaults of functions."""
-    for node in nodes(proto):
-        yield from node.attribute
-    for function in proto.functions:
-        yield from function.attribute_proto
+def hold(some: Iterable[onnx.NodeProto]) -> Holding:
+    """What nodes hold."""
+    nodes: list[onnx.NodeProto] = []
+    attributes: list[onnx.AttributeProto] = []
+    bodies: list[onnx.GraphProto] = []
+    depth = 0
+    levels = [iter(some)]
+    while levels:
+        for node in levels[-1]:
+            nodes.append(node)
+            own = node.attribute[:]  # a slice is a list, and there in half of the time
+            attributes += own
+            inner = _graphs_in(own)
+            if inner:
+                bodies += inner
+                depth = max(depth, len(levels))
+                levels.append(chain.from_iterable(body.node for body in inner))
+                break
+        else:
+            levels.pop()
+    return Holding(nodes, attributes, bodies, depth)
 
 
-def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor: initializers and attributes, of the graph, its nested graphs and the functions."""
-    for graph in graphs(proto):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for attribute in attributes(proto):
-        if attribute.HasField("t"):
-            yield attribute.t
-        yield from attribute.tensors
-        for sparse in (*([attribute.sparse_tensor] * attribute.HasField("sparse_tensor")), *attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
+def graphs(proto: onnx.ModelProto) -> list[onnx.GraphProto]:
+    """The main graph and every body in it."""
+    return [proto.graph, *hold(proto.graph.node).bodies]
 
 
-def shapes(proto: onnx.ModelProto) -> Iterator[tuple[str, Sequence[onnx.TensorShapeProto.Dimension]]]:
-    """Names of values whose type is declared, with the dimensions of it."""
-    declared = [info for graph in graphs(proto) for info in (*graph.input, *graph.output, *graph.value_info)]
-    for info in (*declared, *(info for function in proto.functions for info in function.value_info)):
-        kind = info.type.sparse_tensor_type if info.type.HasField("sparse_tensor_type") else info.type.tensor_type
-        yield info.name, kind.shape.dim
-
-
-def depth_of_bodies(proto: onnx.ModelProto) -> int:
-    """How deep bodies of If, Loop and Scan lie in each other; 0 where there are none."""
-    level = [proto.graph.node, *(function.node for function in proto.functions)]
-    depth = -1
-    while level:
-        depth += 1
-        level = [body.node for some in level for body in bodies_of(some)]
-    return depth
-
-
-def nodes_of(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Nodes and those of their bodies; a parsed message nests at most 100 deep."""
-    for node in some:
-        yield node
-        for graph in bodies_of([node]):
-            yield from nodes_of(graph.node)
+def nodes_of(some: Iterable[onnx.NodeProto]) -> Sequence[onnx.NodeProto]:
+    """Nodes and those of their bodies."""
+    return hold(some).nodes
 
 
 def bodies_of(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
     """Bodies of nodes; of every node its own, not those within."""
-    for node in some:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield attribute.g
-            yield from attribute.graphs
+    return chain.from_iterable(_graphs_in(node.attribute) for node in some)
 
 
-def functions(proto: onnx.ModelProto) -> dict[Call, list[Call]]:
-    """What every function calls; other operators are among it."""
-    return {_call(f.domain, f.name, f.overload): _calls(f.node) for f in proto.functions}
-
-
-def call_depth(proto: onnx.ModelProto) -> int | None:
+def call_depth(calls: Mapping[Call, Sequence[Call]]) -> int | None:
     """How deep functions call functions; None where one calls itself, also by way of others."""
-    bodies = functions(proto)
     depths: dict[Call, int] = {}
-    for start in bodies:
+    for start in calls:
         pending, open_now = [start], set()
         while pending:
             key = pending[-1]
-            missing = {call for call in bodies[key] if call in bodies and call not in depths}
+            missing = {call for call in calls[key] if call in calls and call not in depths}
             if not missing:
-                depths[pending.pop()] = 1 + max((depths.get(call, 0) for call in bodies[key]), default=0)
+                depths[pending.pop()] = 1 + max((depths.get(call, 0) for call in calls[key]), default=0)
             elif key in open_now:
                 return None
             else:
@@ -115,23 +153,8 @@ def call_depth(proto: onnx.ModelProto) -> int | None:
     return max(depths.values(), default=0)
 
 
-def count_nodes(proto: onnx.ModelProto) -> int:
-    """Nodes, once every call of a function is replaced by the nodes of its body; functions must not be recursive.
-
-    A few kilobytes can stand for billions: functions that call each other twice, thirty deep.
-    """
-    bodies = functions(proto)
-    sizes: dict[Call, int] = {}
-    pending = list(bodies)
-    while pending:
-        missing = {call for call in bodies[pending[-1]] if call in bodies and call not in sizes}
-        if missing:
-            pending.extend(missing)
-        else:
-            key = pending.pop()
-            sizes[key] = sum(sizes.get(call, 1) for call in bodies[key])
-    return sum(sizes.get(call, 1) for call in _calls(proto.graph.node))
-
+_TOGETHER: Final = 10_000
+"""Messages whose texts are handed on together, so that they are never all in memory."""
 
 MEASURES: Final = "inspector"
 """In place of a domain, for nodes of whatever domain that measure."""
@@ -146,30 +169,72 @@ def operators(path: Path, prefix: str) -> Counter[tuple[str, str]]:
     def measures(node: onnx.NodeProto) -> bool:
         return any(name.startswith(prefix) for name in (node.name, *node.output))
 
-    found = nodes(onnx.load(path, load_external_data=False))
+    whole = survey_of(onnx.load(path, load_external_data=False))
+    found = chain.from_iterable(part.nodes for part in (whole.main, *whole.functions))
     return Counter((MEASURES if measures(node) else node.domain, node.op_type) for node in found)
 
 
-def texts(message: Message) -> Iterator[tuple[str, str | bytes]]:
-    """Names and other texts with the names of their fields, however deep.
+def texts(message: Message) -> Iterator[Mapping[str, Sequence[str | bytes]]]:
+    """Names and other texts by the names of their fields, however deep, some thousands at a time.
 
     Those that are no UTF-8 come as bytes: the parser lets them through.
     """
-    if isinstance(message, onnx.TensorProto):  # its other fields are numbers, of which this would make a copy
-        yield from (("name", message.name), ("doc_string", message.doc_string))
-        return
-    for field, value in message.ListFields():
-        items = value if field.is_repeated else [value]
-        if field.type == FieldDescriptor.TYPE_STRING:
-            yield from ((field.name, item) for item in items)
-        elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            for item in items:
-                yield from texts(item)
+    found: defaultdict[str, list[str | bytes]] = defaultdict(list)
+    pending, count = [message], 0
+    while pending:
+        current = pending.pop()
+        count += 1
+        if isinstance(current, onnx.TensorProto):  # its other fields are numbers, of which this would make a copy
+            found["name"].append(current.name)
+            found["doc_string"].append(current.doc_string)
+        else:
+            for field, value in current.ListFields():
+                name, holds, repeated = _field(field)
+                if holds == FieldDescriptor.TYPE_STRING:
+                    found[name].extend(value[:] if repeated else (value,))
+                elif holds == FieldDescriptor.TYPE_MESSAGE:
+                    pending.extend(value[:] if repeated else (value,))
+        if count % _TOGETHER == 0:
+            yield found
+            found = defaultdict(list)
+    yield found
+
+
+@cache
+def _field(field: FieldDescriptor) -> tuple[str, int, bool]:
+    """Name, type, and whether it is repeated; descriptors are slow to ask."""
+    return field.name, field.type, field.is_repeated
+
+
+def _graphs_in(attributes: Iterable[onnx.AttributeProto]) -> list[onnx.GraphProto]:
+    found: list[onnx.GraphProto] = []
+    for attribute in attributes:
+        if attribute.HasField("g"):
+            found.append(attribute.g)
+        found += attribute.graphs
+    return found
+
+
+def _tensors(
+    graphs: Iterable[onnx.GraphProto], attributes: Iterable[onnx.AttributeProto]
+) -> Iterator[onnx.TensorProto]:
+    for graph in graphs:
+        yield from graph.initializer[:]
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+    for attribute in attributes:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        if attribute.HasField("sparse_tensor"):
+            yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+        for sparse in attribute.sparse_tensors:
+            yield from (sparse.values, sparse.indices)
 
 
 def _call(domain: str, name: str, overload: str) -> Call:
     return ("" if domain == "ai.onnx" else domain), name, overload
 
 
-def _calls(some: Iterable[onnx.NodeProto]) -> list[Call]:
-    return [_call(node.domain, node.op_type, node.overload) for node in nodes_of(some)]
+def _calls(holding: Holding) -> list[Call]:
+    return [_call(node.domain, node.op_type, node.overload) for node in holding.nodes]

@@ -78,8 +78,10 @@ _ATTRIBUTES: Final = {
 def form_of(node: ir.Node) -> Form | None:
     """The node's form; None where it is no convolution that can be read."""
     form = _FORMS.get(("" if node.domain in STANDARD else node.domain, node.op_type))
-    last = node.attributes.get("channels_last")
-    if form is not None and last is not None and last.type == ir.AttributeType.INT and last.as_int():
+    if form is None or "channels_last" not in node.attributes:
+        return form
+    last = node.attributes["channels_last"]
+    if last.type == ir.AttributeType.INT and last.as_int():
         return Form(form.weight, form.bias, form.scales, form.zeros, channels_last=True)
     return form
 
@@ -97,7 +99,7 @@ def why_unread(node: ir.Node) -> str:
         return _UNWATCHED.get((node.domain, node.op_type), "is of an operator that is not watched yet")
     if not node.outputs:
         return "gives nothing"
-    wrong = next((n for n, a in node.attributes.items() if a.type != _ATTRIBUTES.get(n, a.type)), "")
+    wrong = next((n for n, a in node.attributes.data.items() if a.type != _ATTRIBUTES.get(n, a.type)), "")
     if wrong:
         return f"has an attribute of another type than it must have, {wrong!r}"
     name = _carried_name(node)
@@ -132,8 +134,8 @@ def adds_before_activation(node: ir.Node) -> bool:
 
 
 def _carried_name(node: ir.Node) -> str:
-    form = form_of(node)
-    if form is None or form.added is None or "activation" not in node.attributes:
+    form = form_of(node) if "activation" in node.attributes else None
+    if form is None or form.added is None:
         return ""
     try:
         return str(node.attributes["activation"].as_string())

@@ -78,7 +78,8 @@ _MAX_NUMBERS: Final = 1 << 16
 
 def consumers(value: ir.Value) -> list[ir.Node]:
     """The nodes that read what the value holds, each once."""
-    return [node for node in dict.fromkeys(node for node, _ in value.uses()) if node.op_type not in _METADATA]
+    readers = [use.node for use in value.uses() if use.node.op_type not in _METADATA]
+    return readers if len(readers) < 2 else list(dict.fromkeys(readers))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
-from inspector.graph.contents import tensors
+from inspector.graph.contents import Survey
 from inspector.graph.hashing import HashedReader
 
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum"})
@@ -89,22 +89,22 @@ class _Part:
     subject: str
 
 
-def has_external(proto: onnx.ModelProto) -> bool:
+def has_external(survey: Survey) -> bool:
     """Whether the numbers of any tensor, wherever it hangs in the graph, are said to be in another file."""
-    return any(_is_external(t) for t in tensors(proto))
+    return any(map(_is_external, survey.tensors))
 
 
-def read_external(proto: onnx.ModelProto, folder: Path, label: str, *, limit: int, least: int) -> External:
-    """Reads the numbers that lie in other files. In `proto`, no tensor is external afterwards.
+def read_external(survey: Survey, folder: Path, label: str, *, limit: int, least: int) -> External:
+    """Reads the numbers that lie in other files. In the message, no tensor is external afterwards.
 
-    Tensors of the main graph with `least` bytes or more come back as numbers; all others get their bytes in `proto`.
+    Tensors of the main graph with `least` bytes or more come back as numbers; all others get their bytes in it.
     Tensors may share bytes. `label` names the model in messages; `limit` is on the bytes of all tensors together.
 
     Raises:
         ModelError: a reference that is not allowed, leads nowhere, or does not fit the tensor or the file.
         LimitError: more bytes than `limit`.
     """
-    parts = [_part(place, t, label) for place, t in enumerate(tensors(proto)) if _is_external(t)]
+    parts = [_part(place, t, label) for place, t in enumerate(survey.tensors) if _is_external(t)]
     total = sum(part.length for part in parts)
     if total > limit:
         raise LimitError(
@@ -115,13 +115,13 @@ def read_external(proto: onnx.ModelProto, folder: Path, label: str, *, limit: in
         by_file[part.location].append(part)
     numbers: dict[int, Array] = {}
     digests: dict[int, bytes] = {}
-    files = []
+    files, initializers = [], len(survey.proto.graph.initializer)
     for location in sorted(by_file):
         with _opened(folder, location, label) as (file, facts):
             files.append(facts)
             for part in by_file[location]:
                 raw, digests[part.place] = _read(file, part, facts.size)
-                _take(part, raw, numbers, len(proto.graph.initializer), least)
+                _take(part, raw, numbers, initializers, least)
     return External(numbers, tuple(files), total, tuple(digests[place] for place in sorted(digests)))
 
 

@@ -13,7 +13,7 @@ from inspector.contract import Array
 
 _CHUNK: Final = 8 << 20
 _BATCH: Final = 1 << 20
-"""Bytes of small reads that are handed to the thread together."""
+"""Bytes of small reads that are handed to the thread together; where there are fewer in all, none is started."""
 _WAITING: Final = 8
 """Batches that may wait to be hashed, so that they cannot pile up."""
 
@@ -62,9 +62,10 @@ class HashedReader:
 
     def digest(self) -> bytes:
         """The SHA-256 of everything that was read."""
-        self._flush()
         while self._waiting:
             self._waiting.popleft().result()
+        self._update(self._batch)
+        self._batch = []
         return self._hash.digest()
 
     def _add(self, data: bytes | memoryview) -> None:

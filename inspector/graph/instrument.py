@@ -16,7 +16,7 @@ import onnx
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
-from inspector.graph.contents import graphs, nodes
+from inspector.graph.contents import graphs, nodes_of
 from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX
 from inspector.graph.pruning import prune
@@ -160,7 +160,7 @@ def _fix_shapes(
 def _drop_repeated_names(message: onnx.ModelProto) -> None:
     """Node names that occur twice, which the standard allows and runtimes refuse; nothing depends on them."""
     seen: set[str] = set()
-    for node in nodes(message):
+    for node in nodes_of(message.graph.node):
         if node.name in seen:
             node.name = ""
         elif node.name:

@@ -8,9 +8,9 @@ from typing import Final
 
 import onnx_ir as ir
 
-from inspector.contract import Layer, Tap, TapKind
+from inspector.contract import Layer, Tap, TapKind, Zeros
 from inspector.errors import ModelError
-from inspector.graph.bodies import Nesting
+from inspector.graph.bodies import Nesting, all_nodes
 from inspector.graph.constants import MAX_ELEMENTS, Constants
 from inspector.graph.convolutions import (
     NAMES,
@@ -52,7 +52,7 @@ def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...]
     left_out: list[str] = []
     taken: set[str] = set()
     nesting, walks = Nesting(model), Walks(constants)
-    for node in model.graph.all_nodes():
+    for node in all_nodes(model.graph):
         if node.op_type not in NAMES:
             continue
         form, reason = form_of(node), nesting.why_not(node) or why_unread(node)
@@ -148,20 +148,32 @@ def _weight_shape(weight: ir.Value | None, constants: Constants) -> tuple[int, .
 def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Constants) -> dict[TapKind, Tap]:
     """Without `conv` where the node gives only what an activation, its own or saturation, has made of it."""
 
-    def tap(kind: TapKind, value: ir.Value) -> Tap:
+    def tap(
+        kind: TapKind,
+        value: ir.Value,
+        *,
+        activation: str | None = None,
+        zeros: Zeros = Zeros.NOT_MEANINGFUL,
+        shared: bool = False,
+        bypassed: bool = False,
+    ) -> Tap:
         scale, zero = _coding_numbers(value, channels, constants)
-        return Tap(layer, kind, str(value.name), channels, scale=scale, zero_point=zero)
+        return Tap(layer, kind, str(value.name), channels, activation, zeros, shared, scale, zero, bypassed)
 
     taps: dict[TapKind, Tap] = {}
     output = node.outputs[0]
     if carried_activation(node) is None and rectified(output, constants) is None:
-        taps[TapKind.CONV] = replace(tap(TapKind.CONV, output), shared=adds_before_activation(node))
+        taps[TapKind.CONV] = tap(TapKind.CONV, output, shared=adds_before_activation(node))
     if path.norm is not None:
         taps[TapKind.NORM] = tap(TapKind.NORM, path.norm)
     if path.act is not None:
-        found = tap(TapKind.ACT, path.act)
-        taps[TapKind.ACT] = replace(
-            found, activation=path.activation, zeros=path.zeros, shared=path.shared, bypassed=path.bypassed
+        taps[TapKind.ACT] = tap(
+            TapKind.ACT,
+            path.act,
+            activation=path.activation,
+            zeros=path.zeros,
+            shared=path.shared,
+            bypassed=path.bypassed,
         )
     return taps
 
@@ -190,7 +202,7 @@ def _text(node: ir.Node, name: str, default: str) -> str:
 
 
 def _ints(node: ir.Node, name: str, default: tuple[int, ...], *, least: int) -> tuple[int, ...]:
-    value = tuple(int(i) for i in node.attributes[name].as_ints()) if name in node.attributes else default
+    value = tuple(map(int, node.attributes[name].as_ints())) if name in node.attributes else default
     if len(value) != len(default) or min(value) < least:
         raise ModelError(
             f"{node.op_type} {node.name!r}",

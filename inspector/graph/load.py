@@ -16,8 +16,9 @@ from google.protobuf.message import DecodeError
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError, NotFoundError
 from inspector.graph.age import modernise
-from inspector.graph.bodies import prepare
+from inspector.graph.bodies import all_nodes, prepare
 from inspector.graph.checks import check, first_line
+from inspector.graph.contents import Survey, survey_of
 from inspector.graph.convolutions import NAMES
 from inspector.graph.external import External, digest, has_external, read_external
 from inspector.graph.limits import DEFAULT_LIMITS, Limits
@@ -55,7 +56,8 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
         _read_bytes(source, label, limits) if isinstance(source, bytes) else _read_file(Path(source), label, limits)
     )
     proto = _parse(contents.skeleton, label)
-    external = _external(proto, path, label, limits)
+    survey = survey_of(proto)
+    external = _external(survey, path, label, limits)
     facts = {
         "producer": f"{proto.producer_name} {proto.producer_version}".strip() or "unknown",
         "ir_version": str(proto.ir_version),
@@ -63,10 +65,10 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
         "bytes": str(contents.size + (external.size if external else 0)),
     }
     tensors = detach(proto, {**contents.numbers, **(external.numbers if external else {})})
-    modernise(proto, label)
-    check(proto, label, limits)
+    modernise(survey, label)
+    check(survey, label, limits)
     model, frame = _model(proto, tensors, label)
-    if custom := custom_operators(model.graph.all_nodes()):
+    if custom := custom_operators(all_nodes(model.graph)):
         facts["custom_operators"] = custom
     return OnnxView(
         model,
@@ -97,9 +99,9 @@ def _read_file(path: Path, label: str, limits: Limits) -> Contents:
             raise ModelError(label, "it changed while it was read", expected=f"{size} bytes", found="fewer") from error
 
 
-def _external(proto: onnx.ModelProto, path: Path | None, label: str, limits: Limits) -> External | None:
+def _external(survey: Survey, path: Path | None, label: str, limits: Limits) -> External | None:
     """What lies in data files. Bytes have no folder: there, a location could only name any file."""
-    if not has_external(proto):
+    if not has_external(survey):
         return None
     if path is None:
         raise ModelError(
@@ -109,7 +111,7 @@ def _external(proto: onnx.ModelProto, path: Path | None, label: str, limits: Lim
             remedy="Load it from its path, or save it in one file: "
             "onnx.save_model(model, path, save_as_external_data=False).",
         )
-    return read_external(proto, path.parent, label, limit=limits.external, least=APART)
+    return read_external(survey, path.parent, label, limit=limits.external, least=APART)
 
 
 def _check_size(size: int, label: str, limits: Limits) -> None:

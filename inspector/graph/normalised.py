@@ -28,7 +28,8 @@ NORMS: Final = frozenset(
 )
 """Operators that normalise; a Softmax makes shares, which is something else."""
 
-
+OPENING: Final = NORMS | {"Reshape", "Transpose", "ReduceMean"}
+"""Operators of which one is the first of every normalisation."""
 _MAX_NODES: Final = 12
 """Nodes between two views: what is written out has seven, a scale and a shift."""
 

@@ -67,9 +67,9 @@ class Coding:
 def coding_of(value: ir.Value) -> Coding | None:
     """How a value is quantised; None where it is not, or not by an operator known here."""
     node = value.producer()
-    if node is None:
+    if node is None or node.op_type not in _CODED:
         return None
-    domains, index = _CODED.get(node.op_type, ((), 0))
+    domains, index = _CODED[node.op_type]
     scale = input_of(node, index)
     axis = node.attributes.get("axis")
     if node.domain not in domains or scale is None or "block_size" in node.attributes:
@@ -130,6 +130,8 @@ def activation(node: ir.Node, value: ir.Value) -> Activation | None:
     return Activation(node.outputs[0], _ACTIVATIONS[node.op_type], Zeros.NOT_MEANINGFUL)
 
 
+PASSED: Final = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearAdd", "Cast", "Mul"})
+"""Operators that `passed_over` may know."""
 Passed = Literal["step", "pass", "sum", "round"]
 
 

@@ -22,8 +22,14 @@ _INITIALIZER: Final = 5
 _RAW_DATA: Final = 9
 """Numbers of the fields on the way, from ModelProto down; see onnx.proto."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_BODIES: Final = {_VARINT: 0, _FIXED64: 8, _FIXED32: 4}
+"""Bytes after the head of a field, by its kind; a varint belongs to the head."""
 _LENGTH: Final = 5
 """Bytes that hold any length of a field here."""
+_HEAD: Final = 20
+"""Most bytes of a head: two varints of at most ten."""
+_WINDOW: Final = 1 << 18
+"""Bytes that are looked at together; never fewer than a head has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +52,8 @@ class Contents:
 def read(file: BinaryIO, size: int, least: int) -> Contents:
     """Reads `size` bytes; numbers of `least` bytes or more are kept apart. EOFError where there are fewer bytes."""
     with HashedReader(file) as source:
-        cutter = _Cutter(source, least)
-        cutter.model(size)
+        cutter = _Cutter(source, size, least)
+        cutter.model()
         if source.count != size:
             raise EOFError
         for array in cutter.numbers.values():
@@ -56,17 +62,21 @@ def read(file: BinaryIO, size: int, least: int) -> Contents:
 
 
 class _Cutter:
-    """Copies a message to `skeleton` and leaves out numbers. Nests as deep as the fields above, whatever the file."""
+    """Copies a message to `skeleton` and leaves out numbers. Nests as deep as the fields above, whatever the file.
 
-    def __init__(self, source: HashedReader, least: int) -> None:
-        self._source, self._least = source, least
+    It sees a window of the file, `_data`, of which `_at` bytes are done with; what is large is read past it.
+    """
+
+    def __init__(self, source: HashedReader, size: int, least: int) -> None:
+        self._source, self._size, self._least = source, size, least
+        self._data, self._at = b"", 0
         self._place = -1
         self.skeleton = bytearray()
         self.numbers: dict[int, Array] = {}
 
-    def model(self, size: int) -> None:
-        """A ModelProto of so many bytes."""
-        self._copy(size, _GRAPH, lambda n: self._message(_GRAPH, n, self._graph))
+    def model(self) -> None:
+        """A ModelProto, which is the whole file."""
+        self._copy(self._size, _GRAPH, lambda n: self._message(_GRAPH, n, self._graph))
 
     def _graph(self, size: int) -> None:
         self._copy(size, _INITIALIZER, lambda n: self._message(_INITIALIZER, n, self._initializer))
@@ -77,12 +87,17 @@ class _Cutter:
 
     def _raw_data(self, size: int) -> None:
         self.numbers.pop(self._place, None)  # where a field occurs twice, the last one counts
+        self.skeleton.append(_RAW_DATA << 3 | _BYTES)
         if size < self._least:
-            self.skeleton += bytes([_RAW_DATA << 3 | _BYTES]) + _padded(size) + self._source.read(size)
+            self.skeleton += _padded(size)
+            self._keep(size)
         else:
+            self.skeleton.append(0)
             self.numbers[self._place] = array = np.empty(size, np.uint8)
-            self.skeleton += bytes([_RAW_DATA << 3 | _BYTES, 0])
-            self._source.fill(array)
+            seen = self._seen(size)
+            array.data[: len(seen)] = seen
+            if len(seen) < size:
+                self._source.fill(array[len(seen) :])
 
     def _message(self, number: int, size: int, copy: Callable[[int], None]) -> None:
         """A message within, whose length is known once it is copied."""
@@ -94,41 +109,84 @@ class _Cutter:
 
     def _copy(self, left: int, number: int, special: Callable[[int], None]) -> None:
         """A message's fields; `special` copies those of that number, if they hold bytes."""
+        wanted = number << 3 | _BYTES
         while left > 0:
-            found, head, body = self._field(left)
-            left -= len(head) + body
-            if found == number:
+            if len(self._data) - self._at < _HEAD:
+                self._look_on()
+            plain, head, body = _next(self._data, self._at, left, wanted)
+            left -= plain + head + body
+            self._keep(plain)
+            if head:
+                self._at += head
                 special(body)
-            else:
-                self.skeleton += head
-                self.skeleton += self._source.read(body)
 
-    def _field(self, left: int) -> tuple[int, bytes, int]:
-        """Number (0: to be copied), head and length of what follows it; something odd reaches to the end."""
-        key, head = self._varint(left)
-        kind = key & 7
-        if kind == _VARINT:
-            return 0, head + self._varint(left - len(head))[1], 0
-        body = {_FIXED64: 8, _FIXED32: 4}.get(kind, -1)
-        if kind == _BYTES:
-            body, more = self._varint(left - len(head))
-            head += more
-        if not 0 <= body <= left - len(head):
-            return 0, head, left - len(head)
-        return (key >> 3 if kind == _BYTES else 0), head, body
+    def _look_on(self) -> None:
+        """Moves the window, so that it begins with what is not done yet."""
+        more = self._source.read(min(_WINDOW, self._size - self._source.count))
+        self._data, self._at = self._data[self._at :] + more, 0
 
-    def _varint(self, left: int) -> tuple[int, bytes]:
-        """A number and its bytes; -1 where there is none, or an overlong one."""
-        value, data = 0, b""
-        for shift in range(0, 7 * min(left, 10), 7):
-            byte = self._source.read(1)
-            data += byte
-            if not byte:
-                break
-            value |= (byte[0] & 0x7F) << shift
-            if byte[0] < 0x80:
-                return value, data
-        return -1, data
+    def _seen(self, size: int) -> memoryview:
+        """The next bytes, as far as they are in the window."""
+        data = memoryview(self._data)[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+    def _keep(self, size: int) -> None:
+        """The next bytes go on unchanged."""
+        seen = self._seen(size)
+        self.skeleton += seen
+        if len(seen) < size:
+            self.skeleton += self._source.read(size - len(seen))
+
+
+def _next(data: bytes, start: int, left: int, special: int) -> tuple[int, int, int]:
+    """Bytes that go on unchanged, then lengths of head and body of a field with the key `special`; 0 and 0: not yet.
+
+    There can be millions of fields; most are whole in the window and have keys of one byte.
+    """
+    end = start + left
+    at, last, seen = start, min(end, len(data) - _HEAD), min(end, len(data))
+    while at < last:
+        key, number, after = data[at], data[at + 1], at + 2
+        if number > 0x7F:
+            number, after = _varint(data, at + 1, _HEAD)
+        if key == special and 0 <= number <= end - after:
+            return at - start, after - at, number
+        if key & 7 == _BYTES and number >= 0:
+            after += number
+        elif key & 7 != _VARINT:
+            break
+        if key > 0x7F or after > seen:
+            break
+        at = after
+    if at > start:
+        return at - start, 0, 0
+    key, head, body = _field(data, start, left)
+    return (0, head, body) if key == special else (head + body, 0, 0)
+
+
+def _field(data: bytes, at: int, left: int) -> tuple[int, int, int]:
+    """Key (0: to be copied) and lengths of head and body of the field at a place; something odd reaches to the end."""
+    key, after = _varint(data, at, left)
+    kind = key & 7
+    body = _BODIES.get(kind, -1)
+    if kind in (_VARINT, _BYTES):
+        number, after = _varint(data, after, left - (after - at))
+        body = number if kind == _BYTES else body
+    head = after - at
+    if not 0 <= body <= left - head:
+        return 0, head, left - head
+    return key, head, body
+
+
+def _varint(data: bytes, at: int, left: int) -> tuple[int, int]:
+    """A number and the place after it; -1 where there is none, or an overlong one."""
+    value = 0
+    for place, byte in enumerate(data[at : at + min(left, 10)]):
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, at + place + 1
+    return -1, min(at + min(left, 10), len(data))
 
 
 def _padded(length: int) -> bytes:

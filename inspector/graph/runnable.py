@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.errors import ModelError
-from inspector.graph.contents import nodes
+from inspector.graph.contents import nodes_of
 
 OLDEST_OPSET: Final = 7
 """Before, operators broadcast in another way, and onnxruntime has no kernels for most of them."""
@@ -24,7 +24,7 @@ def refuse_what_cannot_run(message: onnx.ModelProto, name: str) -> None:
     Raises:
         ModelError: it needs operators that no runtime here has.
     """
-    found = custom_operators(nodes(message))
+    found = custom_operators(nodes_of(message.graph.node))
     if found:
         raise ModelError(
             f"model {name!r}",

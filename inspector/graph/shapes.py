@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 import onnx_ir as ir
 
-from inspector.graph.bodies import bodies
+from inspector.graph.bodies import all_nodes, bodies
 from inspector.graph.contents import bodies_of, graphs
 
 Kinds = Mapping[str, onnx.TypeProto]
@@ -81,7 +81,7 @@ def dims_of(kind: onnx.TypeProto | None) -> tuple[int | None, ...] | None:
 
 def doubtful(model: ir.Model) -> frozenset[str]:
     """Values behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
-    nodes = list(model.graph.all_nodes())
+    nodes = list(all_nodes(model.graph))
     if not any(_rounds_up(node) for node in nodes):
         return frozenset()
     found: set[ir.Value] = set()

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array
-from inspector.graph.contents import graphs, nodes
+from inspector.graph.contents import graphs, nodes_of
 from inspector.graph.shapes import Kinds, forget_outputs
 
 LOCATION: Final = "beside"
@@ -57,7 +57,7 @@ def skeleton(
     for field in message.graph.initializer:
         if field.name in tensors:
             _refer(field)
-    for node in nodes(message):
+    for node in nodes_of(message.graph.node):
         if node.domain:  # the standard domain has two names
             node.domain = "" if node.domain == "ai.onnx" else node.domain
     message.ir_version = model.ir_version or message.ir_version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from inspector.graph.bodies import bodies
+from inspector.graph.bodies import all_nodes, bodies
 
 _FIRST_WITH_IMPORTS = 3
 """Older files name no opset; theirs is the first."""
@@ -29,6 +29,8 @@ def _drop_dead_ends(graph: ir.Graph, roots: frozenset[str]) -> None:
 
     What follows a convolution that nobody reads stays, as there is nothing else to see of it.
     """
+    if not any(_is_dead_end(node, roots) for node in graph):
+        return
     live = _needed(graph, roots)
     used = {*graph.outputs, *(value for node in live for value in _read(node))}
     forks = {value for value in used if value.producer() in live}
@@ -40,10 +42,20 @@ def _drop_dead_ends(graph: ir.Graph, roots: frozenset[str]) -> None:
         graph.remove(node, safe=True)
 
 
+def _is_dead_end(node: ir.Node, roots: frozenset[str]) -> bool:
+    """Nobody reads what it gives, and it holds no root: whatever leads nowhere ends in such a node."""
+    read = any(output.uses() or output.is_graph_output() for output in node.outputs)
+    return not read and not _holds_root(node, roots)
+
+
+def _holds_root(node: ir.Node, roots: frozenset[str]) -> bool:
+    return node.op_type in roots or any(inner.op_type in roots for inner in _within(node))
+
+
 def _needed(graph: ir.Graph, roots: frozenset[str]) -> set[ir.Node]:
     """Nodes that an output or a root depends on, and the roots."""
     pending = [v.producer() for v in graph.outputs]
-    pending += [node for node in graph if any(n.op_type in roots for n in (node, *_within(node)))]
+    pending += [node for node in graph if _holds_root(node, roots)]
     live: set[ir.Node] = set()
     while pending:
         node = pending.pop()
@@ -58,4 +70,4 @@ def _read(node: ir.Node) -> list[ir.Value]:
 
 
 def _within(node: ir.Node) -> list[ir.Node]:
-    return [inner for body in bodies(node) for inner in body.all_nodes()]
+    return [inner for body in bodies(node) for inner in all_nodes(body)]

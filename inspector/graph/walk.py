@@ -13,8 +13,9 @@ for each kind. Where no activation follows, quantisation that saturates at its z
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import onnx_ir as ir
 
@@ -23,11 +24,14 @@ from inspector.graph import quantized
 from inspector.graph.activations import Activation, activation, is_known
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.curves import Curves, consumers, goes_on
-from inspector.graph.normalised import NORMS, normalised
+from inspector.graph.normalised import NORMS, OPENING, normalised
 from inspector.graph.quantized import holds_integers, rectified
 
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _PASS: Final = frozenset({"Identity", "Dropout"})
+_SUMS: Final = frozenset({"Add", "Sum"})
+_PASSED: Final = _AFFINE | _PASS | _SUMS | quantized.PASSED | OPENING
+"""Where anything is passed, one of these reads the value; so most ways end without a closer look."""
 _VIEWS: Final = frozenset({"Transpose", "Reshape", "Flatten"})
 _MAX_STEPS: Final = 64
 """Nodes between a convolution and its activation: a hostile graph must not make every walk as long as itself."""
@@ -67,6 +71,17 @@ class _Passed:
     nodes: tuple[ir.Node, ...]
 
 
+class _End(NamedTuple):
+    """How a way ends: at an activation, or without one, and why.
+
+    `bypassed`: something else reads the value before the activation as well.
+    """
+
+    found: Activation | None
+    bypassed: bool = False
+    linear: str = ""
+
+
 class Walks:
     """The walks through one model. What follows a residual sum is walked once, however many layers add to it."""
 
@@ -84,10 +99,10 @@ class Walks:
         for _ in range(_MAX_STEPS):
             saturated = rectified(value, self.constants) or saturated
             reached = self._next(value, channels, rank, home, saturated)
-            if isinstance(reached, Path):
-                found = reached.act is not None and (saturated is None or reached.act is not saturated.value)
-                bypassed = reached.bypassed or (found and value.is_graph_output())
-                return replace(reached, norm=norm, steps=tuple(steps), bypassed=bypassed)
+            if isinstance(reached, _End):
+                apart = reached.found is not None and (saturated is None or reached.found.value is not saturated.value)
+                bypassed = reached.bypassed or (apart and value.is_graph_output())
+                return _path(_End(reached.found, bypassed, reached.linear), norm, steps)
             value = reached.value
             if reached.kind == "sum":
                 return replace(self._after_sum(value, channels, rank, home), norm=norm, steps=tuple(steps))
@@ -97,50 +112,55 @@ class Walks:
                 steps += [*rounding, *reached.nodes]
                 rounding.clear()
                 norm = value
-        return replace(_ended(value, home, saturated), norm=norm, steps=tuple(steps))
+        return _path(_ended(value, home, saturated), norm, steps)
 
     def _after_sum(self, value: ir.Value, channels: int, rank: int, home: str) -> Path:
         """From a residual sum on, where nothing belongs to the layer alone any more."""
         key = (value, channels, rank)
         if key not in self._after_sums:
-            self._after_sums[key] = replace(self._shared(value, channels, rank, home), shared=True)
+            self._after_sums[key] = _path(self._shared(value, channels, rank, home), None, (), shared=True)
         return self._after_sums[key]
 
-    def _shared(self, value: ir.Value, channels: int, rank: int, home: str) -> Path:
+    def _shared(self, value: ir.Value, channels: int, rank: int, home: str) -> _End:
         saturated = None
         for _ in range(_MAX_STEPS):
             saturated = rectified(value, self.constants) or saturated
             reached = self._next(value, channels, rank, home, saturated)
-            if isinstance(reached, Path):
+            if isinstance(reached, _End):
                 # Where the sum itself goes on, the activation belongs to the block that reads it.
-                return Path(linear=_why(value, home)) if reached.bypassed else reached
+                return _ended(value, home, None) if reached.bypassed else reached
             value = reached.value
         return _ended(value, home, saturated)
 
     def _next(
         self, value: ir.Value, channels: int, rank: int, home: str, saturated: Activation | None
-    ) -> Path | _Passed:
+    ) -> _End | _Passed:
         """What is passed next, or how the way ends. `saturated`: what quantisation has rectified so far."""
         readers = consumers(value)
         if not readers or not all(_is_known(node, value) for node in readers):
             return _ended(value, home, saturated)
-        passed = _passed(value, channels, rank, self.constants)
+        ends = _PASSED.isdisjoint(node.op_type for node in readers)
+        passed = None if ends else _passed(value, channels, rank, self.constants)
         if saturated is not None and passed is not None and passed.kind in ("step", "sum"):
             passed = None
         found = _activation(value, channels, rank, self._curves)
         later = _activation(passed.value, channels, rank, self._curves) if found and passed else None
         if found is not None and (passed is None or later is None or later[0].value is not found[0].value):
-            act, bypassed = found
-            return Path(None, (), act.value, act.name, act.zeros, bypassed=bypassed)
+            return _End(*found)
         # What has a name without what is passed begins behind it: `x * 2`, then Clip.
         return _ended(value, home, saturated) if passed is None else passed
 
 
-def _ended(value: ir.Value, home: str, saturated: Activation | None) -> Path:
+def _path(end: _End, norm: ir.Value | None, steps: Sequence[ir.Node], *, shared: bool = False) -> Path:
+    found = end.found
+    if found is None:
+        return Path(norm, tuple(steps), shared=shared, bypassed=end.bypassed, linear=end.linear)
+    return Path(norm, tuple(steps), found.value, found.name, found.zeros, shared, end.bypassed)
+
+
+def _ended(value: ir.Value, home: str, saturated: Activation | None) -> _End:
     """How a way ends at which no activation was found: linear, or rectified by what it was quantised to."""
-    if saturated is None:
-        return Path(linear=_why(value, home))
-    return Path(None, (), saturated.value, saturated.name, saturated.zeros)
+    return _End(None, linear=_why(value, home)) if saturated is None else _End(saturated)
 
 
 def _activation(value: ir.Value, channels: int, rank: int, curves: Curves) -> tuple[Activation, bool] | None:
@@ -235,7 +255,7 @@ def _is_affine(node: ir.Node, channels: int, rank: int, constants: Constants) ->
 def _is_sum(node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants) -> bool:
     """A residual sum, of values that are no constants, which has the channels of `value`."""
     others = [i for i in node.inputs if i is not value]
-    if node.op_type not in ("Add", "Sum") or not others or any(constants.is_constant(i) for i in others):
+    if node.op_type not in _SUMS or not others or any(constants.is_constant(i) for i in others):
         return False
     shape = node.outputs[0].shape
     if shape is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final
 
 import onnx
@@ -19,7 +20,7 @@ _PLAIN: Final = frozenset(
 )
 """Element types of weights: whole bytes of which every pattern is a value. Tensors of others stay in the message;
 those of int32 and int64 can be targets and indices, which runtimes read while they infer shapes."""
-_ELSEWHERE: Final = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+_ELSEWHERE: Final = frozenset({"float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data"})
 
 
 def detach(proto: onnx.ModelProto, numbers: Mapping[int, Array]) -> dict[str, ir.Tensor[Array]]:
@@ -29,9 +30,10 @@ def detach(proto: onnx.ModelProto, numbers: Mapping[int, Array]) -> dict[str, ir
     message, where the checks see them.
     """
     tensors: dict[str, ir.Tensor[Array]] = {}
+    shape_of = cache(lambda dims: ir.Shape(dims, frozen=True))  # most tensors share their shape with others
     for place, raw in numbers.items():
         field = proto.graph.initializer[place]
-        tensor = _tensor(field, raw)
+        tensor = _tensor(field, raw, shape_of)
         if tensor is None or field.name in tensors:
             field.raw_data = raw.tobytes()
             continue
@@ -47,7 +49,7 @@ def attach(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
         value = model.graph.initializers[name]
         value.const_value = tensor
         if not value.is_graph_input():
-            value.shape = ir.Shape(tensor.shape)
+            value.shape = tensor.shape
 
 
 def declare(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]]) -> None:
@@ -57,18 +59,20 @@ def declare(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]]) -> 
             field.dims[:] = tensors[field.name].shape.numpy()
 
 
-def _tensor(field: onnx.TensorProto, raw: Array) -> ir.Tensor[Array] | None:
+def _tensor(
+    field: onnx.TensorProto, raw: Array, shape_of: Callable[[tuple[int, ...]], ir.Shape]
+) -> ir.Tensor[Array] | None:
     """A view of the bytes; None where they stay in the message."""
     inside = field.data_location == onnx.TensorProto.DEFAULT and not field.HasField("segment")
-    if not field.name or not inside or any(len(getattr(field, name)) for name in _ELSEWHERE):
+    if not field.name or not inside or not _ELSEWHERE.isdisjoint(kind.name for kind, _ in field.ListFields()):
         return None
     try:
         dtype = ir.DataType(field.data_type)
     except ValueError:
         return None
-    shape = tuple(field.dims)
-    if dtype not in _PLAIN or len(shape) > _MOST_AXES or min(shape, default=0) < 0:
+    dims = tuple(field.dims[:])
+    if dtype not in _PLAIN or len(dims) > _MOST_AXES or min(dims, default=0) < 0:
         return None
-    if math.prod(shape) * dtype.itemsize != raw.size:
+    if math.prod(dims) * dtype.itemsize != raw.size:
         return None
-    return ir.Tensor(raw.view(dtype.numpy()).reshape(shape), dtype, name=field.name)
+    return ir.Tensor(raw.view(dtype.numpy()).reshape(dims), dtype, shape=shape_of(dims), name=field.name)

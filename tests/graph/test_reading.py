@@ -41,6 +41,19 @@ def test_skeleton_and_numbers_are_the_message(name: str, least: int) -> None:
     assert (contents.size, contents.sha256) == (len(data), hashlib.sha256(data).digest())
 
 
+@pytest.mark.parametrize("window", [20, 21, 64])
+@pytest.mark.parametrize("least", [0, 100])
+def test_it_does_not_matter_where_one_window_ends_and_the_next_begins(
+    window: int, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspector.graph.reading._WINDOW", window)
+    for name in ZOO:
+        data = ZOO[name].data
+        contents = of(data, least)
+        assert whole(contents) == onnx.load_from_string(data), name
+        assert contents.sha256 == hashlib.sha256(data).digest()
+
+
 @given(st.sampled_from(sorted(ZOO)), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=4))
 @settings(max_examples=300)
 def test_what_the_parser_makes_of_a_broken_message_it_makes_of_its_skeleton(
