@@ -35,7 +35,7 @@ def plan_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int
     slots = tuple(model.slots)
 
     def needs(requests: Sequence[Request], size: int) -> int:
-        return model.footprint.peak([model.values[r] for r in requests], size)
+        return model.footprint.peak([model.slots[r].row.value for r in requests], size)
 
     sizes = [batch] if fixed else list(range(1, batch + 1))
     fitting = _most(len(sizes), lambda n: needs(slots, sizes[n - 1]) <= budget)

@@ -16,7 +16,7 @@ import onnx
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
-from inspector.graph.contents import graphs, nodes_of
+from inspector.graph.contents import Holding, hold
 from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX
 from inspector.graph.pruning import prune
@@ -39,7 +39,6 @@ class Instrumented:
         model: serialized ONNX, whose big weights are only named.
         weights: those, by name; they belong to the view. A runtime is given both.
         slots: the requests, each once, and where their rows are.
-        values: the value of `model` that each request's rows are made of: what needs it needs their memory.
         names: names of all outputs of `model`; those of rows first.
         own: names of the model's own outputs, the last ones; empty when they were pruned away.
         freed: True where the batch dimension was made free.
@@ -51,7 +50,6 @@ class Instrumented:
     model: bytes
     weights: Mapping[str, Array]
     slots: Mapping[Request, Place]
-    values: Mapping[Request, str]
     names: tuple[str, ...]
     own: tuple[str, ...]
     freed: bool
@@ -114,14 +112,14 @@ def instrument(
     message.graph.output.extend(own)
     names = tuple(value.name for value in message.graph.output)
     prune(message.graph, names)
-    _drop_repeated_names(message)
-    refuse_what_cannot_run(message, view.name)
-    weights = _hand_out(message, view.source.weights)
+    held = hold(message.graph.node)
+    _drop_repeated_names(held)
+    refuse_what_cannot_run(message, held, view.name)
+    weights = _hand_out(message.graph, held, view.source.weights)
     return Instrumented(
         _serialize(message, view.name),
         weights,
         written.places,
-        written.values,
         names,
         tuple(value.name for value in own),
         batch is not None,
@@ -157,23 +155,22 @@ def _fix_shapes(
     return inferred(message) if changed else view.kinds
 
 
-def _drop_repeated_names(message: onnx.ModelProto) -> None:
+def _drop_repeated_names(held: Holding) -> None:
     """Node names that occur twice, which the standard allows and runtimes refuse; nothing depends on them."""
     seen: set[str] = set()
-    for node in nodes_of(message.graph.node):
+    for node in held.nodes:
         if node.name in seen:
             node.name = ""
         elif node.name:
             seen.add(node.name)
 
 
-def _hand_out(message: onnx.ModelProto, weights: Mapping[str, Array]) -> dict[str, Array]:
+def _hand_out(main: onnx.GraphProto, held: Holding, weights: Mapping[str, Array]) -> dict[str, Array]:
     """The numbers that the message only names. Those that a body reads go into it: onnxruntime looks nowhere else."""
-    _, *inner = graphs(message)
-    within = {name for graph in inner for node in graph.node for name in node.input}
-    within |= {value.name for graph in inner for value in graph.output}
+    within = {name for body in held.bodies for node in body.node for name in node.input}
+    within |= {value.name for body in held.bodies for value in body.output}
     handed: dict[str, Array] = {}
-    for tensor in message.graph.initializer:
+    for tensor in main.initializer:
         if tensor.name not in weights or tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         if tensor.name in within:

@@ -66,7 +66,7 @@ class Watched:
     coding: Coding | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """A measure as it is written into a graph; `finish` makes rows of what a run gives for it.
 

@@ -44,7 +44,7 @@ class Place:
     Attributes:
         output: the number of an output of the rewritten model.
         columns: which part of it along axis 1; None: all of it.
-        row: what they were written as.
+        row: what they were written as, and of which value of the model.
     """
 
     output: int
@@ -63,13 +63,11 @@ class Written:
 
     Attributes:
         places: every request once, in order.
-        values: the value that each request's rows are made of.
         branched: requests that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input; None where a shape is not known.
     """
 
     places: Mapping[Request, Place]
-    values: Mapping[Request, str]
     branched: frozenset[Request]
     map_bytes: int | None
 
@@ -90,7 +88,6 @@ def write_rows(message: onnx.ModelProto, view: OnnxView, kinds: Kinds, requests:
     writer.gather(_move_up(message.graph, own))
     return Written(
         {request: writer.places[request] for request in slots},
-        writer.values,
         frozenset(writer.branched),
         None if None in writer.maps else sum(size for size in writer.maps if size is not None),
     )
@@ -102,12 +99,11 @@ class _Writer:
         self._opset = next((o.version for o in message.opset_import if not o.domain), 1)
         self._batches = {_batch(value.type) for value in message.graph.input} - {None}
         self._home = Home(message.graph)
-        self._homes = homes(message.graph)
+        self._homes = homes(message.graph) if view.source.nested else {}
         self._lowerings: dict[int, Lowering] = {}
         self._watched: dict[str, Watched] = {}
-        self._waiting: dict[Row, list[Request]] = {}
+        self._waiting: dict[str, tuple[Row, list[Request]]] = {}
         self.places: dict[Request, Place] = {}
-        self.values: dict[Request, str] = {}
         self.branched: list[Request] = []
         self.maps: list[int | None] = []
 
@@ -116,9 +112,8 @@ class _Writer:
         home = self._homes.get(request.tensor, self._home)
         watched = self._facts(request.tensor)
         row = self._lowering(home)(watched, request.measure)
-        self.values[request] = row.value
         if home is self._home and row.channels is not None and watched.is_of_inputs:
-            self._waiting.setdefault(row, []).append(request)
+            self._waiting.setdefault(row.value, (row, []))[1].append(request)
             return
         channels = self._view.watchable[request.tensor][1].out_channels
         absent = (1 if request.measure.op == "positions" else channels, *[1] * (row.rank - 2))
@@ -132,13 +127,15 @@ class _Writer:
     def gather(self, order: Mapping[str, int]) -> None:
         """Gives out what waits, in one output for each element type. `order`: where the model makes what it is of."""
         kinds: defaultdict[ir.DataType, list[Row]] = defaultdict(list)
-        for row in sorted(self._waiting, key=lambda row: order[row.value]):
+        for value in sorted(self._waiting, key=order.__getitem__):
+            row = self._waiting[value][0]
             kinds[row.written].append(row)
         for rows in kinds.values():
             output, start = self._give_out(self._lowering(self._home).gather(_groups(rows, order))), 0
             for row in rows:
                 end = start + (row.channels or 0)
-                self.places.update((request, Place(output, row, (start, end))) for request in self._waiting[row])
+                place = Place(output, row, (start, end))
+                self.places.update(dict.fromkeys(self._waiting[row.value][1], place))
                 start = end
 
     def _give_out(self, value: str) -> int:

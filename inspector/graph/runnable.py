@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.errors import ModelError
-from inspector.graph.contents import nodes_of
+from inspector.graph.contents import Holding
 
 OLDEST_OPSET: Final = 7
 """Before, operators broadcast in another way, and onnxruntime has no kernels for most of them."""
@@ -18,13 +18,13 @@ _KNOWN: Final = ("", "ai.onnx.ml", "com.microsoft")
 """Sets of operators that onnxruntime brings with it. Those of its own rewriting are not for files."""
 
 
-def refuse_what_cannot_run(message: onnx.ModelProto, name: str) -> None:
-    """Looks at a model that holds no more than what is to be run.
+def refuse_what_cannot_run(message: onnx.ModelProto, held: Holding, name: str) -> None:
+    """Looks at a model that holds no more than what is to be run, and at all that it holds.
 
     Raises:
         ModelError: it needs operators that no runtime here has.
     """
-    found = custom_operators(nodes_of(message.graph.node))
+    found = custom_operators(held.nodes)
     if found:
         raise ModelError(
             f"model {name!r}",

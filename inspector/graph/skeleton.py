@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array
-from inspector.graph.contents import graphs, nodes_of
+from inspector.graph.contents import hold
 from inspector.graph.shapes import Kinds, forget_outputs
 
 LOCATION: Final = "beside"
@@ -25,11 +25,13 @@ class Skeleton:
         message: inputs keep their declared shapes, all other values have none; every name is unique, in bodies too.
         weights: numbers of the tensors that the message only names.
         kinds: types of values as they follow from the inputs' declared shapes; None where that was not found out.
+        nested: True where nodes have bodies.
     """
 
     message: onnx.ModelProto
     weights: Mapping[str, Array]
     kinds: Kinds | None
+    nested: bool
 
 
 def skeleton(
@@ -51,26 +53,23 @@ def skeleton(
     """
     if renamed:
         message, kinds = _written_again(model, tensors), None
-    if any(graph.value_info for graph in graphs(message)):
-        kinds = None
-    _forget_shapes(message)
+    held = hold(message.graph.node)
+    for graph in (message.graph, *held.bodies):
+        kinds = None if graph.value_info else kinds
+        del graph.value_info[:]
+        forget_outputs(graph)
     for field in message.graph.initializer:
         if field.name in tensors:
             _refer(field)
-    for node in nodes_of(message.graph.node):
+    for node in held.nodes:
         if node.domain:  # the standard domain has two names
             node.domain = "" if node.domain == "ai.onnx" else node.domain
     message.ir_version = model.ir_version or message.ir_version
     del message.opset_import[:]
     for domain, version in model.opset_imports.items():
         message.opset_import.add(domain=domain, version=version)
-    return Skeleton(message, {name: tensor.numpy() for name, tensor in tensors.items()}, kinds)
-
-
-def _forget_shapes(message: onnx.ModelProto) -> None:
-    for graph in graphs(message):
-        del graph.value_info[:]
-        forget_outputs(graph)
+    numbers = {name: tensor.numpy() for name, tensor in tensors.items()}
+    return Skeleton(message, numbers, kinds, bool(held.bodies))
 
 
 def _written_again(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> onnx.ModelProto:

@@ -145,7 +145,7 @@ def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None
     whole = instrument(view, plan.requests, shapes={"v0": (4, 12, 12)})
 
     def cost(requests: Any, batch: int) -> int:
-        return whole.footprint.peak([whole.values[r] for r in requests], batch)
+        return whole.footprint.peak([whole.slots[r].row.value for r in requests], batch)
 
     taps = [layer.tap() for layer in view.layers]
     for budget in range(needed(1) // 3, needed(3), needed(1) // 9):
