@@ -52,6 +52,7 @@ bench: $(READY)  ## Measures an audit against plain inference and against other 
 	$(BIN)/python -m benchmarks.against_others --net SqueezeNet --write
 	$(BIN)/python -m benchmarks.against_others --net ResNet-50 --write
 	$(BIN)/python -m benchmarks.flat_memory --write
+	$(BIN)/python -m benchmarks.batch_size --write
 
 bench-loading: $(READY)  ## Measures loading and rewriting beside onnxruntime's own; needs 10 GB of disk, 8 GB of memory.
 	$(BIN)/python benchmarks/loading.py

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
@@ -14,13 +13,18 @@ from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError, ParameterError
 from inspector.report import Skipped
 from inspector.runtime.ahead import Ahead
+from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
 from inspector.runtime.sources import Data, open_source
 
-__all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shard", "Source", "batches", "open_source"]
+__all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
 LOOK_AHEAD = 2
 """Batches that are read beside the one in use."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of the arrays of an input, by name, without the batch axis."""
+Size = int | Callable[[Shapes], int]
+"""How many inputs make a batch; or who says so, batch by batch, of the shapes of its first input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +42,7 @@ class Batch:
 
 def batches(
     source: Items,
-    size: int,
+    size: Size,
     *,
     workers: int | None = None,
     first: int = 0,
@@ -51,17 +55,17 @@ def batches(
     A batch is smaller where the inputs end, or where the shape changes (free spatial axes). A broken input is left
     out and the next good one takes its place; `on_skip` hears of every one, also after the last batch.
     `info.first` counts good inputs only, from `first` on (`Shard.first`). Never are more than `LOOK_AHEAD` + 1 batches
-    of inputs in memory, the one that the caller works on included. The source is gone through in a thread of its own,
-    inputs are read in `workers` threads (None: one for every processor); closing the generator ends them. `watch`
-    hears of a batch when the caller comes back for the next.
+    of inputs in memory, the one that the caller works on included, or one for each worker where these are more. The
+    source is gone through in a thread of its own, inputs are read in `workers` threads (None: one for every processor);
+    closing the generator ends them. `watch` hears of a batch when the caller comes back for the next.
 
     Raises:
         ParameterError: `size` or `workers` is below 1.
         StoppedError: `stop` was set.
     """
-    workers = os.cpu_count() or 1 if workers is None else workers
+    workers = cores() if workers is None else workers
     for name, value in (("batch size", size), ("workers", workers)):
-        if value < 1:
+        if isinstance(value, int) and value < 1:
             raise ParameterError(name, "it is out of range", expected="at least 1", found=str(value))
     filling, told = _Filling(size, first), on_skip or _ignore
     return _batches(source, filling, workers, watch=watch or _ignore, stop=stop or Stop(), on_skip=told)
@@ -71,7 +75,8 @@ def _batches(
     source: Items, filling: _Filling, workers: int, *, watch: Watcher, stop: Stop, on_skip: Callable[[Skipped], None]
 ) -> Generator[Batch, None, None]:
     watch(Progress("inputs", 0, source.total))
-    with Ahead(source, workers, LOOK_AHEAD * filling.size) as ahead:
+    room = max(LOOK_AHEAD * filling.size, workers)  # no worker is idle for want of it
+    with Ahead(source, workers, room) as ahead:
 
         def hand_over() -> Generator[Batch, None, None]:
             ahead.release(len(filling.ids))  # so that reading goes on while the caller works on the batch
@@ -87,6 +92,9 @@ def _batches(
             if not filling.takes(taken.result):
                 yield from hand_over()
             filling.add(taken.item, taken.result)
+            more = max(LOOK_AHEAD * filling.size, workers) - room
+            ahead.release(more)  # or less, where the size is chosen anew
+            room += more
             if len(filling.ids) == filling.size:
                 yield from hand_over()
         if filling.ids:
@@ -96,8 +104,9 @@ def _batches(
 class _Filling:
     """A batch in the making. Inputs are copied into place as they come, so that none is held twice."""
 
-    def __init__(self, size: int, first: int) -> None:
-        self.size = size
+    def __init__(self, size: Size, first: int) -> None:
+        self.size = size if isinstance(size, int) else 1
+        self._choose = (lambda _: size) if isinstance(size, int) else size
         self.ids: list[str] = []
         self.done = 0  # inputs that came so far, good or not
         self._labels: list[str | None] = []
@@ -111,6 +120,7 @@ class _Filling:
 
     def add(self, item: Item, feeds: Feeds) -> None:
         if not self.ids:
+            self.size = self._choose({n: x.shape for n, x in feeds.items()})
             self._feeds = {n: np.empty((self.size, *x.shape), x.dtype) for n, x in feeds.items()}
         for name, x in feeds.items():
             self._feeds[name][len(self.ids)] = x

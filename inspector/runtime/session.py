@@ -17,7 +17,7 @@ import numpy as np
 from inspector.contract import Array
 from inspector.control import Stop
 from inspector.errors import LimitError, ProviderError, RunError
-from inspector.runtime.devices import CPU, Device, find_devices, load_libraries, runtime
+from inspector.runtime.devices import CPU, Device, cores, find_devices, load_libraries, runtime
 
 _log = logging.getLogger(__name__)
 Fidelity = Literal["fast", "exact"]
@@ -130,7 +130,7 @@ def _build(parts: _Parts, device: Device) -> Any:
     options = ort.SessionOptions()
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if parts.fidelity == "fast" else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = _cores() if device.provider == CPU else 1
+    options.intra_op_num_threads = cores() if device.provider == CPU else 1
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
@@ -176,11 +176,6 @@ def _write_optimised(options: Any, path: Path) -> None:
 
 def _arenas(device: str) -> str:
     return "cpu:0" if device == "cpu" else f"cpu:0;gpu:{device.partition(':')[2] or 0}"
-
-
-def _cores() -> int:
-    """Cores that this process may use; some systems only know how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _assigned(session: Any) -> dict[str, int]:
