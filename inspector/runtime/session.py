@@ -17,6 +17,7 @@ import numpy as np
 from inspector.contract import Array
 from inspector.control import Stop
 from inspector.errors import LimitError, ProviderError, RunError
+from inspector.runtime.binding import run_bound
 from inspector.runtime.devices import CPU, Device, cores, find_devices, load_libraries, runtime
 
 _log = logging.getLogger(__name__)
@@ -25,10 +26,14 @@ Fidelity = Literal["fast", "exact"]
 
 
 class Session:
-    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got."""
+    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got.
+
+    `bound`: whether inputs are put into the device's memory before a run (see `inspector.runtime.binding`).
+    """
 
     def __init__(self, session: Any, device: Device, stop: Stop) -> None:
         self._session, self._stop = session, stop
+        self.bound = device.provider != CPU
         self.device = device.name
         self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
         self.providers: Mapping[str, int] = _assigned(session)
@@ -47,7 +52,11 @@ class Session:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", _arenas(self.device))
         with self._stop.during(lambda: setattr(options, "terminate", True)):
             try:
-                results: list[Any] = self._session.run(None, dict(feeds), options)
+                results: list[Any] = (
+                    run_bound(self._session, feeds, options, self.device)
+                    if self.bound
+                    else self._session.run(None, dict(feeds), options)
+                )
             except Exception as error:
                 self._stop.check()
                 raise _run_error(error) from error
