@@ -45,7 +45,7 @@ class Feed:
     """Opens a data source and passes its batches on, shard by shard.
 
     After the run: `count` inputs were used and `skipped_count` could not be, `looked_at` holds the inputs that may be
-    run again, `waited` is how many seconds the run waited for inputs.
+    run again, `waited` is for how many seconds nothing ran here because inputs were not there yet.
     """
 
     def __init__(
@@ -83,8 +83,10 @@ class Feed:
         size: Size,
         shards: Iterable[Shard] | None = None,
         ended: Callable[[Shard, ShardCount], None] | None = None,
-    ) -> Iterator[Batch]:
-        """Batches of up to `size` inputs, of these shards (None: of all); `ended` hears of every shard.
+    ) -> Iterator[Batch | None]:
+        """Batches of up to `size` inputs, of these shards (None: of all), and after every shard None.
+
+        `ended` hears of every shard when the caller comes back after that.
 
         Raises:
             InputError: there were too many inputs, or (strict) one that could not be used.
@@ -97,6 +99,7 @@ class Feed:
                     self._take(batch)
                     yield batch
                     self._tell()
+            yield None
             if ended is not None:
                 ended(shard, self._shard)
 
@@ -116,7 +119,6 @@ class Feed:
         self._tell()
 
     def _take(self, batch: Batch) -> None:
-        self.waited += batch.waited
         self._keep(batch.feeds, self.count)
         self.count += len(batch.info.ids)
         self._limit(self.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from inspector.analysis.check import Checked, self_check
+from inspector.analysis.overlap import Overlap
 from inspector.analysis.passes import Passes, in_parts
 from inspector.analysis.run import Rows
 from inspector.analysis.verify import Verifier
@@ -53,7 +55,7 @@ class Observer:
 
     New sessions are only made when the inputs' size changes (usually never). `device`, `providers`, `batch` (how many
     inputs really shared a run; 0 where nothing ran), `memory`, `checked` and `notes` say, after the run, what really
-    happened.
+    happened; `waited` for how many seconds nothing ran because inputs were not there yet.
     """
 
     def __init__(self, view: OnnxView, requests: Sequence[Request], how: How) -> None:
@@ -69,30 +71,39 @@ class Observer:
         self.device = ""
         self.providers: Mapping[str, int] = {}
         self.batch = 0
+        self.waited = 0.0
         self.memory: Memory | None = None
         self.checked: Checked | None = None
         self.notes: list[str] = [*_left_out(view), *_alone(decided)]
 
-    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Rows, BatchInfo]]:
+    def __call__(self, batches: Iterable[Batch | None]) -> Iterator[tuple[Rows, BatchInfo]]:
         """Rows of every batch that holds inputs, in order; without requests nothing is run.
 
-        Rows of a branch that was not taken are missing.
+        A batch runs while the caller works on the rows of the one before. None among the batches means that their
+        giver goes on only when the caller has had all rows so far. Rows of a branch that was not taken are missing.
         """
         if not self._requests:
-            yield from (({}, batch.info) for batch in batches)
+            yield from (({}, batch.info) for batch in batches if batch is not None)
             return
         shapes: Shapes | None = None
-        with contextlib.ExitStack() as open_now:
-            for batch in _singly(batches) if self._alone else batches:
-                if self._free is None:
-                    self._free = self._can_share(batch.feeds)
+        with contextlib.ExitStack() as open_now, Overlap[tuple[Rows, BatchInfo]]() as running:
+            for batch in running.each(_singly(batches) if self._alone else batches):
+                self.waited = running.waited
+                if batch is None:
+                    yield from running.finish()
+                    continue
                 if shapes != (found := _shapes(batch.feeds)):
+                    yield from running.finish()
                     open_now.close()
                     shapes = found
                     passes = open_now.enter_context(self._prepare(shapes, batch.feeds))
-                rows = passes(batch.feeds)
-                self._remember(passes)
-                yield rows, batch.info
+                yield from running.start(functools.partial(self._run, passes, batch))
+            yield from running.finish()
+
+    def _run(self, passes: Passes, batch: Batch) -> tuple[Rows, BatchInfo]:
+        rows = passes(batch.feeds)
+        self._remember(passes)
+        return rows, batch.info
 
     def together(self, shapes: Shapes) -> int:
         """How many inputs of these shapes to bring at a time: what was asked for, or what is chosen for a run."""
@@ -121,6 +132,8 @@ class Observer:
 
     def _prepare(self, shapes: Shapes, feeds: Mapping[str, Array]) -> Passes:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them."""
+        if self._free is None:
+            self._free = self._can_share(feeds)
         how, free, fixed = self._how, bool(self._free), None if self._free else self._fixed
         whole, waves = self._planned(shapes, free=free)
         models = (
@@ -243,9 +256,12 @@ def _alone(decided: tuple[str, ...]) -> Iterator[str]:
         yield f"{', '.join(decided[:5])}: goes by all inputs of a run together; so every input ran alone"
 
 
-def _singly(batches: Iterable[Batch]) -> Iterator[Batch]:
+def _singly(batches: Iterable[Batch | None]) -> Iterator[Batch | None]:
     """The inputs of all batches, each a batch of its own."""
     for batch in batches:
+        if batch is None:
+            yield None
+            continue
         for i in range(len(batch.info.ids)):
             feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
             info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])

@@ -112,7 +112,7 @@ def report(
         (run or _here(view, plan, setting))(feed, keeper)
         feed.finish()
     results, provenance = _concluded(view, plan, setting, feed, keeper)
-    provenance = replace(provenance, started=started, seconds=time.monotonic() - began)
+    provenance = replace(provenance, started=started, seconds=time.monotonic() - began, waited=feed.waited)
     return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
 
 

@@ -43,3 +43,4 @@ def count(
 
     for rows, batch in observer(feed.batches(observer.together, shards, ended)):
         totals.add(rows, batch)
+    feed.waited += observer.waited

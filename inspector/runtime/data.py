@@ -31,13 +31,13 @@ Size = int | Callable[[Shapes], int]
 class Batch:
     """Inputs to run together: `feeds` is name -> (N, …); `skipped` were met on the way to the last of them.
 
-    `waited` is how many seconds the caller waited for them to be read.
+    `contents` identifies the contents of each: see `inspector.runtime.items.content`.
     """
 
     feeds: Mapping[str, Array]
     info: BatchInfo
     skipped: tuple[Skipped, ...] = ()
-    waited: float = 0.0
+    contents: tuple[bytes, ...] = ()
 
 
 def batches(
@@ -80,7 +80,7 @@ def _batches(
 
         def hand_over() -> Generator[Batch, None, None]:
             ahead.release(len(filling.ids))  # so that reading goes on while the caller works on the batch
-            yield filling.finish(ahead.waited)
+            yield filling.finish()
             watch(Progress("inputs", filling.done, source.total))
 
         while (taken := ahead.take()) is not None:
@@ -91,7 +91,7 @@ def _batches(
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()
-            filling.add(taken.item, taken.result)
+            filling.add(taken.item, taken.result, taken.content)
             more = max(LOOK_AHEAD * filling.size, workers) - room
             ahead.release(more)  # or less, where the size is chosen anew
             room += more
@@ -110,7 +110,8 @@ class _Filling:
         self.ids: list[str] = []
         self.done = 0  # inputs that came so far, good or not
         self._labels: list[str | None] = []
-        self._first, self._waited = first, 0.0
+        self._first = first
+        self._contents: list[bytes] = []
         self._feeds: dict[str, Array] = {}
         self._skipped: list[Skipped] = []
 
@@ -118,7 +119,7 @@ class _Filling:
         """True where this input can share the batch with those that are in it."""
         return not self.ids or all(x.shape == self._feeds[n].shape[1:] for n, x in feeds.items())
 
-    def add(self, item: Item, feeds: Feeds) -> None:
+    def add(self, item: Item, feeds: Feeds, content: bytes) -> None:
         if not self.ids:
             self.size = self._choose({n: x.shape for n, x in feeds.items()})
             self._feeds = {n: np.empty((self.size, *x.shape), x.dtype) for n, x in feeds.items()}
@@ -126,6 +127,7 @@ class _Filling:
             self._feeds[name][len(self.ids)] = x
         self.ids.append(item.id)
         self._labels.append(item.label)
+        self._contents.append(content)
         self.done += 1
 
     def skip(self, key: str, error: InputError) -> Skipped:
@@ -133,14 +135,14 @@ class _Filling:
         self.done += 1
         return self._skipped[-1]
 
-    def finish(self, waited: float) -> Batch:
-        """What is in it; a new batch begins. `waited` is since the first batch."""
+    def finish(self) -> Batch:
+        """What is in it; a new batch begins."""
         n = len(self.ids)
         feeds = {name: array[:n] for name, array in self._feeds.items()}
         info = BatchInfo(tuple(self.ids), self._first, tuple(self._labels))
-        batch = Batch(feeds, info, tuple(self._skipped), waited - self._waited)
-        self._first, self._waited = self._first + n, waited
-        self.ids, self._labels, self._feeds, self._skipped = [], [], {}, []
+        batch = Batch(feeds, info, tuple(self._skipped), tuple(self._contents))
+        self._first += n
+        self.ids, self._labels, self._contents, self._feeds, self._skipped = [], [], [], {}, []
         return batch
 
 
@@ -152,22 +154,14 @@ class Digest:
 
     def update(self, batch: Batch) -> None:
         """Adds the inputs of a batch."""
-        for row, key in enumerate(batch.info.ids):
+        for key, content in zip(batch.info.ids, batch.contents, strict=True):
             name = key.encode("utf-8", "surrogatepass")
-            self._hash.update(len(name).to_bytes(8, "little") + name + _content(batch.feeds, row))
+            self._hash.update(len(name).to_bytes(8, "little") + name + content)
 
     @property
     def hex(self) -> str:
         """Lower-case hexadecimal, of what was added so far."""
         return self._hash.hexdigest()
-
-
-def _content(feeds: Mapping[str, Array], row: int) -> bytes:
-    content = hashlib.sha256()
-    for name in sorted(feeds):
-        x = feeds[name][row]
-        content.update(f"{name!r} {x.dtype} {x.shape}\n".encode("utf-8", "surrogatepass") + x.tobytes())
-    return content.digest()
 
 
 def _ignore(_: object) -> None:
