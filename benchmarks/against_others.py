@@ -2,13 +2,15 @@
 
 `python -m benchmarks.against_others [--net SqueezeNet] [--batch 8] [--batches 6] [--write]`. Every way runs in a
 process of its own, so that peak memory is its own; the processes take turns. A way that needs a package which is not
-installed (Polygraphy) is left out, and said to be.
+installed (Polygraphy, PyTorch) is left out, and said to be.
 
 - *plain*: inference alone, for scale.
 - *inspector*: measures in the graph.
 - *all maps, NumPy*: the maps of all ReLUs as outputs of the graph, reduced in NumPy.
 - *qdq_loss_debug*: onnxruntime's own collection of activations, which keeps them all, reduced in NumPy.
 - *Polygraphy*: `mark all`, reduced in NumPy.
+- *PyTorch, plain*: inference alone of the same network with the same weights, in eager mode.
+- *PyTorch, hooks*: forward hooks at every ReLU, which reduce its output with PyTorch.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from benchmarks.against_plain import MEASURES, exact_taps, instrumented
 from benchmarks.nets import NETS, PIXELS
 from benchmarks.results import table, write_section
 from benchmarks.timing import machine
+from inspector.runtime.devices import cores
 from inspector.runtime.session import open_session
 
 Feeds = dict[str, np.ndarray[Any, Any]]
@@ -127,12 +130,50 @@ def polygraphy(data: bytes, batches: Iterator[Feeds]) -> Run:
         yield from _timed(batches, work)
 
 
+def torch_plain(data: bytes, batches: Iterator[Feeds]) -> Run:
+    """PyTorch, inference alone."""
+    yield from _in_torch(data, batches, hooks=False)
+
+
+def torch_hooks(data: bytes, batches: Iterator[Feeds]) -> Run:
+    """PyTorch with forward hooks."""
+    yield from _in_torch(data, batches, hooks=True)
+
+
+def _in_torch(data: bytes, batches: Iterator[Feeds], *, hooks: bool) -> Run:
+    import torch  # noqa: PLC0415 - optional, and heavy
+
+    from benchmarks.torch_net import Net  # noqa: PLC0415 - needs it
+
+    torch.set_num_threads(cores())
+    net = Net(data).eval()
+    rows: list[Any] = []
+
+    def hook(_: Any, __: Any, maps: Any) -> None:
+        zeros = (maps == 0).float().mean((2, 3))
+        rows.append((zeros, zeros < 1, maps.amax((2, 3)), maps.mean((2, 3))))
+
+    for module in net.activations if hooks else ():
+        module.register_forward_hook(hook)
+
+    def work(feeds: Feeds) -> int:
+        rows.clear()
+        scores = net(torch.from_numpy(feeds["image"]))
+        found = [row.numpy() for tap in rows for row in tap]
+        return scores.nbytes + sum(row.nbytes for row in found)
+
+    with torch.inference_mode():
+        yield from _timed(batches, work)
+
+
 WAYS: Final[dict[str, Callable[[bytes, Iterator[Feeds]], Run]]] = {
     "plain": plain,
     "inspector": in_graph,
     "all maps, NumPy": all_maps,
     "qdq_loss_debug": loss_debug,
     "Polygraphy": polygraphy,
+    "PyTorch, plain": torch_plain,
+    "PyTorch, hooks": torch_hooks,
 }
 
 
