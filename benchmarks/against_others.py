@@ -40,8 +40,8 @@ from inspector.runtime.devices import cores
 from inspector.runtime.session import open_session
 
 Feeds = dict[str, np.ndarray[Any, Any]]
-Run = Iterator[tuple[float, int]]
-"""Of every batch: seconds, and bytes that left the session."""
+Run = Iterator[tuple[float, float, int]]
+"""Of every batch: seconds on the wall, of the processor by all threads, and bytes that left the session."""
 
 
 def images(batch: int, batches: int) -> Iterator[Feeds]:
@@ -102,13 +102,14 @@ def loss_debug(data: bytes, batches: Iterator[Feeds]) -> Run:
             def __iter__(self) -> Iterator[Feeds]:
                 return iter(feeds)
 
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         found = qdq_loss_debug.collect_activations(str(augmented), Reader())  # type: ignore[arg-type]
         for name in found.keys() & channels.keys():
             for array, fed in zip(found[name], feeds, strict=True):  # they come flat
                 reduce_maps(array.reshape(len(fed["image"]), channels[name], -1))
-        seconds = (time.perf_counter() - began) / len(feeds)
-        yield from [(seconds, sum(a.nbytes for arrays in found.values() for a in arrays) // len(feeds))] * len(feeds)
+        wall, processor = ((now - at) / len(feeds) for now, at in _clocks(began, spent))
+        size = sum(a.nbytes for arrays in found.values() for a in arrays) // len(feeds)
+        yield from [(wall, processor, size)] * len(feeds)
 
 
 def polygraphy(data: bytes, batches: Iterator[Feeds]) -> Run:
@@ -186,9 +187,14 @@ def _exposed(data: bytes) -> bytes:
 
 def _timed(batches: Iterator[Feeds], work: Callable[[Feeds], int]) -> Run:
     for feeds in batches:
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         size = work(feeds)
-        yield time.perf_counter() - began, size
+        wall, processor = (now - at for now, at in _clocks(began, spent))
+        yield wall, processor, size
+
+
+def _clocks(began: float, spent: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    return (time.perf_counter(), began), (time.process_time(), spent)
 
 
 def _child(way: str, net: str, batch: int, batches: int) -> None:
@@ -196,7 +202,9 @@ def _child(way: str, net: str, batch: int, batches: int) -> None:
     data = NETS[net]()
     runs = list(WAYS[way](data, images(batch, batches)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": statistics.median(s for s, _ in runs[1:]), "bytes": runs[-1][1], "peak": peak}))
+    wall, processor, sizes = zip(*runs[1:], strict=True)
+    times = {"seconds": statistics.median(wall), "processor": statistics.median(processor)}
+    print(json.dumps({**times, "bytes": sizes[-1], "peak": peak}))
 
 
 def _measured(way: str, options: argparse.Namespace) -> dict[str, float] | None:
@@ -225,7 +233,13 @@ def main() -> None:
         return
     turns = [{way: _measured(way, options) for way in WAYS} for _ in range(options.turns)]
     rows = [_row(way, [found for turn in turns if (found := turn[way])]) for way in WAYS]
-    columns = ["way", "seconds a batch", "peak memory, MB", "leaves the session, MB a batch"]
+    columns = [
+        "way",
+        "seconds a batch",
+        "processor seconds a batch",
+        "peak memory, MB",
+        "leaves the session, MB a batch",
+    ]
     text = (
         f"`python -m benchmarks.against_others --net {options.net}`: {options.net}, batch {options.batch}, "
         f"{options.batches} batches, {options.turns} turns; medians. Peak memory is of the whole process."
@@ -238,9 +252,10 @@ def main() -> None:
 
 def _row(way: str, found: Sequence[dict[str, float]]) -> list[str]:
     if not found:
-        return [way, "not installed", "", ""]
-    seconds, peak, size = (statistics.median(f[key] for f in found) for key in ("seconds", "peak", "bytes"))
-    return [way, f"{seconds:.2f}", f"{peak:.0f}", f"{size / 1e6:.2f}"]
+        return [way, "not installed", "", "", ""]
+    keys = ("seconds", "processor", "peak", "bytes")
+    seconds, processor, peak, size = (statistics.median(f[key] for f in found) for key in keys)
+    return [way, f"{seconds:.2f}", f"{processor:.2f}", f"{peak:.0f}", f"{size / 1e6:.2f}"]
 
 
 if __name__ == "__main__":

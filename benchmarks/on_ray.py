@@ -1,8 +1,8 @@
 """The same audit in this process, with one Ray worker of this machine, and with two.
 
 `python -m benchmarks.on_ray [--inputs 384] [--shard-size 64] [--turns 3] [--write]`. SqueezeNet on noise. The cluster
-is started before the clock; that its workers import everything and build a session for every shard is on it. Every session
-uses all processors, so two workers share them: it shows what the way through Ray costs, not how it scales.
+is started before the clock; that its workers import everything and build a session for every shard is on it. Every
+session uses all processors, so two workers share them: it shows what the way through Ray costs, not how it scales.
 """
 
 from __future__ import annotations
