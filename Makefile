@@ -47,11 +47,14 @@ ray: $(READY)  ## Runs audits on a Ray cluster of two workers on this machine, o
 zoo:  ## Compares with PyTorch over 100 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
 
-bench: $(READY)  ## Measures an audit against plain inference and against other tools; writes benchmarks/RESULTS.md.
+bench: $(READY)  ## Measures audits: against plain inference and other tools, by batch, form of data, with Ray; writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.against_plain --write
 	$(BIN)/python -m benchmarks.against_others --net SqueezeNet --write
 	$(BIN)/python -m benchmarks.against_others --net ResNet-50 --write
 	$(BIN)/python -m benchmarks.flat_memory --write
+	$(BIN)/python -m benchmarks.batch_size --write
+	$(BIN)/python -m benchmarks.decoding --write
+	$(BIN)/python -m benchmarks.on_ray --write
 
 bench-loading: $(READY)  ## Measures loading and rewriting beside onnxruntime's own; needs 10 GB of disk, 8 GB of memory.
 	$(BIN)/python benchmarks/loading.py

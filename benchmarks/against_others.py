@@ -2,13 +2,15 @@
 
 `python -m benchmarks.against_others [--net SqueezeNet] [--batch 8] [--batches 6] [--write]`. Every way runs in a
 process of its own, so that peak memory is its own; the processes take turns. A way that needs a package which is not
-installed (Polygraphy) is left out, and said to be.
+installed (Polygraphy, PyTorch) is left out, and said to be.
 
 - *plain*: inference alone, for scale.
 - *inspector*: measures in the graph.
 - *all maps, NumPy*: the maps of all ReLUs as outputs of the graph, reduced in NumPy.
 - *qdq_loss_debug*: onnxruntime's own collection of activations, which keeps them all, reduced in NumPy.
 - *Polygraphy*: `mark all`, reduced in NumPy.
+- *PyTorch, plain*: inference alone of the same network with the same weights, in eager mode.
+- *PyTorch, hooks*: forward hooks at every ReLU, which reduce its output with PyTorch.
 """
 
 from __future__ import annotations
@@ -34,11 +36,12 @@ from benchmarks.against_plain import MEASURES, exact_taps, instrumented
 from benchmarks.nets import NETS, PIXELS
 from benchmarks.results import table, write_section
 from benchmarks.timing import machine
+from inspector.runtime.devices import cores
 from inspector.runtime.session import open_session
 
 Feeds = dict[str, np.ndarray[Any, Any]]
-Run = Iterator[tuple[float, int]]
-"""Of every batch: seconds, and bytes that left the session."""
+Run = Iterator[tuple[float, float, int]]
+"""Of every batch: seconds on the wall, of the processor by all threads, and bytes that left the session."""
 
 
 def images(batch: int, batches: int) -> Iterator[Feeds]:
@@ -99,13 +102,14 @@ def loss_debug(data: bytes, batches: Iterator[Feeds]) -> Run:
             def __iter__(self) -> Iterator[Feeds]:
                 return iter(feeds)
 
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         found = qdq_loss_debug.collect_activations(str(augmented), Reader())  # type: ignore[arg-type]
         for name in found.keys() & channels.keys():
             for array, fed in zip(found[name], feeds, strict=True):  # they come flat
                 reduce_maps(array.reshape(len(fed["image"]), channels[name], -1))
-        seconds = (time.perf_counter() - began) / len(feeds)
-        yield from [(seconds, sum(a.nbytes for arrays in found.values() for a in arrays) // len(feeds))] * len(feeds)
+        wall, processor = ((now - at) / len(feeds) for now, at in _clocks(began, spent))
+        size = sum(a.nbytes for arrays in found.values() for a in arrays) // len(feeds)
+        yield from [(wall, processor, size)] * len(feeds)
 
 
 def polygraphy(data: bytes, batches: Iterator[Feeds]) -> Run:
@@ -127,12 +131,50 @@ def polygraphy(data: bytes, batches: Iterator[Feeds]) -> Run:
         yield from _timed(batches, work)
 
 
+def torch_plain(data: bytes, batches: Iterator[Feeds]) -> Run:
+    """PyTorch, inference alone."""
+    yield from _in_torch(data, batches, hooks=False)
+
+
+def torch_hooks(data: bytes, batches: Iterator[Feeds]) -> Run:
+    """PyTorch with forward hooks."""
+    yield from _in_torch(data, batches, hooks=True)
+
+
+def _in_torch(data: bytes, batches: Iterator[Feeds], *, hooks: bool) -> Run:
+    import torch  # noqa: PLC0415 - optional, and heavy
+
+    from benchmarks.torch_net import Net  # noqa: PLC0415 - needs it
+
+    torch.set_num_threads(cores())
+    net = Net(data).eval()
+    rows: list[Any] = []
+
+    def hook(_: Any, __: Any, maps: Any) -> None:
+        zeros = (maps == 0).float().mean((2, 3))
+        rows.append((zeros, zeros < 1, maps.amax((2, 3)), maps.mean((2, 3))))
+
+    for module in net.activations if hooks else ():
+        module.register_forward_hook(hook)
+
+    def work(feeds: Feeds) -> int:
+        rows.clear()
+        scores = net(torch.from_numpy(feeds["image"]))
+        found = [row.numpy() for tap in rows for row in tap]
+        return scores.nbytes + sum(row.nbytes for row in found)
+
+    with torch.inference_mode():
+        yield from _timed(batches, work)
+
+
 WAYS: Final[dict[str, Callable[[bytes, Iterator[Feeds]], Run]]] = {
     "plain": plain,
     "inspector": in_graph,
     "all maps, NumPy": all_maps,
     "qdq_loss_debug": loss_debug,
     "Polygraphy": polygraphy,
+    "PyTorch, plain": torch_plain,
+    "PyTorch, hooks": torch_hooks,
 }
 
 
@@ -145,9 +187,14 @@ def _exposed(data: bytes) -> bytes:
 
 def _timed(batches: Iterator[Feeds], work: Callable[[Feeds], int]) -> Run:
     for feeds in batches:
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         size = work(feeds)
-        yield time.perf_counter() - began, size
+        wall, processor = (now - at for now, at in _clocks(began, spent))
+        yield wall, processor, size
+
+
+def _clocks(began: float, spent: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    return (time.perf_counter(), began), (time.process_time(), spent)
 
 
 def _child(way: str, net: str, batch: int, batches: int) -> None:
@@ -155,7 +202,9 @@ def _child(way: str, net: str, batch: int, batches: int) -> None:
     data = NETS[net]()
     runs = list(WAYS[way](data, images(batch, batches)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": statistics.median(s for s, _ in runs[1:]), "bytes": runs[-1][1], "peak": peak}))
+    wall, processor, sizes = zip(*runs[1:], strict=True)
+    times = {"seconds": statistics.median(wall), "processor": statistics.median(processor)}
+    print(json.dumps({**times, "bytes": sizes[-1], "peak": peak}))
 
 
 def _measured(way: str, options: argparse.Namespace) -> dict[str, float] | None:
@@ -184,7 +233,13 @@ def main() -> None:
         return
     turns = [{way: _measured(way, options) for way in WAYS} for _ in range(options.turns)]
     rows = [_row(way, [found for turn in turns if (found := turn[way])]) for way in WAYS]
-    columns = ["way", "seconds a batch", "peak memory, MB", "leaves the session, MB a batch"]
+    columns = [
+        "way",
+        "seconds a batch",
+        "processor seconds a batch",
+        "peak memory, MB",
+        "leaves the session, MB a batch",
+    ]
     text = (
         f"`python -m benchmarks.against_others --net {options.net}`: {options.net}, batch {options.batch}, "
         f"{options.batches} batches, {options.turns} turns; medians. Peak memory is of the whole process."
@@ -197,9 +252,10 @@ def main() -> None:
 
 def _row(way: str, found: Sequence[dict[str, float]]) -> list[str]:
     if not found:
-        return [way, "not installed", "", ""]
-    seconds, peak, size = (statistics.median(f[key] for f in found) for key in ("seconds", "peak", "bytes"))
-    return [way, f"{seconds:.2f}", f"{peak:.0f}", f"{size / 1e6:.2f}"]
+        return [way, "not installed", "", "", ""]
+    keys = ("seconds", "processor", "peak", "bytes")
+    seconds, processor, peak, size = (statistics.median(f[key] for f in found) for key in keys)
+    return [way, f"{seconds:.2f}", f"{processor:.2f}", f"{peak:.0f}", f"{size / 1e6:.2f}"]
 
 
 if __name__ == "__main__":

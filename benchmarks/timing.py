@@ -26,6 +26,10 @@ class Spread:
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(median, low, high)
 
+    def scaled(self, by: float) -> Spread:
+        """The same of values `by` times as large."""
+        return Spread(self.median * by, self.low * by, self.high * by)
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 

@@ -111,6 +111,7 @@ class Provenance:
         check: what watching did to the model's own outputs; None where that was not checked.
         operators: what ran after optimisation, with and without watching; empty where that was not checked.
         memory: how the run was made to fit; None when nothing ran.
+        waited: seconds in which nothing ran because inputs were not there yet; 0 where other processes ran it.
     """
 
     model: str
@@ -130,6 +131,7 @@ class Provenance:
     check: Check | None = None
     operators: tuple[OperatorCount, ...] = ()
     memory: Memory | None = None
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

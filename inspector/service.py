@@ -53,7 +53,6 @@ Model = OnnxView | str | PathLike[str] | bytes
 STATIC_DEFAULT: Final = ("filters", "connectivity")
 INSPECT_DEFAULT: Final = ("filters", "activations", "sparsity", "connectivity")
 AUDIT_DEFAULT: Final = ("sparsity",)
-BATCH_DEFAULT: Final = 16
 SHARD_DEFAULT: Final = 4096
 MAX_INSPECTED: Final = 64
 """Inputs that `inspect` takes: it may keep whole maps of each."""
@@ -156,7 +155,7 @@ def audit(
 ) -> Report:
     """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
 
-    `analyses` are by default `sparsity` and what the policies need. `batch_size`: how many inputs share a run; 0: 16.
+    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run; 0: chosen.
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
     `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
     of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
@@ -169,11 +168,11 @@ def audit(
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
     if runner:
         check_runner(runner)
-    view, size = _view(model), batch_size or BATCH_DEFAULT
+    view = _view(model)
     gate = Gate(policies)
     plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
-    setting = _setting(preprocess, device, fidelity, size, watch, stop, memory)
+    setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
     run = _on_cluster(runner, model, view, data, plan, setting) if runner else None
     return gate.judged(report(view, data, plan, setting, keep=keep, run=run))

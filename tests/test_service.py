@@ -76,7 +76,7 @@ def test_the_defaults_are_what_a_user_expects() -> None:
     assert names(service.inspect(CHAIN.data, X)) == ["filters", "activations", "sparsity", "connectivity"]
     assert names(service.audit(CHAIN.data, X)) == ["sparsity"]
     audit, inspection = service.audit(CHAIN.data, X).provenance, service.inspect(CHAIN.data, X).provenance
-    assert (audit.batch, audit.fidelity) == (16, "fast")
+    assert (audit.batch, audit.fidelity) == (64, "fast")
     assert (inspection.batch, inspection.fidelity) == (1, "exact")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Digest, Shard, Source, batches, open_source
+from inspector.runtime.data import Batch, Digest, Shard, Size, Source, batches, open_source
 from inspector.runtime.preprocess import Preprocess
+
+LOOKED_AT: Final = 16
+"""Inputs of a run of any length that are kept for analyses that explore, whatever the size of its batches."""
 
 
 class ShardCount:
@@ -42,7 +45,7 @@ class Feed:
     """Opens a data source and passes its batches on, shard by shard.
 
     After the run: `count` inputs were used and `skipped_count` could not be, `looked_at` holds the inputs that may be
-    run again, `waited` is how many seconds the run waited for inputs.
+    run again, `waited` is for how many seconds nothing ran here because inputs were not there yet.
     """
 
     def __init__(
@@ -76,9 +79,14 @@ class Feed:
         self._limit(self.source.total or 0)
 
     def batches(
-        self, size: int, shards: Iterable[Shard] | None = None, ended: Callable[[Shard, ShardCount], None] | None = None
-    ) -> Iterator[Batch]:
-        """Batches of up to `size` inputs, of these shards (None: of all); `ended` hears of every shard.
+        self,
+        size: Size,
+        shards: Iterable[Shard] | None = None,
+        ended: Callable[[Shard, ShardCount], None] | None = None,
+    ) -> Iterator[Batch | None]:
+        """Batches of up to `size` inputs, of these shards (None: of all), and after every shard None.
+
+        `ended` hears of every shard when the caller comes back after that.
 
         Raises:
             InputError: there were too many inputs, or (strict) one that could not be used.
@@ -91,6 +99,7 @@ class Feed:
                     self._take(batch)
                     yield batch
                     self._tell()
+            yield None
             if ended is not None:
                 ended(shard, self._shard)
 
@@ -110,8 +119,7 @@ class Feed:
         self._tell()
 
     def _take(self, batch: Batch) -> None:
-        self.waited += batch.waited
-        self._keep(batch.feeds)
+        self._keep(batch.feeds, self.count)
         self.count += len(batch.info.ids)
         self._limit(self.count)
         self._shard.add(batch)
@@ -121,22 +129,28 @@ class Feed:
 
     @property
     def looked_at(self) -> Mapping[str, Array]:
-        """Inputs for analyses that explore: all of the first one's shape where their number is limited, or a batch."""
+        """Inputs for analyses that explore: all of the first one's shape, of those of a long run among the first 16."""
         names = self._kept[0] if self._kept else ()
         return {name: np.concatenate([feeds[name] for feeds in self._kept]) for name in names}
 
-    def look_again(self, shards: Iterable[Shard], size: int) -> None:
-        """Reads the first batch of these shards, for `looked_at`; the run itself had not to read it."""
+    def look_again(self, shards: Iterable[Shard]) -> None:
+        """Reads the first inputs of these shards, for `looked_at`; the run itself had not to read them all."""
         self._kept.clear()
+        seen = 0
         for shard in shards:
-            with contextlib.closing(batches(shard, size, first=shard.first, stop=self._stop)) as inner:
-                for batch in inner:
-                    self._kept.append(batch.feeds)
-                    return
+            with contextlib.closing(batches(shard, LOOKED_AT, first=shard.first, stop=self._stop)) as inner:
+                while seen < LOOKED_AT and (batch := next(inner, None)) is not None:
+                    self._keep(batch.feeds, seen)
+                    seen += len(batch.info.ids)
 
-    def _keep(self, feeds: Mapping[str, Array]) -> None:
+    def _keep(self, feeds: Mapping[str, Array], seen: int) -> None:
+        """Keeps these for `looked_at`, as far as they belong there; `seen` came before them."""
         limited = self._most is not None
-        if not self._kept or (limited and all(a.shape[1:] == self._kept[0][n].shape[1:] for n, a in feeds.items())):
+        if not limited and seen < LOOKED_AT:
+            feeds = {name: array[: LOOKED_AT - seen].copy() for name, array in feeds.items()}
+        if (limited or seen < LOOKED_AT) and all(
+            a.shape[1:] == self._kept[0][n].shape[1:] for n, a in feeds.items() if self._kept
+        ):
             self._kept.append(feeds)
 
     def _skip(self, skipped: Skipped) -> None:

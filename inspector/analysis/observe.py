@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,22 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from inspector.analysis.check import Checked, self_check
+from inspector.analysis.overlap import Overlap
 from inspector.analysis.passes import Passes, in_parts
 from inspector.analysis.run import Rows
 from inspector.analysis.verify import Verifier
-from inspector.analysis.waves import Waves, plan_waves
+from inspector.analysis.waves import CHOICES, Sizes, Waves, chosen, plan_waves, unknown
 from inspector.contract import Array, BatchInfo
 from inspector.control import Stop
 from inspector.errors import InspectorError, LimitError, StoppedError
 from inspector.graph.batching import fixed_batch
 from inspector.graph.instrument import Instrumented, Request, instrument
-from inspector.graph.ops import PREFIX
 from inspector.graph.view import OnnxView
 from inspector.report import Memory
-from inspector.runtime.data import Batch
+from inspector.runtime.data import Batch, Shapes
+from inspector.runtime.devices import CPU, find_devices
 from inspector.runtime.session import Fidelity, Session, open_session
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class How:
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` or `fast`.
         stop: ends the run early.
-        batch_size: how many inputs may share a run; above 1, also where the model fixed its batch size.
+        batch_size: how many inputs may share a run; above 1, also where the model fixed its batch size. 0: as many as
+            ADR 23 chooses.
         memory: bytes that a run may take, by estimate.
         check: whether the model's own outputs are compared with and without watching.
     """
@@ -54,7 +55,7 @@ class Observer:
 
     New sessions are only made when the inputs' size changes (usually never). `device`, `providers`, `batch` (how many
     inputs really shared a run; 0 where nothing ran), `memory`, `checked` and `notes` say, after the run, what really
-    happened.
+    happened; `waited` for how many seconds nothing ran because inputs were not there yet.
     """
 
     def __init__(self, view: OnnxView, requests: Sequence[Request], how: How) -> None:
@@ -63,44 +64,81 @@ class Observer:
         self._view, self._requests = view, tuple(requests)
         self._how = replace(how, batch_size=1) if decided else how
         self._fixed = fixed_batch(view.inputs)
-        self._share = self._how.batch_size > 1
+        self._share = self._how.batch_size != 1
+        self._plan: tuple[Shapes, bool, Instrumented, Waves] | None = None
         self._free: bool | None = None if self._share and self._fixed is not None else False
         self._verifier = Verifier(view)
         self.device = ""
         self.providers: Mapping[str, int] = {}
         self.batch = 0
+        self.waited = 0.0
         self.memory: Memory | None = None
         self.checked: Checked | None = None
         self.notes: list[str] = [*_left_out(view), *_alone(decided)]
 
-    def __call__(self, batches: Iterable[Batch]) -> Iterator[tuple[Rows, BatchInfo]]:
+    def __call__(self, batches: Iterable[Batch | None]) -> Iterator[tuple[Rows, BatchInfo]]:
         """Rows of every batch that holds inputs, in order; without requests nothing is run.
 
-        Rows of a branch that was not taken are missing.
+        A batch runs while the caller works on the rows of the one before. None among the batches means that their
+        giver goes on only when the caller has had all rows so far. Rows of a branch that was not taken are missing.
         """
         if not self._requests:
-            yield from (({}, batch.info) for batch in batches)
+            yield from (({}, batch.info) for batch in batches if batch is not None)
             return
         shapes: Shapes | None = None
-        with contextlib.ExitStack() as open_now:
-            for batch in _singly(batches) if self._alone else batches:
-                if self._free is None:
-                    self._free = self._can_share(batch.feeds)
+        with contextlib.ExitStack() as open_now, Overlap[tuple[Rows, BatchInfo]]() as running:
+            for batch in running.each(_singly(batches) if self._alone else batches):
+                self.waited = running.waited
+                if batch is None:
+                    yield from running.finish()
+                    continue
                 if shapes != (found := _shapes(batch.feeds)):
+                    yield from running.finish()
                     open_now.close()
                     shapes = found
                     passes = open_now.enter_context(self._prepare(shapes, batch.feeds))
-                rows = passes(batch.feeds)
-                self._remember(passes)
-                yield rows, batch.info
+                yield from running.start(functools.partial(self._run, passes, batch))
+            yield from running.finish()
+
+    def _run(self, passes: Passes, batch: Batch) -> tuple[Rows, BatchInfo]:
+        rows = passes(batch.feeds)
+        self._remember(passes)
+        return rows, batch.info
+
+    def together(self, shapes: Shapes) -> int:
+        """How many inputs of these shapes to bring at a time: what was asked for, or what is chosen for a run."""
+        if self._how.batch_size or not self._requests:
+            return self._how.batch_size or CHOICES[-1]
+        fixed = self._fixed or 1
+        try:
+            return max(fixed, self._planned(shapes, free=self._free is not False)[1].batch)
+        except InspectorError:  # whoever runs them hears of it
+            return fixed
+
+    def _planned(self, shapes: Shapes, *, free: bool) -> tuple[Instrumented, Waves]:
+        """The model for inputs of these shapes, and what of it runs together; the last answer is kept."""
+        if self._plan is None or self._plan[:2] != (shapes, free):
+            how, fixed = self._how, None if free else self._fixed
+            whole = self._instrument(self._requests, shapes, free=free)
+            if fixed is not None:
+                sizes = Sizes([fixed])
+            elif how.batch_size:
+                sizes = Sizes(range(1, how.batch_size + 1))
+            else:
+                sizes = chosen(whole, "cpu" if find_devices(how.device)[0].provider == CPU else "cuda")
+            taps = [tap for layer in self._view.layers for tap in layer.taps.values()]
+            self._plan = (shapes, free, whole, plan_waves(whole, taps, sizes, how.memory))
+        return self._plan[2:]
 
     def _prepare(self, shapes: Shapes, feeds: Mapping[str, Array]) -> Passes:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them."""
-        how, fixed = self._how, None if self._free else self._fixed
-        whole = self._instrument(self._requests, shapes)
-        taps = [tap for layer in self._view.layers for tap in layer.taps.values()]
-        waves = plan_waves(whole, taps, fixed or how.batch_size, how.memory, fixed=fixed is not None)
-        models = [whole] if len(waves.parts) == 1 else [self._instrument(part, shapes) for part in waves.parts]
+        if self._free is None:
+            self._free = self._can_share(feeds)
+        how, free, fixed = self._how, bool(self._free), None if self._free else self._fixed
+        whole, waves = self._planned(shapes, free=free)
+        models = (
+            [whole] if len(waves.parts) == 1 else [self._instrument(part, shapes, free=free) for part in waves.parts]
+        )
         self._remember_plan(waves, whole)
         if how.check and self.checked is None:
             self.checked = self._check(waves, shapes, feeds)
@@ -108,8 +146,8 @@ class Observer:
         stay = len(models) == 1 or _all_open(models, waves.batch) <= how.memory
         return Passes(models, self._open, self._verifier, size=waves.batch, fill=fixed is not None, stay=stay)
 
-    def _instrument(self, requests: Sequence[Request], shapes: Shapes) -> Instrumented:
-        model = instrument(self._view, requests, shapes=shapes, free=bool(self._free))
+    def _instrument(self, requests: Sequence[Request], shapes: Shapes, *, free: bool) -> Instrumented:
+        model = instrument(self._view, requests, shapes=shapes, free=free)
         if model.map_bytes is not None and model.map_bytes > self._how.memory:
             raise LimitError(
                 "whole maps",
@@ -143,20 +181,20 @@ class Observer:
         return self_check(plain, watched, first, self._how.fidelity, open_=self._open, run=run)
 
     def _remember_plan(self, waves: Waves, model: Instrumented) -> None:
-        known, asked = self.memory, self._how.batch_size
+        known, asked, left_out = self.memory, self._how.batch_size, len(unknown(model))
         estimate = max(waves.estimate, known.estimate if known else 0)
         self.memory = Memory(estimate, self._how.memory, max(len(waves.parts), known.waves if known else 1))
         self.batch = min(waves.batch, self.batch or waves.batch)
-        unknown = [name for name in model.footprint.unknown if not name.startswith(PREFIX)]
         notes = (
             (
                 waves.batch < asked and not (self._fixed and not self._free),
                 f"batches of {waves.batch} and not {asked}, so that a run fits into the memory",
             ),
+            (bool(waves.why), f"batches of {waves.batch}, chosen: {waves.why}"),
             (len(waves.parts) > 1, f"the taps were watched in {len(waves.parts)} waves, so that each fits"),
             (
-                bool(unknown),
-                f"the size of {len(unknown)} values is not known beforehand; the estimate of memory leaves them out",
+                bool(left_out),
+                f"the size of {left_out} values is not known beforehand; the estimate of memory leaves them out",
             ),
         )
         self.notes += [note for applies, note in notes if applies and note not in self.notes]
@@ -183,10 +221,11 @@ class Observer:
         try:
             with self._open_both(free=False) as (model, plain):
                 expected = in_parts(plain, two, self._fixed, fill=True)
-            with self._open_both(free=True) as (_, freed):
-                found = freed.run(two)
-            own = len(model.names) - len(model.own)  # a count may change by rounding around its threshold
-            pairs = [(a, b) for i, (a, b) in enumerate(zip(expected, found, strict=True)) if i >= own or _real(a)]
+            with self._open_both(free=True) as (freed, session):
+                found = session.run(two)
+            rows, others = model.rows(expected), freed.rows(found)
+            pairs = [(rows[slot], others[slot]) for slot in rows if _real(rows[slot])]  # a count may change by rounding
+            pairs += zip(model.own_of(expected), freed.own_of(found), strict=True)
             half = any(array.dtype == np.float16 for array in feeds.values())  # rows of such a model are float32
             same = all(_close(a, b, 1e-2 if half else 1e-4) for a, b in pairs)
         except StoppedError:
@@ -218,9 +257,12 @@ def _alone(decided: tuple[str, ...]) -> Iterator[str]:
         yield f"{', '.join(decided[:5])}: goes by all inputs of a run together; so every input ran alone"
 
 
-def _singly(batches: Iterable[Batch]) -> Iterator[Batch]:
+def _singly(batches: Iterable[Batch | None]) -> Iterator[Batch | None]:
     """The inputs of all batches, each a batch of its own."""
     for batch in batches:
+        if batch is None:
+            yield None
+            continue
         for i in range(len(batch.info.ids)):
             feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
             info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])

@@ -35,7 +35,7 @@ from inspector.runtime.session import Fidelity
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a run is carried out: see `inspector.service.inspect`; `most` limits the inputs, `memory` is in bytes.
+    """How a run is carried out: see `inspector.service.audit`; `most` limits the inputs, `memory` is in bytes.
 
     `shard_size`: inputs that are added up together before they are added to the others; 0: all of them.
     """
@@ -112,7 +112,7 @@ def report(
         (run or _here(view, plan, setting))(feed, keeper)
         feed.finish()
     results, provenance = _concluded(view, plan, setting, feed, keeper)
-    provenance = replace(provenance, started=started, seconds=time.monotonic() - began)
+    provenance = replace(provenance, started=started, seconds=time.monotonic() - began, waited=feed.waited)
     return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
 
 
@@ -120,7 +120,7 @@ def _here(view: OnnxView, plan: Plan, setting: Setting) -> Run:
     def run(feed: Feed, keeper: Keeper) -> None:
         observer = setting.observer(view, plan.requests)
         count(
-            plan, observer, feed, keeper.due(), setting.batch_size,
+            plan, observer, feed, keeper.due(),
             provenance=lambda: setting.provenance(view, feed, observer), ids=keeper.ids, done=keeper.done,
         )  # fmt: skip
 
@@ -132,7 +132,7 @@ def _concluded(
 ) -> tuple[tuple[AnalysisResult, ...], Provenance]:
     """What the summaries mean; analyses that explore run the model again, on the first inputs."""
     if keeper.elsewhere and any(kind_of(entry.analysis) == "explored" for entry in plan.entries):
-        feed.look_again(keeper.shards, setting.batch_size)
+        feed.look_again(keeper.shards)
     again: list[Observer] = []
     quiet = replace(setting, self_check=setting.self_check and not keeper.gathered.provenance.device)
     lab = ModelLab(feed.looked_at, _lab(view, quiet, again))
@@ -157,17 +157,17 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
     """
     feed = setting.feed(view, data)
     observer = replace(setting, self_check=False).observer(view, _kept(taps))  # no report could say what it found
-    return _gather(observer, feed, setting.batch_size, taps, setting.memory)
+    return _gather(observer, feed, taps, setting.memory)
 
 
 def _kept(taps: Sequence[Tap]) -> list[Request]:
     return [Request(tap.tensor, Ops().keep(TAPPED)) for tap in taps]
 
 
-def _gather(observer: Observer, feed: Feed, batch_size: int, taps: Sequence[Tap], most: int) -> dict[Tap, Array]:
+def _gather(observer: Observer, feed: Feed, taps: Sequence[Tap], most: int) -> dict[Tap, Array]:
     parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
     size = 0
-    for rows, _ in observer(feed.batches(batch_size)):
+    for rows, _ in observer(feed.batches(observer.together)):
         size += sum(array.nbytes for array in rows.values())
         if size > most:
             raise LimitError(
@@ -209,7 +209,7 @@ def _lab(
         first = replace(quiet, self_check=quiet.self_check and not ran)
         observer = first.observer(view, _kept(taps))
         ran.append(observer)
-        return _gather(observer, quiet.feed(view, feeds), quiet.batch_size, taps, quiet.memory)
+        return _gather(observer, quiet.feed(view, feeds), taps, quiet.memory)
 
     return run
 

@@ -19,7 +19,6 @@ def count(
     observer: Observer,
     feed: Feed,
     shards: Iterable[Shard],
-    batch_size: int,
     *,
     provenance: Callable[[], Provenance],
     ids: Mapping[int, str],
@@ -42,5 +41,6 @@ def count(
         done(Part(tally, totals))
         totals = Totals(plan)
 
-    for rows, batch in observer(feed.batches(batch_size, shards, ended)):
+    for rows, batch in observer(feed.batches(observer.together, shards, ended)):
         totals.add(rows, batch)
+    feed.waited += observer.waited

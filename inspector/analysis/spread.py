@@ -98,7 +98,7 @@ def run_task(job: Job, task: Task) -> tuple[Tally, bytes]:
         parts: list[Part] = []
         observer = setting.observer(view, plan.requests)
         count(
-            plan, observer, feed, [feed.shards[task.index]], setting.batch_size,
+            plan, observer, feed, [feed.shards[task.index]],
             provenance=lambda: setting.provenance(view, feed, observer), ids={task.index: task.shard},
             done=parts.append,
         )  # fmt: skip

@@ -2,63 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from inspector.contract import Tap
 from inspector.errors import LimitError
 from inspector.graph.instrument import Instrumented, Request
+from inspector.graph.ops import PREFIX
+
+CHOICES: Final = (1, 2, 4, 8, 16, 32, 64)
+"""Batch sizes to choose from where nobody asks for one."""
+UNSURE: Final = 16
+"""The largest of them where the estimate of memory leaves something out."""
+ENOUGH: Final = {"cpu": 512 << 20, "cuda": 2 << 30}
+"""Bytes that the values of a run may take before no larger batch is chosen, by kind of device: see ADR 23."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Batch sizes that a run may have, the smallest first.
+
+    Attributes:
+        known: these sizes.
+        enough: bytes of values, beside the weights, beyond which a larger one gains nothing; None: no such bound.
+    """
+
+    known: Sequence[int]
+    enough: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """Requests that are watched together, wave by wave, for `batch` inputs at a time; `estimate` is of the largest."""
+    """Requests that are watched together, wave by wave, for `batch` inputs at a time.
+
+    `estimate` is of the largest wave, in bytes. `why` says why no larger batch was chosen; empty: none was chosen.
+    """
 
     parts: tuple[tuple[Request, ...], ...]
     batch: int
     estimate: int
+    why: str = ""
 
 
-def plan_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int, *, fixed: bool) -> Waves:
-    """The largest batch that fits; where none does, as few waves of taps as fit, one input at a time.
+def chosen(model: Instrumented, device: str) -> Sizes:
+    """The sizes to choose from where nobody asks for one; `device` as in `ENOUGH`."""
+    most = UNSURE if unknown(model) else CHOICES[-1]
+    return Sizes([size for size in CHOICES if size <= most], ENOUGH[device])
+
+
+def unknown(model: Instrumented) -> list[str]:
+    """Values of the model itself that its estimate leaves out, as their size is not known before the run."""
+    return [name for name in model.footprint.unknown if not name.startswith(PREFIX)]
+
+
+def plan_waves(model: Instrumented, taps: Sequence[Tap], sizes: Sizes, budget: int) -> Waves:
+    """The largest batch that fits; where none does, as few waves of taps as fit, for the smallest batch.
 
     Args:
         model: the model with all requests.
         taps: all taps of the model, in its order.
-        batch: inputs that may share a run.
+        sizes: how many inputs may share a run.
         budget: bytes.
-        fixed: the model takes just that batch.
 
     Raises:
         LimitError: not even one tap fits.
     """
-    slots = tuple(model.slots)
+    slots, known, allowed = tuple(model.slots), sizes.known, budget
 
-    def needs(requests: Sequence[Request], size: int) -> int:
-        return model.footprint.peak([model.slots[r].row.value for r in requests], size)
+    def needs(size: int) -> int:
+        return model.footprint.peak(model.names, size)
 
-    sizes = [batch] if fixed else list(range(1, batch + 1))
-    fitting = _most(len(sizes), lambda n: needs(slots, sizes[n - 1]) <= budget)
-    if fitting:
-        return Waves((slots,), sizes[fitting - 1], needs(slots, sizes[fitting - 1]))
+    if sizes.enough is not None:  # a single input may take more
+        enough = model.footprint.weight(model.names) + sizes.enough
+        allowed = min(budget, max(enough, needs(known[0])))
+    fitting = _most(len(known), lambda n: needs(known[n - 1]) <= allowed)
+    if not fitting:
+        return _in_waves(model, taps, known[0], budget)
+    estimate = needs(known[fitting - 1])
+    if sizes.enough is None:
+        return Waves((slots,), known[fitting - 1], estimate)
+    more = fitting < len(known) and needs(known[fitting])
+    return Waves((slots,), known[fitting - 1], estimate, _why(sizes, more, budget))
+
+
+def _why(sizes: Sizes, more: int, budget: int) -> str:
+    """Why no larger batch was chosen; `more` is what the next one takes, 0 where there is none."""
+    if more > budget:
+        return "more would not fit into the memory"
+    if more and sizes.enough is not None:
+        return f"more would take over {sizes.enough >> 20} MiB beside the weights, and gain nothing"
+    return f"the most that is chosen{'' if sizes.known[-1] == CHOICES[-1] else ' where not all sizes are known'}"
+
+
+def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int) -> Waves:
+    """As few waves of taps as fit, in the order of `taps`, for a batch for which not all fit together."""
+    together = all(place.columns is not None for place in model.slots.values())
+
+    def needs(requests: Sequence[Request]) -> int:
+        return model.footprint.peak([model.slots[r].row.value for r in requests], batch, in_turn=together)
+
     known = {tap.tensor: tap.name for tap in reversed(taps)}
-    place = {tensor: -number for number, tensor in enumerate(known)}
-    groups: dict[str, list[Request]] = {}
-    for request in sorted(slots, key=lambda r: place[r.tensor]):
-        groups.setdefault(request.tensor, []).append(request)
-    parts = _fill(list(groups.values()), lambda part: needs(part, sizes[0]) <= budget)
-    estimates = [needs(part, sizes[0]) for part in parts]
+    parts = _fill(_by_tap(tuple(model.slots), known), lambda part: needs(part) <= budget)
+    estimates = [needs(part) for part in parts]
     too_large = next(((p, e) for p, e in zip(parts, estimates, strict=True) if e > budget), None)
     if too_large:
         part, estimate = too_large
         raise LimitError(
             f"tap {known[part[0].tensor]!r}",
-            f"watching it alone needs too much memory, at {sizes[0]} input{'s' * (sizes[0] > 1)} a run",
+            f"watching it alone needs too much memory, at {batch} input{'s' * (batch > 1)} a run",
             expected=f"at most {budget} bytes",
             found=f"an estimate of {estimate}",
             remedy="Allow more memory (--memory), or feed smaller inputs.",
         )
-    return Waves(tuple(map(tuple, parts)), sizes[0], max(estimates))
+    return Waves(tuple(map(tuple, parts)), batch, max(estimates))
+
+
+def _by_tap(slots: Sequence[Request], known: Mapping[str, str]) -> list[list[Request]]:
+    """The requests of each tensor together, the last of `known` first."""
+    place = {tensor: -number for number, tensor in enumerate(known)}
+    groups: dict[str, list[Request]] = {}
+    for request in sorted(slots, key=lambda r: place[r.tensor]):
+        groups.setdefault(request.tensor, []).append(request)
+    return list(groups.values())
 
 
 def _fill(groups: Sequence[list[Request]], fits: Callable[[Sequence[Request]], bool]) -> list[list[Request]]:

@@ -32,7 +32,7 @@ from inspector.contract import (
 )
 from inspector.control import Progress, Watcher
 from inspector.faces.files import Saved
-from inspector.faces.terminal_check import check_text, memory_text, operators_text
+from inspector.faces.terminal_check import check_text, memory_text, operators_text, waiting_text
 from inspector.faces.terminal_table import fitted, plain
 from inspector.render.numbers import DASH, cell
 from inspector.render.sheet import is_drawn
@@ -61,6 +61,9 @@ def print_report(
         _print_result(result, console, max_rows, saved)
     _print_skipped(report.skipped, report.skipped_count, console)
     _print_count(report, console)
+    if waiting := waiting_text(report.provenance):
+        console.print()
+        console.print(Text(waiting, style="yellow"), highlight=False)
 
 
 def print_layers(view: ModelView, console: Console) -> None:
@@ -140,7 +143,8 @@ def _provenance(origin: Provenance) -> list[tuple[str, str]]:
     batch = f", batches of {origin.batch}" if origin.batch else ""
     nodes = ", ".join(f"{name} {n} nodes" for name, n in origin.providers.items())
     run = ", ".join(filter(None, [origin.device, origin.fidelity, nodes]))
-    when = f"{origin.started}, {origin.seconds:.1f} s" if origin.started else ""
+    waited = f", {origin.waited:.1f} s of them waiting for inputs" if origin.waited >= 0.05 else ""
+    when = f"{origin.started}, {origin.seconds:.1f} s{waited}" if origin.started else ""
     return [
         ("Model", f"{origin.model}  sha256 {origin.sha256[:12]}"),
         ("Data", f"{origin.data} ({count}{batch})" if origin.data else ""),

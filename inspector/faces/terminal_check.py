@@ -1,4 +1,4 @@
-"""What a run found out about itself, in a few words: the self-check, what fused, the memory."""
+"""What a run found out about itself, in a few words: the self-check, what fused, the memory, what it waited for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from inspector.graph.contents import MEASURES
 from inspector.report import OperatorCount, Provenance
 
 _MIB = 1 << 20
+_LONG, _SHARE = 1.0, 0.1
+"""Seconds of waiting for inputs, and share of a run, beyond which it is worth a word."""
 _VENDOR = "com.microsoft."
 
 
@@ -38,6 +40,17 @@ def memory_text(origin: Provenance) -> str:
         return ""
     waves = f", in {memory.waves} waves of taps" if memory.waves > 1 else ""
     return f"{_mib(memory.estimate)} estimated, {_mib(memory.budget)} allowed{waves}"
+
+
+def waiting_text(origin: Provenance) -> str:
+    """What to do where nothing ran for much of the time, as inputs were not there; empty where that was short."""
+    if origin.waited < _LONG or origin.waited <= _SHARE * origin.seconds:
+        return ""
+    times = f"{origin.waited:.1f} s of {origin.seconds:.1f} s ({origin.waited / origin.seconds:.0%})"
+    return (
+        f"Nothing ran for {times}, as inputs were still being read. Smaller pictures, arrays, nearer storage or more "
+        "processors help; a faster device does not (docs/data.md)."
+    )
 
 
 def _name(count: OperatorCount) -> str:

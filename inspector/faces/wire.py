@@ -160,6 +160,7 @@ def provenance_to_message(provenance: Provenance) -> report_pb2.Provenance:
         notes=map(utf8, provenance.notes),
         started=provenance.started,
         seconds=provenance.seconds,
+        waited=provenance.waited,
         check=check_to_message(provenance.check),
         operators=[
             report_pb2.OperatorCount(domain=utf8(o.domain), op=utf8(o.op), plain=o.plain, watched=o.watched)
@@ -186,6 +187,7 @@ def provenance_from_message(message: report_pb2.Provenance) -> Provenance:
         notes=tuple(message.notes),
         started=message.started,
         seconds=message.seconds,
+        waited=message.waited,
         check=check_from_message(message.check) if message.HasField("check") else None,
         operators=tuple(OperatorCount(o.domain, o.op, o.plain, o.watched) for o in message.operators),
         memory=memory_from_message(message.memory) if message.HasField("memory") else None,

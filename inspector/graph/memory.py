@@ -56,10 +56,13 @@ class Footprint:
         read = {name for step in self._order(tuple(outputs)) for name in step.reads}
         return sum(size for name, size in self.weights.items() if name in read)
 
-    def peak(self, outputs: Iterable[str], batch: int) -> int:
-        """Bytes that the part of the graph above `outputs` takes at most, for `batch` inputs at a time."""
+    def peak(self, outputs: Iterable[str], batch: int, *, in_turn: bool = False) -> int:
+        """Bytes that the part of the graph above `outputs` takes at most, for `batch` inputs at a time.
+
+        `in_turn`: they are made one after the other, as what a graph joins before it gives it out.
+        """
         kept = tuple(outputs)
-        order = self._order(kept)
+        order = self._order(kept, in_turn=in_turn)
         buffers = _buffers(order)
         last = _last_reads(order, buffers)
         forever = {buffers.get(name, name) for name in (*kept, *self.fed)}
@@ -77,12 +80,12 @@ class Footprint:
         fixed, each = self.sizes.get(name, (0, 0))
         return fixed + each * batch
 
-    def _order(self, outputs: Sequence[str]) -> list[_Step]:
+    def _order(self, outputs: Sequence[str], *, in_turn: bool = False) -> list[_Step]:
         """The steps above `outputs`, in the order in which the runtime takes them."""
         maker = {name: i for i, step in enumerate(self._steps) for name in step.makes}
         needed = _above([maker[name] for name in outputs if name in maker], self._steps, maker)
         read = {maker[name] for i in needed for name in self._steps[i].reads if name in maker}
-        stack = [(i, False) for i in sorted(needed - read)]
+        stack = [(i, False) for i in sorted(needed - read, reverse=in_turn)]
         order: list[_Step] = []
         seen: set[int] = set()
         while stack:

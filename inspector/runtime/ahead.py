@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from inspector.errors import InputError
-from inspector.runtime.items import Feeds, Item, Items
+from inspector.runtime.items import Feeds, Item, Items, content
 
 MAX_HELD: Final = 256 * 2**20
 """Bytes of unread inputs at which no more are fetched."""
@@ -18,25 +17,25 @@ LEFT_ALONE: Final = 1.0
 """Seconds that closing waits for a source that does not give its next input; it ends when that comes."""
 
 
+_Read = tuple[Feeds, bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an item: its arrays, or why it cannot be read."""
+    """What came of an item: its arrays and what identifies them, or why it cannot be read."""
 
     item: Item
     result: Feeds | InputError
+    content: bytes = b""
 
 
 class Ahead:
-    """The items of a source, in order, with at most `room` of them fetched and not released yet.
-
-    `waited` counts the seconds that `take` had to wait.
-    """
+    """The items of a source, in order, with at most `room` of them fetched and not released yet."""
 
     def __init__(self, items: Items, workers: int, room: int) -> None:
-        self.waited = 0.0
         self._items, self._room, self._held = items, room, 0
         self._changed = threading.Condition()
-        self._ready: deque[tuple[Item, Future[Feeds]] | BaseException | None] = deque()
+        self._ready: deque[tuple[Item, Future[_Read]] | BaseException | None] = deque()
         self._closing = False
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
         self._lister = threading.Thread(target=self._list, name="list", daemon=True)
@@ -58,25 +57,21 @@ class Ahead:
         Raises:
             BaseException: whatever the source raised, or reading other than InputError.
         """
-        began = time.perf_counter()
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready)
+            entry = self._ready[0]
+        if entry is None or isinstance(entry, BaseException):
+            return _no_more(entry)
+        item, future = entry
         try:
-            with self._changed:
-                self._changed.wait_for(lambda: self._ready)
-                entry = self._ready[0]
-            if entry is None or isinstance(entry, BaseException):
-                return _no_more(entry)
-            item, future = entry
-            try:
-                return Outcome(item, future.result())
-            except InputError as error:
-                return Outcome(item, error)
-            finally:
-                with self._changed:
-                    self._ready.popleft()
-                    self._held -= item.held
-                    self._changed.notify_all()
+            return Outcome(item, *future.result())
+        except InputError as error:
+            return Outcome(item, error)
         finally:
-            self.waited += time.perf_counter() - began
+            with self._changed:
+                self._ready.popleft()
+                self._held -= item.held
+                self._changed.notify_all()
 
     def release(self, number: int) -> None:
         """Makes room for so many more, as these are in other hands now."""
@@ -89,7 +84,7 @@ class Ahead:
         try:
             items = iter(self._items)
             while self._has_room() and (item := next(items, None)) is not None:
-                self._put((item, self._pool.submit(item.read)), item.held)
+                self._put((item, self._pool.submit(_read, item)), item.held)
         except BaseException as error:  # noqa: BLE001 - it is raised where the items are taken
             end = error
         self._put(end, 0)
@@ -101,11 +96,16 @@ class Ahead:
             self._room -= 1
             return not self._closing
 
-    def _put(self, entry: tuple[Item, Future[Feeds]] | BaseException | None, held: int) -> None:
+    def _put(self, entry: tuple[Item, Future[_Read]] | BaseException | None, held: int) -> None:
         with self._changed:
             self._held += held
             self._ready.append(entry)
             self._changed.notify_all()
+
+
+def _read(item: Item) -> _Read:
+    feeds = item.read()
+    return feeds, content(feeds)
 
 
 def _no_more(error: BaseException | None) -> Outcome | None:

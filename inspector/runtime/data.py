@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
@@ -14,31 +13,36 @@ from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError, ParameterError
 from inspector.report import Skipped
 from inspector.runtime.ahead import Ahead
+from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
 from inspector.runtime.sources import Data, open_source
 
-__all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shard", "Source", "batches", "open_source"]
+__all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
 LOOK_AHEAD = 2
 """Batches that are read beside the one in use."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of the arrays of an input, by name, without the batch axis."""
+Size = int | Callable[[Shapes], int]
+"""How many inputs make a batch; or who says so, batch by batch, of the shapes of its first input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Inputs to run together: `feeds` is name -> (N, …); `skipped` were met on the way to the last of them.
 
-    `waited` is how many seconds the caller waited for them to be read.
+    `contents` identifies the contents of each: see `inspector.runtime.items.content`.
     """
 
     feeds: Mapping[str, Array]
     info: BatchInfo
     skipped: tuple[Skipped, ...] = ()
-    waited: float = 0.0
+    contents: tuple[bytes, ...] = ()
 
 
 def batches(
     source: Items,
-    size: int,
+    size: Size,
     *,
     workers: int | None = None,
     first: int = 0,
@@ -51,17 +55,17 @@ def batches(
     A batch is smaller where the inputs end, or where the shape changes (free spatial axes). A broken input is left
     out and the next good one takes its place; `on_skip` hears of every one, also after the last batch.
     `info.first` counts good inputs only, from `first` on (`Shard.first`). Never are more than `LOOK_AHEAD` + 1 batches
-    of inputs in memory, the one that the caller works on included. The source is gone through in a thread of its own,
-    inputs are read in `workers` threads (None: one for every processor); closing the generator ends them. `watch`
-    hears of a batch when the caller comes back for the next.
+    of inputs in memory, the one that the caller works on included, or one for each worker where these are more. The
+    source is gone through in a thread of its own, inputs are read in `workers` threads (None: one for every processor);
+    closing the generator ends them. `watch` hears of a batch when the caller comes back for the next.
 
     Raises:
         ParameterError: `size` or `workers` is below 1.
         StoppedError: `stop` was set.
     """
-    workers = os.cpu_count() or 1 if workers is None else workers
+    workers = cores() if workers is None else workers
     for name, value in (("batch size", size), ("workers", workers)):
-        if value < 1:
+        if isinstance(value, int) and value < 1:
             raise ParameterError(name, "it is out of range", expected="at least 1", found=str(value))
     filling, told = _Filling(size, first), on_skip or _ignore
     return _batches(source, filling, workers, watch=watch or _ignore, stop=stop or Stop(), on_skip=told)
@@ -71,11 +75,12 @@ def _batches(
     source: Items, filling: _Filling, workers: int, *, watch: Watcher, stop: Stop, on_skip: Callable[[Skipped], None]
 ) -> Generator[Batch, None, None]:
     watch(Progress("inputs", 0, source.total))
-    with Ahead(source, workers, LOOK_AHEAD * filling.size) as ahead:
+    room = max(LOOK_AHEAD * filling.size, workers)  # no worker is idle for want of it
+    with Ahead(source, workers, room) as ahead:
 
         def hand_over() -> Generator[Batch, None, None]:
             ahead.release(len(filling.ids))  # so that reading goes on while the caller works on the batch
-            yield filling.finish(ahead.waited)
+            yield filling.finish()
             watch(Progress("inputs", filling.done, source.total))
 
         while (taken := ahead.take()) is not None:
@@ -86,7 +91,10 @@ def _batches(
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()
-            filling.add(taken.item, taken.result)
+            filling.add(taken.item, taken.result, taken.content)
+            more = max(LOOK_AHEAD * filling.size, workers) - room
+            ahead.release(more)  # or less, where the size is chosen anew
+            room += more
             if len(filling.ids) == filling.size:
                 yield from hand_over()
         if filling.ids:
@@ -96,12 +104,14 @@ def _batches(
 class _Filling:
     """A batch in the making. Inputs are copied into place as they come, so that none is held twice."""
 
-    def __init__(self, size: int, first: int) -> None:
-        self.size = size
+    def __init__(self, size: Size, first: int) -> None:
+        self.size = size if isinstance(size, int) else 1
+        self._choose = (lambda _: size) if isinstance(size, int) else size
         self.ids: list[str] = []
         self.done = 0  # inputs that came so far, good or not
         self._labels: list[str | None] = []
-        self._first, self._waited = first, 0.0
+        self._first = first
+        self._contents: list[bytes] = []
         self._feeds: dict[str, Array] = {}
         self._skipped: list[Skipped] = []
 
@@ -109,13 +119,15 @@ class _Filling:
         """True where this input can share the batch with those that are in it."""
         return not self.ids or all(x.shape == self._feeds[n].shape[1:] for n, x in feeds.items())
 
-    def add(self, item: Item, feeds: Feeds) -> None:
+    def add(self, item: Item, feeds: Feeds, content: bytes) -> None:
         if not self.ids:
+            self.size = self._choose({n: x.shape for n, x in feeds.items()})
             self._feeds = {n: np.empty((self.size, *x.shape), x.dtype) for n, x in feeds.items()}
         for name, x in feeds.items():
             self._feeds[name][len(self.ids)] = x
         self.ids.append(item.id)
         self._labels.append(item.label)
+        self._contents.append(content)
         self.done += 1
 
     def skip(self, key: str, error: InputError) -> Skipped:
@@ -123,14 +135,14 @@ class _Filling:
         self.done += 1
         return self._skipped[-1]
 
-    def finish(self, waited: float) -> Batch:
-        """What is in it; a new batch begins. `waited` is since the first batch."""
+    def finish(self) -> Batch:
+        """What is in it; a new batch begins."""
         n = len(self.ids)
         feeds = {name: array[:n] for name, array in self._feeds.items()}
         info = BatchInfo(tuple(self.ids), self._first, tuple(self._labels))
-        batch = Batch(feeds, info, tuple(self._skipped), waited - self._waited)
-        self._first, self._waited = self._first + n, waited
-        self.ids, self._labels, self._feeds, self._skipped = [], [], {}, []
+        batch = Batch(feeds, info, tuple(self._skipped), tuple(self._contents))
+        self._first += n
+        self.ids, self._labels, self._contents, self._feeds, self._skipped = [], [], [], {}, []
         return batch
 
 
@@ -142,22 +154,14 @@ class Digest:
 
     def update(self, batch: Batch) -> None:
         """Adds the inputs of a batch."""
-        for row, key in enumerate(batch.info.ids):
+        for key, content in zip(batch.info.ids, batch.contents, strict=True):
             name = key.encode("utf-8", "surrogatepass")
-            self._hash.update(len(name).to_bytes(8, "little") + name + _content(batch.feeds, row))
+            self._hash.update(len(name).to_bytes(8, "little") + name + content)
 
     @property
     def hex(self) -> str:
         """Lower-case hexadecimal, of what was added so far."""
         return self._hash.hexdigest()
-
-
-def _content(feeds: Mapping[str, Array], row: int) -> bytes:
-    content = hashlib.sha256()
-    for name in sorted(feeds):
-        x = feeds[name][row]
-        content.update(f"{name!r} {x.dtype} {x.shape}\n".encode("utf-8", "surrogatepass") + x.tobytes())
-    return content.digest()
 
 
 def _ignore(_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,6 +73,11 @@ def _cuda(index: str) -> Device:
     # TF32 rounds the inputs of convolutions to 10 bits; exhaustive search makes runs differ in the last bits.
     options = {"device_id": index, "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
     return Device(f"cuda:{index}", CUDA, options)
+
+
+def cores() -> int:
+    """Processors that this process may use; some systems only know how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load_libraries() -> None:

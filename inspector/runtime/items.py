@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,15 @@ SHARD_STRIDE: Final = 1 << 32
 
 Feeds = Mapping[str, Array]
 """One input of a model: name -> array without the batch axis."""
+
+
+def content(feeds: Feeds) -> bytes:
+    """The SHA-256 of an input: names, types, shapes and bytes of its arrays, in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(feeds):
+        x = feeds[name]
+        found.update(f"{name!r} {x.dtype} {x.shape}\n".encode("utf-8", "surrogatepass") + x.tobytes())
+    return found.digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

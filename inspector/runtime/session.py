@@ -17,7 +17,8 @@ import numpy as np
 from inspector.contract import Array
 from inspector.control import Stop
 from inspector.errors import LimitError, ProviderError, RunError
-from inspector.runtime.devices import CPU, Device, find_devices, load_libraries, runtime
+from inspector.runtime.binding import run_bound
+from inspector.runtime.devices import CPU, Device, cores, find_devices, load_libraries, runtime
 
 _log = logging.getLogger(__name__)
 Fidelity = Literal["fast", "exact"]
@@ -25,10 +26,14 @@ Fidelity = Literal["fast", "exact"]
 
 
 class Session:
-    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got."""
+    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got.
+
+    `bound`: whether inputs are put into the device's memory before a run (see `inspector.runtime.binding`).
+    """
 
     def __init__(self, session: Any, device: Device, stop: Stop) -> None:
         self._session, self._stop = session, stop
+        self.bound = device.provider != CPU
         self.device = device.name
         self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
         self.providers: Mapping[str, int] = _assigned(session)
@@ -47,7 +52,11 @@ class Session:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", _arenas(self.device))
         with self._stop.during(lambda: setattr(options, "terminate", True)):
             try:
-                results: list[Any] = self._session.run(None, dict(feeds), options)
+                results: list[Any] = (
+                    run_bound(self._session, feeds, options, self.device)
+                    if self.bound
+                    else self._session.run(None, dict(feeds), options)
+                )
             except Exception as error:
                 self._stop.check()
                 raise _run_error(error) from error
@@ -130,7 +139,7 @@ def _build(parts: _Parts, device: Device) -> Any:
     options = ort.SessionOptions()
     levels = ort.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if parts.fidelity == "fast" else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = _cores() if device.provider == CPU else 1
+    options.intra_op_num_threads = cores() if device.provider == CPU else 1
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
@@ -176,11 +185,6 @@ def _write_optimised(options: Any, path: Path) -> None:
 
 def _arenas(device: str) -> str:
     return "cpu:0" if device == "cpu" else f"cpu:0;gpu:{device.partition(':')[2] or 0}"
-
-
-def _cores() -> int:
-    """Cores that this process may use; some systems only know how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _assigned(session: Any) -> dict[str, int]:

@@ -153,9 +153,9 @@ def test_a_run_on_cuda_says_how_it_computes() -> None:
 
 
 def test_the_report_says_what_was_left_out_and_how_float16_was_computed() -> None:
-    (note,) = service.audit(ZOO["in_a_loop"].data, ZOO["chain"].inputs(1)).provenance.notes
+    (note,) = service.audit(ZOO["in_a_loop"].data, ZOO["chain"].inputs(1), batch_size=2).provenance.notes
     assert note.startswith("1 convolutions are not watched: Conv 'inner' is inside the body of Loop 'l', which")
-    (note,) = service.audit(ZOO["float16_7"].data, ZOO["float16_7"].inputs(1)).provenance.notes
+    (note,) = service.audit(ZOO["float16_7"].data, ZOO["float16_7"].inputs(1), batch_size=2).provenance.notes
     assert note.startswith("float16 on the CPU: onnxruntime computes in float32")
 
 
@@ -192,6 +192,17 @@ def test_exploring_sees_all_inputs_of_an_inspection_that_have_one_size() -> None
 
     assert seen(np.ones((5, 3, 6, 5), np.float32)) == "5 inputs"
     assert seen([raw("a", 8), raw("b", 9), raw("c", 8)]) == "2 inputs"
+
+
+@pytest.mark.parametrize("batch", [0, 1, 5, 40])
+def test_exploring_sees_the_first_16_inputs_of_an_audit_whatever_its_batches(batch: int) -> None:
+    """In shards of five, so that it has to read more than one of them."""
+    with installed(Again):
+        x = ZOO["chain"].inputs(30)
+        report = service.audit(ZOO["chain"].data, x, ["again"], batch_size=batch, shard_size=5)
+        (block,) = report.result("again").blocks
+    assert isinstance(block, Note)
+    assert block.text.startswith("16 inputs, ")
 
 
 def test_a_run_that_only_explores_says_where_it_ran() -> None:

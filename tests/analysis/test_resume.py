@@ -67,7 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def text(report: Report) -> str:
     """The report as JSON, without its times."""
     tree = json.loads(report_to_json(report))
-    tree["provenance"] |= {"started": "", "seconds": 0}
+    for time in ("started", "seconds", "waited"):
+        del tree["provenance"][time]
     return json.dumps(tree)
 
 
@@ -166,6 +167,19 @@ def test_the_batch_size_is_recorded_and_bars_no_resumption(folder: Path, tmp_pat
     (tmp_path / "00000005.sum").unlink()
     report = service.audit(DIGITS.model, folder, **OPTIONS | {"batch_size": 2}, resume=tmp_path)
     assert (report.provenance.inputs, report.provenance.batch) == (29, 4)
+
+
+@pytest.mark.parametrize("memory", [None, 150_000], ids=["enough memory", "little memory"])
+def test_a_batch_size_that_is_chosen_is_the_same_after_a_resumption(
+    folder: Path, tmp_path: Path, memory: int | None
+) -> None:
+    options = {name: value for name, value in OPTIONS.items() if name != "batch_size"} | {"memory": memory}
+    whole = service.audit(DIGITS.model, folder, **options)
+    assert whole.provenance.batch == (64 if memory is None else 4)
+    service.audit(DIGITS.model, folder, **options, resume=tmp_path)
+    for index in (0, 3):
+        (tmp_path / f"{index:08d}.sum").unlink()
+    assert text(service.audit(DIGITS.model, folder, **options, resume=tmp_path)) == text(whole)
 
 
 def test_checkpoints_of_other_data_are_refused(folder: Path, tmp_path: Path) -> None:

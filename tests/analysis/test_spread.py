@@ -30,7 +30,8 @@ OPTIONS: dict[str, Any] = {"device": "cpu", "shard_size": 4, "batch_size": 3}
 def content(report: Report) -> dict[str, Any]:
     """The report, without its times."""
     tree: dict[str, Any] = json.loads(report_to_json(report))
-    del tree["provenance"]["started"], tree["provenance"]["seconds"]
+    for time in ("started", "seconds", "waited"):
+        del tree["provenance"][time]
     return tree
 
 

@@ -6,23 +6,34 @@ import itertools
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from models import SAME, ZOO, Case, model, numbers
 
 from inspector import Report, service
 from inspector.analysis.plan import make_plan
-from inspector.analysis.waves import plan_waves
+from inspector.analysis.waves import CHOICES, ENOUGH, UNSURE, Sizes, chosen, plan_waves
 from inspector.errors import LimitError, ParameterError
 from inspector.graph.instrument import instrument
 from inspector.runtime import session as session_module
+from inspector.runtime.data import Raw
+
+
+def waiting(data: bytes) -> bytes:
+    """The model with a batch that nobody names, so that rows leave it one by one and all maps wait for the last."""
+    proto = onnx.load_from_string(data)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].Clear()
+    return proto.SerializeToString()
+
 
 DEPTH = 8
-DEEP = model(
+CHAIN = model(
     " ".join(f"[c{i}] a{i} = Conv {SAME} (v{i}, w) v{i + 1} = Relu(a{i})" for i in range(DEPTH))
     + f" y = GlobalMaxPool(v{DEPTH})",
     inputs="float[N,4,12,12] v0",
     weights={"w": numbers(4, 4, 3, 3)},
 )
+DEEP = waiting(CHAIN)
 X = np.random.default_rng(0).normal(size=(5, 4, 12, 12)).astype(np.float32)
 MAP = 4 * 12 * 12 * 4
 """Bytes of one map of one input."""
@@ -70,8 +81,14 @@ def test_waves_of_taps_give_the_report_of_one_wave(share: float) -> None:
     assert said(waves) == said(whole)
 
 
+def test_rows_that_leave_together_need_no_waves_where_all_maps_at_once_would() -> None:
+    report = service.audit(CHAIN, X, ["sparsity"], memory=int(needed(1) * 0.6), batch_size=1, fidelity="exact")
+    assert memory_of(report)[2] == 1
+    assert said(report) == said(audit(batch_size=1))
+
+
 def test_every_wave_is_checked_and_its_operators_counted() -> None:
-    provenance = audit(int(needed(1) * 0.9), self_check=True).provenance
+    provenance = audit(needed(1) - 1, self_check=True).provenance
     assert provenance.memory is not None
     assert provenance.check is not None
     assert provenance.check.equal
@@ -99,8 +116,8 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
         inputs="float[N,4,12,12] v0",
         weights={f"w{i}": numbers(4, 4, 17, 17) for i in range(DEPTH)},
     )
-    whole = memory_of(service.audit(heavy, X, ["sparsity"], batch_size=1))[0]
-    made, waves = sessions(heavy, whole - 1)
+    whole = memory_of(service.audit(waiting(heavy), X, ["sparsity"], batch_size=1))[0]
+    made, waves = sessions(waiting(heavy), whole - 1)
     assert waves > 1
     assert made == waves * len(X)
 
@@ -138,6 +155,92 @@ def test_a_model_that_fixes_its_batch_runs_in_that_and_says_no_other(name: str) 
     assert not any("so that a run fits" in note for note in report.provenance.notes)
 
 
+def chosen_notes(report: Report) -> list[str]:
+    return [note for note in report.provenance.notes if "chosen" in note]
+
+
+def test_the_batch_that_is_chosen_is_the_largest_that_fits_and_is_not_more_than_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Against a search through all choices; a single input may take more than enough, never more than the budget."""
+    view = service.load(DEEP)
+    plan = make_plan(view, ["sparsity"], allow_maps=False)
+    whole = instrument(view, plan.requests, shapes={"v0": (4, 12, 12)})
+    weights, taps = whole.footprint.weight(whole.names), [layer.tap() for layer in view.layers]
+    cost = {size: whole.footprint.peak(whole.names, size) for size in (*CHOICES, 128)}
+    monkeypatch.setitem(ENOUGH, "cuda", 0)
+    for budget, enough in itertools.product((cost[1], cost[5 - 1], cost[8] + 1, cost[64], cost[128]), repeat=2):
+        monkeypatch.setitem(ENOUGH, "cpu", enough - weights)
+        waves = plan_waves(whole, taps, chosen(whole, "cpu"), budget)
+        assert waves.batch == max(size for size in CHOICES if cost[size] <= min(budget, enough))
+        assert waves.estimate == cost[waves.batch]
+        assert plan_waves(whole, taps, chosen(whole, "cuda"), budget).batch == 1
+        more = cost.get(2 * waves.batch, 0) if waves.batch < CHOICES[-1] else 0
+        reason = "would not fit" if more > budget else "gain nothing" if more else "the most that is chosen"
+        assert reason in waves.why
+
+
+def test_a_report_says_which_batch_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {size: audit(batch_size=size) for size in (4, 64)}
+    assert not any(map(chosen_notes, asked.values()))
+    found = audit()
+    assert (found.provenance.batch, chosen_notes(found)) == (64, ["batches of 64, chosen: the most that is chosen"])
+    assert said(found) == said(asked[64])
+    found = audit(needed(8) - 1)
+    assert found.provenance.batch == 4
+    assert chosen_notes(found) == ["batches of 4, chosen: more would not fit into the memory"]
+    assert said(found) == said(asked[4])
+    monkeypatch.setitem(ENOUGH, "cpu", 1 << 20)
+    found = audit()
+    assert found.provenance.batch == max(size for size in CHOICES if needed(size) <= (1 << 20) + 4 * 4 * 9 * 4)
+    assert chosen_notes(found) == [
+        f"batches of {found.provenance.batch}, chosen: more would take over 1 MiB beside the weights, and gain nothing"
+    ]
+
+
+def test_where_an_estimate_leaves_something_out_no_large_batch_is_chosen() -> None:
+    """What NonZero gives is as long as its input has values that are not zero."""
+    data = model(
+        f"[c] a = Conv {SAME} (x, w) r = Relu(a) n = NonZero(r) f = Cast <to=1> (n) s = ReduceSum <keepdims=0> (f) "
+        f"t = Mul(r, s) [d] b = Conv {SAME} (t, w) y = Relu(b)",
+        inputs="float[N,4,12,12] x",
+        weights={"w": numbers(4, 4, 3, 3)},
+    )
+    report = service.audit(data, X, ["sparsity"])
+    assert report.provenance.batch == UNSURE
+    assert chosen_notes(report) == ["batches of 16, chosen: the most that is chosen where not all sizes are known"]
+
+
+@pytest.mark.parametrize(("name", "batch"), [("batch_4", 64), ("batch_1_mixed", 1)])
+def test_a_batch_is_chosen_where_a_fixed_one_can_be_freed(name: str, batch: int) -> None:
+    case: Case = ZOO[name]
+    report = service.audit(case.data, case.inputs(6), fidelity="exact")
+    assert report.provenance.batch == batch
+    assert bool(chosen_notes(report)) == (batch > 1)
+    assert said(report) == said(service.audit(case.data, case.inputs(6), fidelity="exact", batch_size=3))
+
+
+def test_a_batch_is_chosen_for_every_size_of_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = model(
+        f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="float[N,4,H,W] x", weights={"w": numbers(4, 4, 3, 3)}
+    )
+    small, large = np.ones((20, 4, 6, 6), np.float32), np.ones((5, 4, 16, 16), np.float32)
+    enough = memory_of(service.audit(data, small, ["sparsity"], batch_size=8))[0]
+    monkeypatch.setitem(ENOUGH, "cpu", enough)  # a large input takes as much as seven small ones
+    sizes: list[int] = []
+    run = session_module.Session.run
+
+    def counted(self: Any, feeds: Any, **options: Any) -> Any:
+        sizes.append(len(feeds["x"]))
+        return run(self, feeds, **options)
+
+    monkeypatch.setattr(session_module.Session, "run", counted)
+    inputs = [Raw(str(i), tensors={"x": x}) for i, x in enumerate([*small, *large, *small[:3]])]
+    report = service.audit(data, inputs, ["sparsity"], self_check=False)
+    assert report.provenance.inputs == 28
+    assert sizes == [8, 8, 4, 1, 1, 1, 1, 1, 3]
+
+
 def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None:
     """Against a search through all batches and all consecutive parts."""
     view = service.load(DEEP)
@@ -149,7 +252,7 @@ def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None
 
     taps = [layer.tap() for layer in view.layers]
     for budget in range(needed(1) // 3, needed(3), needed(1) // 9):
-        waves = plan_waves(whole, taps, 3, budget, fixed=False)
+        waves = plan_waves(whole, taps, Sizes((1, 2, 3)), budget)
         fitting = [n for n in (1, 2, 3) if cost(whole.slots, n) <= budget]
         assert waves.batch == max(fitting, default=1)
         assert (len(waves.parts) == 1) == bool(fitting)

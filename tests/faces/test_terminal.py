@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from types import SimpleNamespace
@@ -87,6 +88,19 @@ def test_a_report_says_where_its_numbers_come_from():
                  "FusedConv 53 → 49, nchwc.ReorderOutput 1 → 5, 1 nodes as without watching, 9 that measure",
                  "3.0 MiB estimated, 2,048.0 MiB allowed, in 2 waves of taps"):  # fmt: skip
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("waited", "seconds", "said", "advised"),
+    [(0.0, 9.0, False, False), (0.9, 2.0, True, False), (1.5, 30.0, True, False), (1.5, 10.0, True, True)],
+    ids=["not at all", "less than a second", "a twentieth", "three twentieths"],
+)
+def test_a_run_that_waits_for_inputs_says_so_and_what_to_do_where_it_is_much(waited, seconds, said, advised):
+    origin = dataclasses.replace(ORIGIN, waited=waited, seconds=seconds)
+    text = shown(print_report, Report(origin, ()), width=200)
+    assert (f"{seconds:.1f} s, {waited:.1f} s of them waiting for inputs" in text) == said
+    assert ("Nothing ran for 1.5 s of 10.0 s (15%), as inputs were still being read." in text) == advised
+    assert ("more processors" in text) == advised
 
 
 def test_what_did_not_run_is_not_mentioned():

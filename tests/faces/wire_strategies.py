@@ -114,6 +114,7 @@ PROVENANCES = st.builds(
     st.builds(Check, COUNTS, FLOATS, FLOATS, st.booleans(), st.booleans()) | st.none(),
     tuples(st.builds(OperatorCount, TEXT, TEXT, COUNTS, COUNTS)),
     st.builds(Memory, COUNTS, COUNTS, COUNTS) | st.none(),
+    FLOATS,
 )
 REPORTS = st.builds(Report, PROVENANCES, tuples(RESULTS), tuples(st.builds(Skipped, TEXT, TEXT)), COUNTS)
 

@@ -84,6 +84,38 @@ def test_extremes_on_cuda_are_elements_of_its_own_maps() -> None:
         np.testing.assert_array_equal(high, maps.max((2, 3)))
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+def test_inputs_bound_to_the_gpu_give_the_rows_that_others_give(sample: Sample) -> None:
+    """In batches of two sizes; copying changes no bit."""
+    view, op = service.load(sample.model), Ops()
+    requests = [Request(tap.tensor, row) for tap in view.taps() for row in (op.max(TAPPED), op.mean(TAPPED))]
+    source = open_source(sorted(sample.pictures.rglob("*.png"))[:7], view.inputs, Preprocess.parse(sample.preprocess))
+    for batch in batches(source, 4):
+        model = instrument(view, requests, shapes={name: array.shape[1:] for name, array in batch.feeds.items()})
+        with open_session(model.model, weights=model.weights, device="cuda") as session:
+            assert session.bound
+            bound = session.run(batch.feeds)
+            session.bound = False
+            for a, b in zip(session.run(batch.feeds), bound, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("batch", [0, 5])
+def test_a_batch_is_chosen_for_cuda_and_changes_no_count(batch: int) -> None:
+    sample = SAMPLES[0]
+    reports = [
+        service.audit(
+            sample.model, sample.pictures, preprocess="unit", device="cuda", fidelity="exact", batch_size=size
+        )
+        for size in (batch, 1)
+    ]
+    assert reports[0].provenance.batch == (batch or 64)
+    first, other = (report.result("sparsity").blocks[0].rows for report in reports)
+    np.testing.assert_allclose(
+        np.array([r[4] for r in first], float), np.array([r[4] for r in other], float), atol=1e-4
+    )
+
+
 def test_auto_takes_the_gpu() -> None:
     sample = SAMPLES[0]
     report = service.audit(sample.model, sample.pictures, preprocess="unit")

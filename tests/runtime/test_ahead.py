@@ -24,13 +24,6 @@ def test_labels_and_positions_travel_with_the_inputs():
     assert (second.info.ids, second.info.labels, second.info.first) == (("i3",), ("class 3",), 102)
 
 
-def test_the_seconds_that_the_caller_waited_are_counted(monkeypatch):
-    clock = iter(range(100))
-    monkeypatch.setattr("inspector.runtime.ahead.time.perf_counter", lambda: float(next(clock)))
-    waits = [b.waited for b in batches(Listed([good(i) for i in range(5)]), 2)]
-    assert waits == [2.0, 2.0, 2.0]  # one tick of this clock for every wait; the last batch hears of the end as well
-
-
 def test_unread_bytes_are_limited_beside_the_number_of_inputs(monkeypatch):
     monkeypatch.setattr("inspector.runtime.ahead.MAX_HELD", 10)
     taken = [0]

@@ -155,9 +155,41 @@ def test_never_more_than_the_look_ahead_is_read_before_it_is_needed(size, shapes
         with lock:
             handed += len(batch.info.ids)
     assert started == handed == 60
-    assert highest_ahead <= (LOOK_AHEAD + 1) * size  # the batch in the caller's hands is counted after its work
-    assert highest_live <= LOOK_AHEAD * size + 1  # and one on its way into its batch
+    room = max(LOOK_AHEAD * size, 4)  # one for every worker, if these are more
+    assert highest_ahead <= room + size  # the batch in the caller's hands is counted after its work
+    assert highest_live <= room + 1  # and one on its way into its batch
     assert highest_ahead > 1
+
+
+def test_the_size_of_a_batch_may_be_chosen_by_the_shapes_of_its_first_input():
+    shapes = [(2,)] * 7 + [(5,)] * 5 + [(2,)] * 4
+    asked = []
+
+    def choose(found):
+        asked.append(found)
+        return {(2,): 3, (5,): 2}[found["x"]]
+
+    source = Listed([good(i, shape) for i, shape in enumerate(shapes)])
+    result = list(batches(source, choose, workers=2))
+    assert [b.feeds["x"].shape for b in result] == [(3, 2), (3, 2), (1, 2), (2, 5), (2, 5), (1, 5), (3, 2), (1, 2)]
+    assert asked == [{"x": b.feeds["x"].shape[1:]} for b in result]
+    assert [b.info.first for b in result] == [0, 3, 6, 7, 9, 11, 12, 15]
+    np.testing.assert_array_equal(np.concatenate([b.feeds["x"][:, 0] for b in result]), np.arange(16))
+
+
+@pytest.mark.parametrize("sizes", [[1, 8, 8, 8], [8, *[1] * 24]], ids=["larger", "smaller"])
+def test_a_size_that_is_chosen_anew_moves_how_far_is_read_ahead(sizes):
+    chosen, ahead = iter(sizes), []
+    source = Listed([good(i) for i in range(60)])
+    running = batches(source, lambda _: next(chosen, 1), workers=1)
+    given = 0
+    for size in sizes:
+        given += len(next(running).info.ids)
+        time.sleep(0.01)  # readers run as far ahead as they may
+        ahead.append((len(source.pulled) - given, size))
+    running.close()
+    assert all(count <= LOOK_AHEAD * max(size, sizes[0]) + 1 for count, size in ahead)
+    assert ahead[-1][0] <= LOOK_AHEAD * sizes[-1] + 1
 
 
 def test_inputs_already_in_the_batch_count_towards_the_look_ahead():

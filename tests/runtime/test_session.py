@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from models import SAME, ZOO, model, numbers
 
+import inspector
 from inspector.control import Stop
 from inspector.errors import LimitError, ProviderError, RunError, StoppedError
 from inspector.runtime import devices, session
@@ -30,6 +31,61 @@ def test_outputs_come_in_the_order_of_the_model() -> None:
         q, p = opened.run({"x": x})
     np.testing.assert_array_equal(q, -x)
     np.testing.assert_array_equal(p, np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("name", ["chain", "free_space", "float16_7"])
+def test_bound_inputs_give_what_others_give(name: str) -> None:
+    """As on CUDA, here with the CPU's own memory; inputs need not lie in one piece."""
+    case = ZOO[name]
+    (info,) = inspector.load(case.data).inputs
+    x = np.asfortranarray(case.inputs(5)[1:4])
+    with open_session(case.data, device="cpu") as opened:
+        assert not opened.bound
+        expected = opened.run({info.name: x})
+        opened.bound = True
+        for shrink in (False, True):
+            found = opened.run({info.name: x}, shrink=shrink)
+            for a, b in zip(expected, found, strict=True):
+                np.testing.assert_array_equal(a, b)
+                assert a.dtype == b.dtype
+
+
+def test_bound_outputs_come_in_the_order_of_the_model_also_where_one_is_there_twice() -> None:
+    """Sequences too: classifiers of some services give them."""
+    body = "q = Neg(x) p = Relu(x) s = SequenceConstruct(p, q)"
+    shape = "float[N,C,H,W]"
+    data = model(body, outputs=f"{shape} q, {shape} p, seq({shape}) s, {shape} q")
+    x = CHAIN.inputs(2)
+    with open_session(data, device="cpu") as opened:
+        opened.bound = True
+        assert opened.outputs == ("q", "p", "s", "q")
+        first, p, s, second = opened.run({"x": x})
+    np.testing.assert_array_equal(first, -x)
+    np.testing.assert_array_equal(second, -x)
+    np.testing.assert_array_equal(p, np.maximum(x, 0))
+    np.testing.assert_array_equal(s, [np.maximum(x, 0), -x])
+
+
+@pytest.mark.parametrize(
+    "feeds",
+    [{}, {"z": CHAIN.inputs(1)}, {"x": CHAIN.inputs(1)[:, :2]}, {"x": CHAIN.inputs(1).astype(np.float64)}],
+    ids=["nothing", "name", "shape", "type"],
+)
+def test_bound_feeds_that_do_not_fit_are_an_error_and_the_session_goes_on(feeds: dict[str, Any]) -> None:
+    with open_session(CHAIN.data, device="cpu") as opened:
+        opened.bound = True
+        with pytest.raises(RunError, match="onnxruntime failed"):
+            opened.run(feeds)
+        assert len(opened.run({"x": CHAIN.inputs(1)})) == 1
+
+
+def test_a_bound_run_is_stopped_like_any_other() -> None:
+    stop = Stop()
+    with open_session(CHAIN.data, device="cpu", stop=stop) as opened:
+        opened.bound = True
+        stop.set()
+        with pytest.raises(StoppedError):
+            opened.run({"x": CHAIN.inputs(1)})
 
 
 def test_exact_runs_every_node_of_the_model_and_fast_fuses_some() -> None:

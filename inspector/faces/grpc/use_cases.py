@@ -69,7 +69,7 @@ class UseCases(Protocol[V]):
         preprocess: str = "",
         device: str = "auto",
         fidelity: Fidelity = "fast",
-        batch_size: int = 16,
+        batch_size: int = 0,
         strict: bool = False,
         memory: int | None = None,
         self_check: bool = True,

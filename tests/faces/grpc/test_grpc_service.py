@@ -69,7 +69,7 @@ def client(address):
 
 def comparable(report, **changes):
     """A report without what differs from run to run."""
-    same = {"started": "", "seconds": 0.0} | changes
+    same = {"started": "", "seconds": 0.0, "waited": 0.0} | changes
     return plain(dataclasses.replace(report, provenance=dataclasses.replace(report.provenance, **same)))
 
 

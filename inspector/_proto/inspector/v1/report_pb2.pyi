@@ -23,7 +23,7 @@ class Report(_message.Message):
     def __init__(self, provenance: _Optional[_Union[Provenance, _Mapping]] = ..., results: _Optional[_Iterable[_Union[AnalysisResult, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[SkippedInput, _Mapping]]] = ..., skipped_count: _Optional[int] = ..., ok: _Optional[bool] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("model", "sha256", "data", "data_sha256", "inputs", "batch", "preprocess", "fidelity", "device", "providers", "versions", "notes", "started", "seconds", "check", "operators", "memory")
+    __slots__ = ("model", "sha256", "data", "data_sha256", "inputs", "batch", "preprocess", "fidelity", "device", "providers", "versions", "notes", "started", "seconds", "check", "operators", "memory", "waited")
     class ProvidersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Provenance(_message.Message):
     CHECK_FIELD_NUMBER: _ClassVar[int]
     OPERATORS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
+    WAITED_FIELD_NUMBER: _ClassVar[int]
     model: str
     sha256: str
     data: str
@@ -72,7 +73,8 @@ class Provenance(_message.Message):
     check: Check
     operators: _containers.RepeatedCompositeFieldContainer[OperatorCount]
     memory: Memory
-    def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ..., check: _Optional[_Union[Check, _Mapping]] = ..., operators: _Optional[_Iterable[_Union[OperatorCount, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ...) -> None: ...
+    waited: float
+    def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ..., check: _Optional[_Union[Check, _Mapping]] = ..., operators: _Optional[_Iterable[_Union[OperatorCount, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., waited: _Optional[float] = ...) -> None: ...
 
 class Check(_message.Message):
     __slots__ = ("outputs", "max_abs", "max_rel", "equal", "passed")
