@@ -10,13 +10,14 @@ from inspector.contract import Tap
 from inspector.errors import LimitError
 from inspector.graph.instrument import Instrumented, Request
 from inspector.graph.ops import PREFIX
+from inspector.runtime.devices import cores
 
 CHOICES: Final = (1, 2, 4, 8, 16, 32, 64)
 """Batch sizes to choose from where nobody asks for one."""
 UNSURE: Final = 16
 """The largest of them where the estimate of memory leaves something out."""
-ENOUGH: Final = {"cpu": 512 << 20, "cuda": 2 << 30}
-"""Bytes that the values of a run may take before no larger batch is chosen, by kind of device: see ADR 23."""
+ENOUGH: Final = {"cpu": 32 << 20, "cuda": 2 << 30}
+"""Bytes that the values of a run may take before no larger batch is chosen, for every core or GPU: see ADR 23."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Waves:
 def chosen(model: Instrumented, device: str) -> Sizes:
     """The sizes to choose from where nobody asks for one; `device` as in `ENOUGH`."""
     most = UNSURE if unknown(model) else CHOICES[-1]
-    return Sizes([size for size in CHOICES if size <= most], ENOUGH[device])
+    enough = ENOUGH[device] * (cores() if device == "cpu" else 1)
+    return Sizes([size for size in CHOICES if size <= most], enough)
 
 
 def unknown(model: Instrumented) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from models import SAME, ZOO, Case, model, numbers
 
 from inspector import Report, service
+from inspector.analysis import waves as waves_module
 from inspector.analysis.plan import make_plan
 from inspector.analysis.waves import CHOICES, ENOUGH, UNSURE, Sizes, chosen, plan_waves
 from inspector.errors import LimitError, ParameterError
@@ -155,12 +156,25 @@ def test_a_model_that_fixes_its_batch_runs_in_that_and_says_no_other(name: str) 
     assert not any("so that a run fits" in note for note in report.provenance.notes)
 
 
+@pytest.fixture
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waves_module, "cores", lambda: 1)
+
+
+def test_every_core_may_have_the_same_share_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = instrument(service.load(DEEP), (), keep_outputs=True)
+    for count in (1, 3, 64):
+        monkeypatch.setattr(waves_module, "cores", lambda count=count: count)
+        assert chosen(whole, "cpu").enough == count * ENOUGH["cpu"]
+        assert chosen(whole, "cuda").enough == ENOUGH["cuda"]
+
+
 def chosen_notes(report: Report) -> list[str]:
     return [note for note in report.provenance.notes if "chosen" in note]
 
 
 def test_the_batch_that_is_chosen_is_the_largest_that_fits_and_is_not_more_than_enough(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, one_core: None
 ) -> None:
     """Against a search through all choices; a single input may take more than enough, never more than the budget."""
     view = service.load(DEEP)
@@ -180,7 +194,7 @@ def test_the_batch_that_is_chosen_is_the_largest_that_fits_and_is_not_more_than_
         assert reason in waves.why
 
 
-def test_a_report_says_which_batch_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_says_which_batch_was_chosen_and_why(monkeypatch: pytest.MonkeyPatch, one_core: None) -> None:
     asked = {size: audit(batch_size=size) for size in (4, 64)}
     assert not any(map(chosen_notes, asked.values()))
     found = audit()
@@ -220,7 +234,7 @@ def test_a_batch_is_chosen_where_a_fixed_one_can_be_freed(name: str, batch: int)
     assert said(report) == said(service.audit(case.data, case.inputs(6), fidelity="exact", batch_size=3))
 
 
-def test_a_batch_is_chosen_for_every_size_of_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_chosen_for_every_size_of_inputs(monkeypatch: pytest.MonkeyPatch, one_core: None) -> None:
     data = model(
         f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="float[N,4,H,W] x", weights={"w": numbers(4, 4, 3, 3)}
     )
