@@ -19,12 +19,13 @@ def infer(model: ir.Model, message: onnx.ModelProto) -> Kinds | None:
 
     Args:
         model: changed in place; of IR version 4 or newer.
-        message: what the model was just made of, with a shape for every initializer. Its outputs lose theirs.
+        message: what the model was just made of, with a shape for every initializer. Outputs lose theirs.
 
     Returns:
         All types that are known then; None where inference failed.
     """
-    forget_outputs(message.graph)
+    for graph in graphs(message):
+        forget_outputs(graph)
     try:
         found = infer_message(message)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
