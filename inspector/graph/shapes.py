@@ -24,8 +24,8 @@ def infer(model: ir.Model, message: onnx.ModelProto) -> Kinds | None:
     Returns:
         All types that are known then; None where inference failed.
     """
-    for graph in graphs(message):
-        forget_outputs(graph)
+    for body in graphs(message):
+        forget_outputs(body)
     try:
         found = infer_message(message)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
