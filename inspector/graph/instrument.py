@@ -111,7 +111,7 @@ def instrument(
     written = write_rows(message, view, kinds, requests)
     message.graph.output.extend(own)
     names = tuple(value.name for value in message.graph.output)
-    prune(message.graph, names)
+    prune(message.graph, names, nested=view.source.nested)
     held = hold(message.graph.node)
     _drop_repeated_names(held)
     refuse_what_cannot_run(message, held, view.name)

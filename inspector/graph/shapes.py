@@ -77,7 +77,7 @@ def dims_of(kind: onnx.TypeProto | None) -> tuple[int | None, ...] | None:
     """Dimensions of a tensor, None for those that are free; None where not even their number is known."""
     if kind is None or not kind.tensor_type.HasField("shape"):
         return None
-    return tuple(d.dim_value if d.HasField("dim_value") else None for d in kind.tensor_type.shape.dim)
+    return tuple(d.dim_value or (0 if d.HasField("dim_value") else None) for d in kind.tensor_type.shape.dim)
 
 
 def doubtful(model: ir.Model) -> frozenset[str]:
@@ -98,7 +98,7 @@ def _rounds_up(node: ir.Node) -> bool:
 
 def types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:
     """Types of the values of a graph that tells any, by name, without those of bodies."""
-    return {info.name: info.type for info in (*graph.value_info, *graph.input, *graph.output)}
+    return {info.name: info.type for info in graph.value_info[:] + graph.input[:] + graph.output[:]}
 
 
 def _joined(declared: ir.Shape | None, found: ir.Shape | None) -> ir.Shape | None:
@@ -119,4 +119,5 @@ def _pairs(graph: ir.Graph, message: onnx.GraphProto) -> Iterator[tuple[ir.Graph
         graph, message = pending.pop()
         yield graph, message
         for node, told in zip(graph, message.node, strict=True):
-            pending.extend(zip(bodies(node), bodies_of([told]), strict=True))
+            if inner := bodies(node):
+                pending.extend(zip(inner, bodies_of([told]), strict=True))
