@@ -69,7 +69,7 @@ Policies = Annotated[
 ]
 Formats = Annotated[
     list[str],
-    typer.Option("--format", metavar="NAME=FILE", help="junit, sarif, metrics or summary to a file; repeatable."),
+    typer.Option("--format", metavar="NAME=FILE", help="junit, sarif, metrics, summary or html to a file; repeatable."),
 ]
 Summaries = Annotated[str, typer.Option("--summaries", metavar="FILE.sum", help="Write the summaries, for merge.")]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
