@@ -46,7 +46,8 @@ def test_skeleton_and_numbers_are_the_message(name: str, least: int) -> None:
 def test_it_does_not_matter_where_one_window_ends_and_the_next_begins(
     window: int, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inspector.graph.reading._WINDOW", window)
+    for module in ("hashing", "reading"):
+        monkeypatch.setattr(f"inspector.graph.{module}.WINDOW", window)
     for name in ZOO:
         data = ZOO[name].data
         contents = of(data, least)
