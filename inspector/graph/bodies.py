@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -29,12 +29,18 @@ def bodies(node: ir.Node) -> list[ir.Graph]:
 
 
 def all_nodes(graph: ir.Graph) -> Iterator[ir.Node]:
-    """Every node of a graph, each before those in its bodies, however deep: without recursion."""
+    """Every node of a graph, each before those in its bodies, however deep."""
+    return (node for node, _ in _walk(graph))
+
+
+def _walk(graph: ir.Graph) -> Iterator[tuple[ir.Node, list[ir.Graph]]]:
+    """Every node with its own bodies; without recursion."""
     levels: list[Iterator[ir.Node]] = [iter(graph)]
     while levels:
         for node in levels[-1]:
-            yield node
-            if inner := bodies(node):
+            inner = bodies(node)
+            yield node, inner
+            if inner:
                 levels.append(chain.from_iterable(inner))
                 break
         else:
@@ -46,7 +52,7 @@ def label(node: ir.Node) -> str:
     return f"{node.op_type} {node.name or next((v.name for v in node.outputs if v.name), None) or 'without a name'!r}"
 
 
-def prepare(model: ir.Model) -> bool:
+def prepare(nesting: Nesting) -> bool:
     """Makes names of values unique over all bodies, and lets bodies know their opset. The main graph stays as it is.
 
     Sibling bodies may both call a value `y`; here the second becomes `y~2`. Requests are by name.
@@ -54,7 +60,7 @@ def prepare(model: ir.Model) -> bool:
     Returns:
         True where a name had to be changed.
     """
-    main, nested = model.graph, list(_nested(model))
+    main, *nested = nesting.graphs
     taken = {v.name for v in _values(main)} if nested else set()
     count: Counter[str] = Counter()
     for graph in nested:
@@ -76,22 +82,27 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
     yield from chain.from_iterable(node.outputs for node in graph)
 
 
-def all_values(model: ir.Model) -> Iterator[ir.Value]:
-    """Everything with a name, in bodies too."""
-    return chain.from_iterable(_values(graph) for graph in (model.graph, *_nested(model)))
-
-
-def _nested(model: ir.Model) -> Iterator[ir.Graph]:
-    return (body for node in all_nodes(model.graph) for body in bodies(node))
-
-
 class Nesting:
-    """Which node every body of a model belongs to."""
+    """A model's graph with all its bodies, gone through once; true for as long as no node comes or goes.
+
+    Attributes:
+        nodes: every node, each before those in its bodies.
+    """
 
     def __init__(self, model: ir.Model) -> None:
-        self._owners: Final[dict[ir.Graph, ir.Node]] = {
-            body: node for node in all_nodes(model.graph) for body in bodies(node)
-        }
+        walked = list(_walk(model.graph))
+        self.nodes: Final[Sequence[ir.Node]] = [node for node, _ in walked]
+        self._main: Final = model.graph
+        self._owners: Final[dict[ir.Graph, ir.Node]] = {body: node for node, inner in walked for body in inner}
+
+    @property
+    def graphs(self) -> tuple[ir.Graph, ...]:
+        """The main graph, then every body."""
+        return (self._main, *self._owners)
+
+    def values(self) -> Iterator[ir.Value]:
+        """Everything with a name, in bodies too."""
+        return chain.from_iterable(map(_values, self.graphs))
 
     def owner(self, node: ir.Node) -> ir.Node | None:
         """The node whose body holds this one; None in the main graph."""

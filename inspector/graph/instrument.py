@@ -16,6 +16,7 @@ import onnx
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fixed_batch, free_batch
+from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, hold
 from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX
@@ -77,6 +78,7 @@ class Instrumented:
         return list(outputs[len(self.names) - len(self.own) :])
 
 
+@paused()
 def instrument(
     view: OnnxView,
     requests: Sequence[Request],

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from inspector.contract import Layer, Tap, TapKind, Zeros
 from inspector.errors import ModelError
-from inspector.graph.bodies import Nesting, all_nodes
+from inspector.graph.bodies import Nesting
 from inspector.graph.constants import MAX_ELEMENTS, Constants
 from inspector.graph.convolutions import (
     NAMES,
@@ -46,13 +46,13 @@ class _Place:
     home: str
 
 
-def find_layers(model: ir.Model, constants: Constants) -> tuple[tuple[Site, ...], tuple[str, ...]]:
+def find_layers(nesting: Nesting, constants: Constants) -> tuple[tuple[Site, ...], tuple[str, ...]]:
     """All layers in execution order, and what was left out and why, one sentence each."""
     sites: list[Site] = []
     left_out: list[str] = []
     taken: set[str] = set()
-    nesting, walks = Nesting(model), Walks(constants)
-    for node in all_nodes(model.graph):
+    walks = Walks(constants)
+    for node in nesting.nodes:
         if node.op_type not in NAMES:
             continue
         form, reason = form_of(node), nesting.why_not(node) or why_unread(node)

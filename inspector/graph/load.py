@@ -16,16 +16,17 @@ from google.protobuf.message import DecodeError
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError, NotFoundError
 from inspector.graph.age import modernise
-from inspector.graph.bodies import all_nodes, prepare
+from inspector.graph.bodies import Nesting, prepare
 from inspector.graph.checks import check, first_line
-from inspector.graph.contents import Survey, survey_of
+from inspector.graph.collector import paused
+from inspector.graph.contents import Survey, hold, survey_of
 from inspector.graph.convolutions import NAMES
 from inspector.graph.external import External, digest, has_external, read_external
 from inspector.graph.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.reading import Contents, read
 from inspector.graph.runnable import custom_operators
 from inspector.graph.shapes import infer
-from inspector.graph.skeleton import Skeleton, skeleton
+from inspector.graph.skeleton import Skeleton, skeleton, write_again
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import APART, attach, declare, detach
@@ -33,6 +34,7 @@ from inspector.graph.weights import APART, attach, declare, detach
 __all__ = ["DEFAULT_LIMITS", "Limits", "load"]
 
 
+@paused()
 def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
     """Reads an ONNX file, with the data files beside it, or the bytes of a self-contained one.
 
@@ -67,12 +69,13 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     tensors = detach(proto, {**contents.numbers, **(external.numbers if external else {})})
     modernise(survey, label)
     check(survey, label, limits)
-    model, frame = _model(proto, tensors, label)
-    if custom := custom_operators(all_nodes(model.graph)):
+    model, frame, nesting = _model(survey, tensors, label)
+    if custom := custom_operators(nesting.nodes):
         facts["custom_operators"] = custom
     return OnnxView(
         model,
         frame,
+        nesting,
         name=name or (path.stem if path else "model"),
         sha256=digest(contents.sha256, external),
         facts=facts,
@@ -143,16 +146,18 @@ def _parse(data: bytearray, label: str) -> onnx.ModelProto:
     return proto
 
 
-def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> tuple[ir.Model, Skeleton]:
+def _model(survey: Survey, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> tuple[ir.Model, Skeleton, Nesting]:
+    proto, held = survey.proto, survey.main
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
     try:
         if proto.functions:
             proto = onnx.inliner.inline_local_functions(proto)
+            held = hold(proto.graph.node)
         model = ir.from_proto(proto)
         attach(model, tensors)
         declare(proto, tensors)
-        kinds = infer(model, proto)
+        kinds = infer(model, proto, held)
         tidy(model, frozenset(NAMES))
     except MemoryError as error:
         raise LimitError(label, "there is not enough memory to read its graph") from error
@@ -166,5 +171,8 @@ def _model(proto: onnx.ModelProto, tensors: Mapping[str, ir.Tensor[Array]], labe
             found=", ".join(sorted({f.name for f in model.functions.values()})[:5]),
             remedy="Inline them when exporting.",
         )
-    renamed = prepare(model)
-    return model, skeleton(model, proto, tensors, kinds, renamed=renamed)
+    nesting = Nesting(model)
+    if prepare(nesting):
+        proto, kinds = write_again(model, tensors), None
+        held = hold(proto.graph.node)
+    return model, skeleton(model, proto, held, tensors, kinds), nesting

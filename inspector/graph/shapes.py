@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 import onnx_ir as ir
 
-from inspector.graph.bodies import all_nodes, bodies
-from inspector.graph.contents import bodies_of, graphs
+from inspector.graph.bodies import bodies
+from inspector.graph.contents import Holding, bodies_of, graphs
 
 Kinds = Mapping[str, onnx.TypeProto]
 """Types of values by name, which are unique over all bodies."""
 
 
-def infer(model: ir.Model, message: onnx.ModelProto) -> Kinds | None:
+def infer(model: ir.Model, message: onnx.ModelProto, held: Holding) -> Kinds | None:
     """Adds the shapes and types that follow from those of the inputs; where inference fails, everything stays.
 
     Args:
         model: changed in place; of IR version 4 or newer.
         message: what the model was just made of, with a shape for every initializer. Outputs lose theirs.
+        held: what its graph holds.
 
     Returns:
         All types that are known then; None where inference failed.
     """
-    for body in graphs(message):
+    for body in (message.graph, *held.bodies):
         forget_outputs(body)
     try:
         found = infer_message(message)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return None  # shapes may be unknown everywhere
     known: dict[bytes, tuple[ir.Shape | None, ir.TypeProtocol | None]] = {}
-    for graph, told in _pairs(model.graph, found.graph):
+    everything: dict[str, onnx.TypeProto] = {}
+    for graph, told in _pairs(model.graph, found.graph) if held.bodies else [(model.graph, found.graph)]:
         kinds = types(told)
+        everything.update(kinds)
         for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
             kind = kinds.get(value.name or "")
             if kind is None:
@@ -46,7 +49,7 @@ def infer(model: ir.Model, message: onnx.ModelProto) -> Kinds | None:
             shape, dtype = known[key]
             value.shape = _joined(value.shape, shape)
             value.type = value.type if dtype is None else dtype
-    return _all_types(found)
+    return everything
 
 
 def forget_outputs(graph: onnx.GraphProto) -> None:
@@ -80,9 +83,8 @@ def dims_of(kind: onnx.TypeProto | None) -> tuple[int | None, ...] | None:
     return tuple(d.dim_value or (0 if d.HasField("dim_value") else None) for d in kind.tensor_type.shape.dim)
 
 
-def doubtful(model: ir.Model) -> frozenset[str]:
+def doubtful(nodes: Sequence[ir.Node]) -> frozenset[str]:
     """Values behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
-    nodes = list(all_nodes(model.graph))
     if not any(_rounds_up(node) for node in nodes):
         return frozenset()
     found: set[ir.Value] = set()

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array
-from inspector.graph.contents import hold
+from inspector.graph.contents import Holding
 from inspector.graph.shapes import Kinds, forget_outputs
 
 LOCATION: Final = "beside"
@@ -37,23 +37,19 @@ class Skeleton:
 def skeleton(
     model: ir.Model,
     message: onnx.ModelProto,
+    held: Holding,
     tensors: Mapping[str, ir.Tensor[Array]],
     kinds: Kinds | None,
-    *,
-    renamed: bool,
 ) -> Skeleton:
     """Makes one of a model that was read.
 
     Args:
         model: the graph that facts are read from.
-        message: what it was made of, which becomes the skeleton's.
+        message: what it was made of, or was written as, which becomes the skeleton's.
+        held: what its graph holds.
         tensors: what `message` has as empty tensors.
         kinds: types that were inferred of it.
-        renamed: True where values of `model` have other names than in `message`.
     """
-    if renamed:
-        message, kinds = _written_again(model, tensors), None
-    held = hold(message.graph.node)
     for graph in (message.graph, *held.bodies):
         kinds = None if graph.value_info else kinds
         del graph.value_info[:]
@@ -72,7 +68,7 @@ def skeleton(
     return Skeleton(message, numbers, kinds, bool(held.bodies))
 
 
-def _written_again(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> onnx.ModelProto:
+def write_again(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> onnx.ModelProto:
     """The graph as a message; of the tensors only type and shape."""
     held = model.graph.initializers
     try:

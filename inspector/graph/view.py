@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.errors import Inapplicable, ModelError, NotFoundError
-from inspector.graph.bodies import Nesting, all_values
+from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
 from inspector.graph.convolutions import as_numbers, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
@@ -29,7 +29,7 @@ from inspector.graph.taps import find_taps
 class OnnxView:
     """The facts of one loaded model; see `inspector.ModelView` for what each member means.
 
-    `model` is the graph they were read from, `source` what a rewrite starts from.
+    `model` is the graph they were read from, `nesting` all that is in it, `source` what a rewrite starts from.
     `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from.
     """
 
@@ -37,6 +37,7 @@ class OnnxView:
         self,
         model: ir.Model,
         source: Skeleton,
+        nesting: Nesting,
         *,
         name: str,
         sha256: str,
@@ -49,9 +50,10 @@ class OnnxView:
         self.sha256: Final = sha256
         self.facts: Final = facts
         self.data_files: Final = data_files
+        self._nesting: Final = nesting
         self._constants: Final = Constants()
         self._ranges: Final = Ranges(self._constants)
-        sites, self.left_out = find_layers(model, self._constants)
+        sites, self.left_out = find_layers(nesting, self._constants)
         if not sites:
             raise ModelError(
                 f"model {name!r}",
@@ -104,8 +106,8 @@ class OnnxView:
 
     def decided_by_data(self, tensors: Collection[str]) -> tuple[str, ...]:
         """The nodes before or around these values that go by all inputs of a run together, as an If may."""
-        values = [v for node in self.model.graph.all_nodes() for v in node.outputs if v.name in tensors]
-        return Nesting(self.model).decided_by_data(values, self._constants)
+        values = [v for node in self._nesting.nodes for v in node.outputs if v.name in tensors]
+        return self._nesting.decided_by_data(values, self._constants)
 
     def cost(self, layer: str) -> Cost:
         """Parameters, multiply-accumulates and bytes of the raw output, for one input."""
@@ -129,12 +131,12 @@ class OnnxView:
     @cached_property
     def doubtful(self) -> frozenset[str]:
         """Values whose inferred shapes may not be those that a runtime gives them."""
-        return doubtful(self.model)
+        return doubtful(self._nesting.nodes)
 
     @cached_property
     def reserved(self) -> str:
         """A name in the model that a rewrite needs for itself; empty where there is none."""
-        return next((v.name for v in all_values(self.model) if v.name and v.name.startswith(PREFIX)), "")
+        return next((v.name for v in self._nesting.values() if v.name and v.name.startswith(PREFIX)), "")
 
     @cached_property
     def _fields(self) -> ReceptiveFields:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Final
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -15,12 +16,12 @@ from inspector.contract import Array
 APART: Final = 1024
 """Bytes from which a tensor of the main graph is kept apart."""
 _MOST_AXES: Final = 16
-_PLAIN: Final = frozenset(
-    ir.DataType[name] for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16")
-)
+_PLAIN: Final[Mapping[int, tuple[ir.DataType, np.dtype[np.generic]]]] = {
+    int(ir.DataType[name]): (ir.DataType[name], ir.DataType[name].numpy())
+    for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "INT8", "UINT8", "INT16", "UINT16")
+}
 """Element types of weights: whole bytes of which every pattern is a value. Tensors of others stay in the message;
 those of int32 and int64 can be targets and indices, which runtimes read while they infer shapes."""
-_ELSEWHERE: Final = frozenset({"float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data"})
 
 
 def detach(proto: onnx.ModelProto, numbers: Mapping[int, Array]) -> dict[str, ir.Tensor[Array]]:
@@ -64,15 +65,16 @@ def _tensor(
 ) -> ir.Tensor[Array] | None:
     """A view of the bytes; None where they stay in the message."""
     inside = field.data_location == onnx.TensorProto.DEFAULT and not field.HasField("segment")
-    if not field.name or not inside or not _ELSEWHERE.isdisjoint(kind.name for kind, _ in field.ListFields()):
+    if not field.name or not inside or field.data_type not in _PLAIN or _has_numbers(field):
         return None
-    try:
-        dtype = ir.DataType(field.data_type)
-    except ValueError:
-        return None
+    dtype, elements = _PLAIN[field.data_type]
     dims = tuple(field.dims[:])
-    if dtype not in _PLAIN or len(dims) > _MOST_AXES or min(dims, default=0) < 0:
+    if len(dims) > _MOST_AXES or min(dims, default=0) < 0 or math.prod(dims) * elements.itemsize != raw.size:
         return None
-    if math.prod(dims) * dtype.itemsize != raw.size:
-        return None
-    return ir.Tensor(raw.view(dtype.numpy()).reshape(dims), dtype, shape=shape_of(dims), name=field.name)
+    return ir.Tensor(raw.view(elements).reshape(dims), dtype, shape=shape_of(dims), name=field.name)
+
+
+def _has_numbers(field: onnx.TensorProto) -> bool:
+    """Whether there are some beside the raw bytes."""
+    floats = field.float_data or field.double_data
+    return bool(floats or field.int32_data or field.int64_data or field.uint64_data or field.string_data)
