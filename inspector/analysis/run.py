@@ -1,4 +1,4 @@
-"""The fold: batches in, one summary per analysis and tap; then what they mean."""
+"""Rows in, one summary per analysis and tap; then what they mean."""
 
 from __future__ import annotations
 
@@ -102,14 +102,6 @@ def _not_one_each(rows: Mapping[str, Array], batch: BatchInfo) -> str:
         "the model changes the batch axis before it, so that its values cannot be told apart by input: "
         f"{found} rows for {len(batch.ids)} inputs; `activations` gives its maps as they are"
     )
-
-
-def fold(plan: Plan, observed: Iterable[tuple[Rows, BatchInfo]]) -> Totals:
-    """Adds up everything that comes out."""
-    totals = Totals(plan)
-    for rows, batch in observed:
-        totals.add(rows, batch)
-    return totals
 
 
 def conclude(view: ModelView, plan: Plan, totals: Totals, lab: Lab | None) -> tuple[AnalysisResult, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from inspector.analysis.feed import Feed, ShardCount
+from inspector.analysis.groups import Groups
 from inspector.analysis.observe import Observer
 from inspector.analysis.parts import Part, Tally
 from inspector.analysis.plan import Plan
-from inspector.analysis.run import Totals
 from inspector.report import Provenance
 from inspector.runtime.data import Shard
 from inspector.runtime.items import SHARD_STRIDE
@@ -29,18 +29,16 @@ def count(
     `provenance` says how the observer ran so far; `ids` are of shards that are stored. A stream is known by what it
     held.
     """
-    totals = Totals(plan)
+    groups = Groups(plan)
 
     def ended(shard: Shard, found: ShardCount) -> None:
-        nonlocal totals
         index, digest = shard.first // SHARD_STRIDE, found.digest.hex
         name = f"{shard.name}@{digest[:16]}" if feed.source.is_stream else ids.get(index, "")
         tally = Tally(
             name, index, found.inputs, digest, tuple(found.skipped), found.skipped_count, provenance()
         )  # fmt: skip
-        done(Part(tally, totals))
-        totals = Totals(plan)
+        done(Part(tally, groups.finish()))
 
     for rows, batch in observer(feed.batches(observer.together, shards, ended)):
-        totals.add(rows, batch)
+        groups.add(rows, batch)
     feed.waited += observer.waited

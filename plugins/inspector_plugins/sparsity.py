@@ -119,15 +119,20 @@ class Sparsity:
         elements = np.broadcast_to(rows["elements"], finite.shape)
         zeros = rows["near"] if "near" in rows else elements - rows["above"] - rows.get("below", np.int64(0))
         silent = finite & (zeros == elements)
+        whole = bool(finite.all())
+
+        def only(values: Array, otherwise: float) -> Array:
+            return values if whole else np.where(finite, values, otherwise)
+
         return Activity(
             inputs=np.array(len(batch.ids), np.int64),
             finite=finite.sum(0, dtype=np.int64),
-            elements=np.where(finite, elements, 0).sum(0),
-            zeros=np.where(finite, zeros, 0).sum(0),
+            elements=only(elements, 0).sum(0),
+            zeros=only(zeros, 0).sum(0),
             active=(finite & ~silent).sum(0, dtype=np.int64),
-            peak=np.where(finite, rows["peak"], -np.inf).max(0),
-            low=np.where(finite, rows["low"], np.inf).min(0),
-            total=np.where(finite, rows["mean"], 0).sum(0, dtype=np.float64),
+            peak=only(rows["peak"], -np.inf).max(0),
+            low=only(rows["low"], np.inf).min(0),
+            total=only(rows["mean"], 0).sum(0, dtype=np.float64),
             first=First.of(self.params.per_input, batch.first, batch.ids, silent),
             broken=Earliest.of(batch.first, batch.ids, ~finite),
         )

@@ -12,8 +12,8 @@ from models import ZOO
 
 from inspector import service
 from inspector.analysis import overlap
+from inspector.analysis.groups import Groups
 from inspector.analysis.overlap import Overlap
-from inspector.analysis.run import Totals
 from inspector.runtime.items import SHARD_STRIDE
 from inspector.runtime.session import Session
 
@@ -83,7 +83,7 @@ def test_a_batch_runs_while_the_one_before_is_added_up_but_not_across_the_end_of
     """Three shards of three batches of two inputs."""
     begun = threading.Semaphore(0)
     runs, seen = [0], list[int]()
-    run, add = Session.run, Totals.add
+    run, add = Session.run, Groups.add
 
     def running(self: Any, feeds: Any, **options: Any) -> Any:
         runs[0] += 1
@@ -98,7 +98,7 @@ def test_a_batch_runs_while_the_one_before_is_added_up_but_not_across_the_end_of
         add(self, rows, batch)
 
     monkeypatch.setattr(Session, "run", running)
-    monkeypatch.setattr(Totals, "add", adding)
+    monkeypatch.setattr(Groups, "add", adding)
     report = service.audit(
         ZOO["chain"].data, ZOO["chain"].inputs(18), ["sparsity"], batch_size=2, shard_size=6, self_check=False
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from toys import Peaks, Says, failing, installed
 
 from inspector import Ops, Value, service
+from inspector.analysis import groups
 from inspector.analysis.identity import Identity
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest, plugins
@@ -138,7 +139,9 @@ def test_an_analysis_that_would_end_the_process_is_a_failure_of_that_analysis() 
         assert "SystemExit" in failure(changed(**{step: leave}))
 
 
-def test_an_analysis_that_fails_in_the_middle_gives_no_blocks() -> None:
+def test_an_analysis_that_fails_in_the_middle_gives_no_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MOST_INPUTS", 2)
+
     def late(self: Any, tap: Any, rows: Any, batch: Any) -> Any:
         if batch.first:
             raise ValueError("enough")

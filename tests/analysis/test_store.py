@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector import ByLabel, Earliest, First, Histogram, Max, Moments, Summary, service
+from inspector.analysis.groups import Groups
 from inspector.analysis.plan import Plan, make_plan
-from inspector.analysis.run import Totals, conclude, fold
+from inspector.analysis.run import Totals, conclude
 from inspector.analysis.runner import Setting
 from inspector.analysis.store import _fields, _summary, from_bytes, to_bytes
 from inspector.control import Stop
@@ -28,7 +29,10 @@ INPUTS = np.random.default_rng(1).uniform(0, 1, (6, 1, 16, 16)).astype(np.float3
 
 def counted(plan: Plan, inputs: np.ndarray) -> Totals:
     setting = Setting("", "cpu", "fast", 4, lambda _: None, Stop())
-    return fold(plan, setting.observer(VIEW, plan.requests)(setting.feed(VIEW, inputs).batches(4)))
+    groups = Groups(plan)
+    for rows, batch in setting.observer(VIEW, plan.requests)(setting.feed(VIEW, inputs).batches(4)):
+        groups.add(rows, batch)
+    return groups.finish()
 
 
 PLAN = make_plan(VIEW, ["sparsity"], allow_maps=False)

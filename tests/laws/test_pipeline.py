@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from models import SAME, model
 
 from inspector import Array, BatchInfo, Report, Table, service
+from inspector.analysis.groups import Groups
 from inspector.analysis.plan import Plan, make_plan
-from inspector.analysis.run import Totals, conclude, fold
+from inspector.analysis.run import Totals, conclude
 from inspector.analysis.runner import Setting
 from inspector.analysis.store import from_bytes, to_bytes
 from inspector.control import Stop
@@ -139,7 +140,10 @@ def shard(net: str, x: Array, first: int) -> Totals:
     observer = Setting("", "cpu", "fast", 4, lambda _: None, Stop()).observer(view, plan.requests)
     ids = tuple(f"input[{first + i}]" for i in range(len(x)))
     feeds = (Batch({"x": x[i : i + 4]}, BatchInfo(ids[i : i + 4], first + i)) for i in range(0, len(x), 4))
-    return fold(plan, observer(feeds))
+    groups = Groups(plan)
+    for rows, batch in observer(feeds):
+        groups.add(rows, batch)
+    return groups.finish()
 
 
 def merged(plan: Plan, shards: Sequence[Totals]) -> Totals:

@@ -44,13 +44,13 @@ class ByLabel(Summary):
         texts = [None if x is None else x.rstrip("\0") for x in labels or [None] * len(values)]  # as NumPy keeps them
         known = sorted({x for x in texts if x is not None})
         _check(limit, known)
-        sums = np.zeros((len(known), *values.shape[1:]))
         place = {label: i for i, label in enumerate(known)}
         labelled = [i for i, text in enumerate(texts) if text is not None]
         rows = np.array([place[str(texts[i])] for i in labelled], np.int64)
-        with np.errstate(invalid="ignore"):  # Inf and -Inf make NaN: not finite, as promised
-            np.add.at(sums, rows, values[labelled])
         inputs = np.bincount(rows, minlength=len(known)).astype(np.int64)
+        by_class = values[np.array(labelled, np.int64)[np.argsort(rows, kind="stable")]].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # Inf and -Inf make NaN: not finite, as promised
+            sums = np.add.reduceat(by_class, np.cumsum(inputs) - inputs, axis=0) if known else by_class
         unlabelled = np.array(len(texts) - len(labelled), np.int64)
         return cls(np.array(limit, np.int64), np.array(known, np.str_), inputs, sums, unlabelled)
 

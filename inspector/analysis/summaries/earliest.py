@@ -30,14 +30,18 @@ class Earliest(Summary):
         """From one batch, whose first input is at position `first` of the data set: `true` is (N, C) or (N,)."""
         found = true.any(0)
         row = true.argmax(0) if len(true) else np.zeros(true.shape[1:], np.int64)
-        names = np.array(["" if not some else ids[i] for i, some in zip(row.ravel(), found.ravel(), strict=True)])
-        return cls(np.where(found, first + row, _NEVER).astype(np.int64), names.astype(np.str_).reshape(row.shape))
+        names = [ids[i] if some else "" for i, some in zip(row.flat, found.flat, strict=True)] if found.any() else [""]
+        held = np.broadcast_to(np.array(names, np.str_), row.size)
+        return cls(np.where(found, first + row, _NEVER).astype(np.int64), held.reshape(row.shape))
 
     def __add__(self, other: Self) -> Self:
+        positions = np.minimum(self.positions, other.positions)
+        if (positions == _NEVER).all():
+            return self
         mine = self.positions <= other.positions
         ids = np.where(mine, self.ids, other.ids)
         narrow = np.array(ids.ravel().tolist(), np.str_).reshape(ids.shape)  # as wide as what is kept
-        return type(self)(np.minimum(self.positions, other.positions), narrow)
+        return type(self)(positions, narrow)
 
     @property
     def id(self) -> str:

@@ -32,13 +32,14 @@ class Moments(Summary):
     def of(cls, values: Array, valid: Array) -> Self:
         """From one batch: `values` (N, C); those that are not `valid` (N, C) are left out."""
         count = valid.sum(0, dtype=np.int64)
-        divisor = np.maximum(count, 1)
+        divisor, whole = np.maximum(count, 1), bool(valid.all())
         any_one = np.take_along_axis(values, valid.argmax(0)[None], 0)[0].astype(np.float64) if len(values) else 0.0
         origin = np.where(count > 0, any_one, 0.0)  # sums of distances from one value: exact where all are alike
-        distance = np.where(valid, values, origin) - origin
+        distance = (values if whole else np.where(valid, values, origin)) - origin
         shift = distance.sum(0) / divisor
-        m2 = np.where(valid, distance - shift, 0.0) ** 2
-        return cls(count, origin + shift, m2.sum(0))
+        distance -= shift
+        squares = np.square(distance, out=distance)
+        return cls(count, origin + shift, (squares if whole else np.where(valid, squares, 0.0)).sum(0))
 
     def __add__(self, other: Self) -> Self:
         count = self.count + other.count
