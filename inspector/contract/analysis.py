@@ -81,7 +81,7 @@ class Measured(Analysis[R], Protocol[S_co, R]):
         """What to keep of one tap, IN the graph: x is (N, C, *space), results are named rows, batch axis first."""
 
     def summarize(self, tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> S_co:
-        """One batch's rows, as asked for in `observe`, to a summary. On the host, pure NumPy."""
+        """Rows of some inputs that follow each other, as asked for in `observe`, to a summary. On the host, NumPy."""
 
 
 class Lab(Protocol):

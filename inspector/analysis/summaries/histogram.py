@@ -69,17 +69,14 @@ class Histogram(Summary):
         return cls(ordered[first].astype(np.int64), counts.astype(np.int64), odd)
 
     def __add__(self, other: Self) -> Self:
-        big, small = (self, other) if len(self.cells) >= len(other.cells) else (other, self)
-        at = np.searchsorted(big.cells, small.cells)
-        known = at < len(big.cells)
-        known[known] = big.cells[at[known]] == small.cells[known]
-        counts = big.counts.copy()
-        counts[at[known]] += small.counts[known]
-        return type(self)(
-            np.insert(big.cells, at[~known], small.cells[~known]),
-            np.insert(counts, at[~known], small.counts[~known]),
-            self.odd + other.odd,
-        )
+        cells = np.concatenate([self.cells, other.cells])
+        order = np.argsort(cells, kind="stable")  # two runs in order: it merges them
+        cells, counts = cells[order], np.concatenate([self.counts, other.counts])[order]
+        again = np.flatnonzero(cells[1:] == cells[:-1]) + 1
+        counts[again - 1] += counts[again]
+        kept = np.ones(len(cells), bool)
+        kept[again] = False
+        return type(self)(cells[kept], counts[kept], self.odd + other.odd)
 
     @property
     def count(self) -> Array:
