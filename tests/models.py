@@ -85,6 +85,13 @@ def model(
     return proto.SerializeToString()
 
 
+def sparse(array: Array, name: str = "", *, coordinates: bool = False) -> onnx.SparseTensorProto:
+    """An array as a file keeps it that has few numbers other than 0."""
+    places = np.stack(np.nonzero(array), axis=1) if coordinates else np.flatnonzero(array)
+    values, indices = (onnx.numpy_helper.from_array(a, n) for a, n in ((array[array != 0], name), (places, "")))
+    return onnx.SparseTensorProto(values=values, indices=indices, dims=array.shape)
+
+
 W = numbers(4, 3, 3, 3)
 B = numbers(4)
 SAME = "<pads=[1,1,1,1]>"
@@ -188,7 +195,23 @@ def constants() -> list[Case]:
         one("weights_as_inputs", f"[c] a = Conv {SAME} (x, w, b) y = Relu(a)", ir=3, opset=7, weights_are_inputs=True),
         one("weight_computed", f"g = GlobalAveragePool(x) r = ReduceMean <keepdims=1> (g) k = Mul(w, r) {relu}",
             made, computed=True, inputs="float[1,3,6,5] x"),
+        _sparse("weight_sparse_places"),
+        _sparse("weight_sparse_coordinates", coordinates=True),
+        _sparse("weight_sparse_constant", in_node=True),
     ]  # fmt: skip
+
+
+def _sparse(name: str, *, coordinates: bool = False, in_node: bool = False) -> Case:
+    """A weight of which two thirds are 0."""
+    tensor = sparse(np.where(np.abs(W) > 0.2, W, 0), "k", coordinates=coordinates)
+    proto = onnx.load_from_string(model(f"[c] a = Conv {SAME} (x, k) y = Relu(a)"))
+    if in_node:
+        proto.graph.node.insert(0, onnx.NodeProto(op_type="Constant", output=["k"]))
+        kind = onnx.AttributeProto.SPARSE_TENSOR
+        proto.graph.node[0].attribute.add(name="sparse_value", sparse_tensor=tensor, type=kind)
+    else:
+        proto.graph.sparse_initializer.append(tensor)
+    return Case(name, proto.SerializeToString(), (_ONE,))
 
 
 def structures() -> list[Case]:

@@ -18,7 +18,7 @@ from inspector import Array, Filters
 
 def values(data: bytes, feeds: Mapping[str, Array], tensors: Iterable[str]) -> dict[str, Array]:
     """Values inside of a model, by the ONNX reference implementation."""
-    proto = onnx.load_from_string(data)
+    proto = written_dense(data)
     names = list(dict.fromkeys(tensors))
     del proto.graph.output[:]
     proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
@@ -26,6 +26,33 @@ def values(data: bytes, feeds: Mapping[str, Array], tensors: Iterable[str]) -> d
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
     return dict(zip(names, ReferenceEvaluator(proto).run(None, dict(feeds)), strict=True))
+
+
+def written_dense(data: bytes) -> onnx.ModelProto:
+    """A model without sparse tensors, which the reference implementation cannot take; those of bodies stay."""
+    proto = onnx.load_from_string(data)
+    for sparse in proto.graph.sparse_initializer:
+        proto.graph.initializer.append(_dense(sparse))
+    del proto.graph.sparse_initializer[:]
+    for node in proto.graph.node:
+        if [attribute.name for attribute in node.attribute] == ["sparse_value"]:
+            dense = _dense(node.attribute[0].sparse_tensor)
+            node.attribute[0].CopyFrom(onnx.AttributeProto(name="value", t=dense, type=onnx.AttributeProto.TENSOR))
+    return proto
+
+
+def _dense(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
+    """One element after the other, as onnx.proto says where it is."""
+    values, indices = map(onnx.numpy_helper.to_array, (sparse.values, sparse.indices))
+    dense = np.zeros(tuple(sparse.dims), values.dtype)
+    for value, index in zip(values, indices, strict=True):
+        place = []
+        if indices.ndim == 1:
+            for size in reversed(sparse.dims):
+                index, position = divmod(index, size)  # noqa: PLW2901 - what is left of it
+                place.insert(0, position)
+        dense[tuple(place or index)] = value
+    return onnx.numpy_helper.from_array(dense, sparse.values.name)
 
 
 def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:

@@ -63,7 +63,8 @@ def _check_calls(survey: Survey, label: str, limits: Limits) -> None:
 
 def _check_counts(survey: Survey, label: str, limits: Limits) -> None:
     _limit(label, "nodes", survey.count_nodes(), limits.nodes)
-    _limit(label, "initializers", sum(len(graph.initializer) for graph in survey.graphs), limits.initializers)
+    initializers = sum(len(graph.initializer) + len(graph.sparse_initializer) for graph in survey.graphs)
+    _limit(label, "initializers", initializers, limits.initializers)
     _limit(label, "inputs", len(survey.proto.graph.input), limits.values)
     _limit(label, "outputs", len(survey.proto.graph.output), limits.values)
     for attribute in survey.attributes:
@@ -130,8 +131,8 @@ def _check_tensors(survey: Survey, label: str, limits: Limits) -> None:
                 expected=f"{sizes[1]} bytes or numbers for the shape {list(tensor.dims)}",
                 found=str(sizes[0]),
             )
-    if any(graph.sparse_initializer for graph in survey.graphs):
-        raise ModelError(label, "it stores weights as sparse tensors", expected="dense initializers")
+    for sparse in survey.sparse:
+        _elements(sparse.dims, label, "sparse tensor", sparse.values.name, limits)
 
 
 def _check_shapes(survey: Survey, label: str, limits: Limits) -> None:

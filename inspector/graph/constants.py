@@ -159,7 +159,7 @@ def _size(node: ir.Node, inputs: Sequence[Array]) -> int | None:
     if node.op_type == "Concat":
         return sum(a.size for a in inputs)
     if node.op_type == "Constant":
-        return 0 if "sparse_value" not in node.attributes else None  # what a file holds, its size has limited
+        return 0  # what a file holds, its size has limited
     if node.op_type in _KEEP_SIZE:
         return max((a.size for a in inputs), default=0)
     shapes = [a.shape for a in inputs]

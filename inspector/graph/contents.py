@@ -45,7 +45,9 @@ class Survey:
         functions: what each of its functions holds.
         graphs: the main graph and every body.
         attributes: every attribute of every node, and the defaults of functions.
-        tensors: every tensor, in initializers and in attributes; first of all those of the main graph's initializers.
+        sparse: every sparse tensor, in initializers and in attributes; first of all the main graph's initializers.
+        tensors: every tensor, in initializers and in attributes, sparse ones as their values and their indices; first
+            of all those of the main graph's initializers.
     """
 
     proto: onnx.ModelProto
@@ -53,6 +55,7 @@ class Survey:
     functions: Sequence[Holding]
     graphs: Sequence[onnx.GraphProto]
     attributes: Sequence[onnx.AttributeProto]
+    sparse: Sequence[onnx.SparseTensorProto]
     tensors: Sequence[onnx.TensorProto]
 
     def shapes(self) -> Iterator[tuple[str, Sequence[onnx.TensorShapeProto.Dimension]]]:
@@ -94,7 +97,9 @@ def survey_of(proto: onnx.ModelProto) -> Survey:
     graphs = [proto.graph, *(body for part in parts for body in part.bodies)]
     attributes = [attribute for part in parts for attribute in part.attributes]
     attributes += [attribute for function in proto.functions for attribute in function.attribute_proto]
-    return Survey(proto, main, functions, graphs, attributes, list(_tensors(graphs, attributes)))
+    sparse = list(_sparse(graphs, attributes))
+    tensors = [*_tensors(graphs, attributes), *(tensor for s in sparse for tensor in (s.values, s.indices))]
+    return Survey(proto, main, functions, graphs, attributes, sparse, tensors)
 
 
 def hold(some: Iterable[onnx.NodeProto]) -> Holding:
@@ -133,6 +138,13 @@ def nodes_of(some: Iterable[onnx.NodeProto]) -> Sequence[onnx.NodeProto]:
 def bodies_of(some: Iterable[onnx.NodeProto]) -> Iterator[onnx.GraphProto]:
     """Bodies of nodes; of every node its own, not those within."""
     return chain.from_iterable(_graphs_in(node.attribute) for node in some)
+
+
+def sparse_of(attribute: onnx.AttributeProto) -> Iterator[onnx.SparseTensorProto]:
+    """Sparse tensors of an attribute."""
+    if attribute.HasField("sparse_tensor"):
+        yield attribute.sparse_tensor
+    yield from attribute.sparse_tensors
 
 
 def call_depth(calls: Mapping[Call, Sequence[Call]]) -> int | None:
@@ -220,16 +232,19 @@ def _tensors(
 ) -> Iterator[onnx.TensorProto]:
     for graph in graphs:
         yield from graph.initializer[:]
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
     for attribute in attributes:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        if attribute.HasField("sparse_tensor"):
-            yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
-        for sparse in attribute.sparse_tensors:
-            yield from (sparse.values, sparse.indices)
+
+
+def _sparse(
+    graphs: Iterable[onnx.GraphProto], attributes: Iterable[onnx.AttributeProto]
+) -> Iterator[onnx.SparseTensorProto]:
+    for graph in graphs:
+        yield from graph.sparse_initializer
+    for attribute in attributes:
+        yield from sparse_of(attribute)
 
 
 def _call(domain: str, name: str, overload: str) -> Call:

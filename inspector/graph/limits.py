@@ -18,6 +18,9 @@ class Limits:
         values: inputs of the model, and outputs.
         rank: dimensions of a tensor or of a declared shape.
         elements: of a tensor, or of a declared shape whose dimensions are all known.
+        sparse: bytes of its sparse tensors, once they are written out, together.
+        sparse_copied: of those of them that stay in the message, which is copied a few times: in bodies and nodes, and
+            of element types that weights seldom have.
         attribute: numbers or texts in one attribute.
         name: characters of a name.
         bodies: how deep bodies lie in bodies.
@@ -31,6 +34,8 @@ class Limits:
     values: int = 10_000
     rank: int = 16
     elements: int = 1 << 32
+    sparse: int = 1 << 30
+    sparse_copied: int = 1 << 26
     attribute: int = 1 << 24
     name: int = 4096
     bodies: int = 16

@@ -27,6 +27,7 @@ from inspector.graph.reading import Contents, read
 from inspector.graph.runnable import custom_operators
 from inspector.graph.shapes import infer
 from inspector.graph.skeleton import Skeleton, skeleton, write_again
+from inspector.graph.sparse import write_out
 from inspector.graph.tidy import tidy
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import APART, attach, declare, detach
@@ -69,7 +70,7 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     tensors = detach(proto, {**contents.numbers, **(external.numbers if external else {})})
     modernise(survey, label)
     check(survey, label, limits)
-    model, frame, nesting = _model(survey, tensors, label)
+    model, frame, nesting = _model(survey, tensors, label, limits)
     if custom := custom_operators(nesting.nodes):
         facts["custom_operators"] = custom
     return OnnxView(
@@ -146,7 +147,9 @@ def _parse(data: bytearray, label: str) -> onnx.ModelProto:
     return proto
 
 
-def _model(survey: Survey, tensors: Mapping[str, ir.Tensor[Array]], label: str) -> tuple[ir.Model, Skeleton, Nesting]:
+def _model(
+    survey: Survey, tensors: Mapping[str, ir.Tensor[Array]], label: str, limits: Limits
+) -> tuple[ir.Model, Skeleton, Nesting]:
     proto, held = survey.proto, survey.main
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
@@ -154,6 +157,8 @@ def _model(survey: Survey, tensors: Mapping[str, ir.Tensor[Array]], label: str) 
         if proto.functions:
             proto = onnx.inliner.inline_local_functions(proto)
             held = hold(proto.graph.node)
+        if survey.sparse:
+            tensors = {**tensors, **write_out(proto, label, limits)}
         model = ir.from_proto(proto)
         attach(model, tensors)
         declare(proto, tensors)

@@ -24,6 +24,11 @@ _PLAIN: Final[Mapping[int, tuple[ir.DataType, np.dtype[np.generic]]]] = {
 those of int32 and int64 can be targets and indices, which runtimes read while they infer shapes."""
 
 
+def goes_apart(dtype: ir.DataType, size: int) -> bool:
+    """Whether an initializer of the main graph, of so many bytes, is kept apart."""
+    return dtype in _PLAIN and size >= APART
+
+
 def detach(proto: onnx.ModelProto, numbers: Mapping[int, Array]) -> dict[str, ir.Tensor[Array]]:
     """Tensors by name, of raw bytes by place among the graph's initializers, which become empty ones.
 

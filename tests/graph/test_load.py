@@ -146,17 +146,6 @@ def test_no_tensor_may_name_a_file_wherever_it_hides(tmp_path: Path, monkeypatch
             load(data)
 
 
-def test_sparse_weights_are_refused() -> None:
-    def sparse(proto: onnx.ModelProto) -> None:
-        weight = proto.graph.sparse_initializer.add(dims=[1 << 20, 3, 1 << 10, 1 << 10])
-        weight.values.CopyFrom(onnx.numpy_helper.from_array(np.ones(1, np.float32), "w"))
-        weight.indices.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.int64), "i"))
-        del proto.graph.initializer[0]
-
-    with pytest.raises(ModelError, match="sparse tensors"):
-        load(changed(sparse))
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -267,11 +267,28 @@ def _functions(depth: int, calls: int, last: str) -> bytes:
     return proto.SerializeToString()
 
 
-def _sparse(proto: onnx.ModelProto) -> None:
-    weight = proto.graph.sparse_initializer.add(dims=[1 << 20, 3, 1 << 10, 1 << 10])
-    weight.values.CopyFrom(onnx.numpy_helper.from_array(np.ones(1, np.float32), "w"))
-    weight.indices.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.int64), "i"))
-    del proto.graph.initializer[0]
+def _sparse(*dims: int, places: object = (0,), copies: int = 1) -> Callable[[], bytes]:
+    """The weight with ones at these places of that shape, and as often again for nobody."""
+
+    def change(proto: onnx.ModelProto) -> None:
+        indices = np.array(places, np.int64)
+        for name in ("w", *(f"more{k}" for k in range(1, copies))):
+            weight = proto.graph.sparse_initializer.add(dims=dims)
+            weight.values.CopyFrom(onnx.numpy_helper.from_array(np.ones(len(indices), np.float32), name))
+            weight.indices.CopyFrom(onnx.numpy_helper.from_array(indices, "i"))
+        del proto.graph.initializer[0]
+
+    return changed(change)
+
+
+def _sparse_in_functions() -> bytes:
+    """A tensor of 4 MiB in a function that is called 2^11 times."""
+    proto = onnx.load_from_string(_functions(12, 2, "Relu"))
+    node = onnx.NodeProto(op_type="Constant", output=["k"])
+    held = node.attribute.add(name="sparse_value", type=onnx.AttributeProto.SPARSE_TENSOR)
+    held.sparse_tensor.CopyFrom(onnx.load_from_string(_sparse(1 << 20)()).graph.sparse_initializer[0])
+    proto.functions[-1].node.insert(0, node)
+    return proto.SerializeToString()
 
 
 STRUCTURES: Mapping[str, Callable[[], bytes]] = {
@@ -297,7 +314,16 @@ STRUCTURES: Mapping[str, Callable[[], bytes]] = {
     "dims_negative": _graph(lambda g: g.initializer[0].dims.__setitem__(0, -4)),
     "content_short": _graph(lambda g: setattr(g.initializer[0], "raw_data", b"abc")),
     "content_long": _graph(lambda g: setattr(g.initializer[0], "raw_data", bytes(1 << 20))),
-    "sparse_giant": changed(_sparse),
+    "sparse_giant": _sparse(1 << 20, 3, 1 << 10, 1 << 10),
+    "sparse_large": _sparse(1 << 16, 3, 32, 32),
+    "sparse_many": _sparse(1 << 20, 1, 1, 1, copies=2000),
+    "sparse_below": _sparse(4, 3, 3, 3, places=(-1, 5)),
+    "sparse_beyond": _sparse(4, 3, 3, 3, places=(5, 108)),
+    "sparse_unsorted": _sparse(4, 3, 3, 3, places=(5, 3, 3)),
+    "sparse_coordinates": _sparse(4, 3, 3, 3, places=((0, 1, 2, 2), (3, 2, 0, 1))),
+    "sparse_coordinate_beyond": _sparse(4, 3, 3, 3, places=((0, 1, 2, 3),)),
+    "sparse_coordinates_of_a_plane": _sparse(4, 3, 3, 3, places=((0, 1), (2, 2))),
+    "sparse_in_functions": _sparse_in_functions,
     "if_12_deep": lambda: _if_in_if(12),
     "if_25_deep": lambda: _if_in_if(25),
     "functions_2_to_the_60": lambda: _functions(60, 2, "Relu"),
