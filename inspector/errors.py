@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError
 
 
 class InspectorError(Exception):
@@ -56,6 +58,13 @@ class ParameterError(InspectorError):
     """A parameter of an analysis, or an option, that is unknown or out of range."""
 
     reason = "INVALID_PARAMETER"
+
+    @classmethod
+    def first_of(cls, error: ValidationError, subject: Callable[[tuple[str, ...]], str]) -> Self:
+        """The first complaint of pydantic; `subject` makes one of the way to the value, empty for the whole."""
+        first = error.errors(include_url=False)[0]
+        where = subject(tuple(map(str, first["loc"])))
+        return cls(where, "it is not valid", expected=first["msg"], found=repr(first["input"])[:200])
 
 
 class NotFoundError(InspectorError):

@@ -229,13 +229,8 @@ def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
     try:
         params: BaseModel = kind.Params.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(p) for p in first["loc"]) or "parameters"
-        raise ParameterError(
-            f"parameter {where!r} of {request.name!r}",
-            "it is not valid",
-            expected=first["msg"],
-            found=repr(first["input"]),
+        raise ParameterError.first_of(
+            error, lambda path: f"parameter {'.'.join(path) or 'parameters'!r} of {request.name!r}"
         ) from error
     return params
 

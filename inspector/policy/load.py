@@ -111,14 +111,7 @@ def _valid(adapter: TypeAdapter[T], kind: type[T], subject: str, item: dict[str,
     try:
         return adapter.validate_python(item)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = str(first["loc"][0]) if first["loc"] else ""
-        raise ParameterError(
-            f"{where or 'rule'} in {subject}",
-            "it is not valid",
-            expected=first["msg"],
-            found=repr(first["input"])[:200],
-        ) from error
+        raise ParameterError.first_of(error, lambda path: f"{path[0] if path else 'rule'} in {subject}") from error
 
 
 def _sensible(subject: str, rule: Rule) -> Rule:

@@ -65,13 +65,7 @@ class Options:
         try:
             return _OPTIONS.validate_python(dict(config))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ParameterError(
-                f"{first['loc'][0]} in evaluator_config",
-                "it is not valid",
-                expected=first["msg"],
-                found=repr(first["input"])[:200],
-            ) from error
+            raise ParameterError.first_of(error, lambda path: f"{path[0]} in evaluator_config") from error
 
 
 NAMES: Final = tuple(field.name for field in fields(Options))
