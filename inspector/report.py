@@ -111,7 +111,8 @@ class Provenance:
         check: what watching did to the model's own outputs; None where that was not checked.
         operators: what ran after optimisation, with and without watching; empty where that was not checked.
         memory: how the run was made to fit; None when nothing ran.
-        waited: seconds in which nothing ran because inputs were not there yet; 0 where other processes ran it.
+        waited: seconds in which nothing ran because inputs were not there yet; of several workers what each waited,
+            added up and divided by how many were at work at a time, so that it compares with `seconds`.
     """
 
     model: str

@@ -45,7 +45,7 @@ class Feed:
     """Opens a data source and passes its batches on, shard by shard.
 
     After the run: `count` inputs were used and `skipped_count` could not be, `looked_at` holds the inputs that may be
-    run again, `waited` is for how many seconds nothing ran here because inputs were not there yet.
+    run again, `waited` is for how many seconds nothing ran because inputs were not there yet.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -51,6 +52,19 @@ class Task:
     shard: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a task gives: a tally, and the summaries as bytes.
+
+    It took so many `seconds`, in `waited` of which nothing ran because inputs were not there yet.
+    """
+
+    tally: Tally
+    summaries: bytes
+    seconds: float
+    waited: float
+
+
 class Pool(Protocol):
     """Other processes."""
 
@@ -64,7 +78,7 @@ class Pool(Protocol):
     def drop(self, handle: Any) -> None:
         """Nobody waits for that any more."""
 
-    def take(self, handle: Any, stop: Stop) -> tuple[Tally, bytes]:
+    def take(self, handle: Any, stop: Stop) -> Outcome:
         """Waits for what `run_task` gives there. The errors of that, and RunError where the processes died."""
 
 
@@ -79,13 +93,14 @@ def make_job(model: bytes, view: OnnxView, data: Any, *, plan: Plan, setting: Se
     return Job(model, view.name, data, requests, plain, setting.identity(view, plan, feed), str(Path.cwd()))
 
 
-def run_task(job: Job, task: Task) -> tuple[Tally, bytes]:
+def run_task(job: Job, task: Task) -> Outcome:
     """In the other process: one shard, from the beginning.
 
     Raises:
         SummaryError: the data, or the analyses, are not the same there.
         InspectorError: as of a run here.
     """
+    began = time.perf_counter()
     view = _view(job.model, job.name)
     plan = make_plan(view, job.requests, allow_maps=False)
     setting = Setting(**job.setting, watch=_ignore, stop=Stop())
@@ -103,11 +118,13 @@ def run_task(job: Job, task: Task) -> tuple[Tally, bytes]:
             done=parts.append,
         )  # fmt: skip
     (part,) = parts
-    return part.tally, to_bytes(plan, part.totals)
+    return Outcome(part.tally, to_bytes(plan, part.totals), time.perf_counter() - began, feed.waited)
 
 
 def run_on(pool: Pool, plan: Plan, feed: Feed, keeper: Keeper, stop: Stop) -> None:
     """Runs all shards that are due in other processes, and takes in what they give in the order of the data."""
+    began = time.perf_counter()
+    seconds = waited = 0.0
     waiting = deque(Task(i, shard.id) for i, shard in keeper.missing())
     flying: dict[int, Any] = {}
     keeper.elsewhere = True
@@ -118,13 +135,16 @@ def run_on(pool: Pool, plan: Plan, feed: Feed, keeper: Keeper, stop: Stop) -> No
                 task = waiting.popleft()
                 flying[task.index] = pool.submit(task)
             handle = flying[index] if index in flying else pool.submit(Task(index, shard.id))
-            tally, data = pool.take(handle, stop)
+            outcome = pool.take(handle, stop)
             flying.pop(index, None)
-            feed.pass_over(tally)
-            keeper.done(Part(tally, from_bytes(plan, data)))
+            feed.pass_over(outcome.tally)
+            keeper.done(Part(outcome.tally, from_bytes(plan, outcome.summaries)))
+            seconds, waited = seconds + outcome.seconds, waited + outcome.waited
     finally:
         for handle in flying.values():
             pool.drop(handle)
+    at_once = seconds / (time.perf_counter() - began)
+    feed.waited += waited / max(1.0, at_once)
 
 
 @lru_cache(maxsize=2)

@@ -45,6 +45,7 @@ def test_two_workers_one_of_which_is_killed_give_what_one_process_gives(
     np.save(tmp_path / "x.npy", X)
     found = service.audit(DIGITS.model, tmp_path / "x.npy", **OPTIONS, runner="ray")
     assert content(found) == content(service.audit(DIGITS.model, tmp_path / "x.npy", **OPTIONS))
+    assert 0 < found.provenance.waited < found.provenance.seconds
     assert marker.exists()
     names = {path.name for path in pids.iterdir()}
     assert str(os.getpid()) not in names

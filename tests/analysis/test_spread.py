@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from toys import Again, installed
 
 from inspector import Report, service
 from inspector.analysis import cluster
-from inspector.analysis.spread import Job, Task, run_task
+from inspector.analysis.spread import Job, Outcome, Task, run_task
 from inspector.control import Stop
 from inspector.errors import InputError, InspectorError, NotFoundError, ParameterError, SummaryError
 from inspector.faces.wire import report_to_json
@@ -138,6 +139,38 @@ def test_without_ray_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(ParameterError, match=r"Install onnx-inspector\[ray\]"), cluster.ray_pool("ray", None):  # type: ignore[arg-type]
         pass
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(0.0, None), (1e6, 0.25)])
+def test_what_workers_waited_is_added_up_as_far_as_they_were_at_work_one_after_the_other(
+    seconds: float, share: float | None, pools: list[Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks that took far longer together than the run were at work at one time: the share of their time counts."""
+    original = Here.take
+
+    def timed(pool: Here, handle: int, stop: Stop) -> Any:
+        return replace(original(pool, handle, stop), seconds=seconds, waited=0.25 * seconds if share else 0.5)
+
+    monkeypatch.setattr(Here, "take", timed)
+    origin = service.audit(DIGITS.model, X, **OPTIONS, runner="ray").provenance
+    if share is None:
+        assert origin.waited == 0.5 * 6  # shards
+    else:
+        assert 0 < origin.waited < 0.25 * origin.seconds
+
+
+def test_a_task_tells_how_long_it_took_and_waited(pools: list[Here], monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: list[Outcome] = []
+    original = Here.take
+
+    def kept(pool: Here, handle: int, stop: Stop) -> Any:
+        outcomes.append(original(pool, handle, stop))
+        return outcomes[-1]
+
+    monkeypatch.setattr(Here, "take", kept)
+    service.audit(DIGITS.model, X, **OPTIONS, runner="ray")
+    assert len(outcomes) == 6
+    assert all(0 < outcome.waited < outcome.seconds for outcome in outcomes)
 
 
 def test_errors_travel_between_processes_whole() -> None:
