@@ -37,9 +37,11 @@ class InspectorEvaluator:
         return meant(evaluator_config)
 
     def evaluate(
-        self, *, model: Any, dataset: Any, run_id: str, evaluator_config: Mapping[str, Any], **_: Any
+        self, *, model: Any, dataset: Any, run_id: str, evaluator_config: Mapping[str, Any], **more: Any
     ) -> EvaluationResult:
         """Audits the model's ONNX file, and logs metrics, tags and files to the run.
+
+        Where MLflow knows the model by an id, it logs the metrics that it is given by itself, once all is done.
 
         Raises:
             InspectorError: the audit cannot be carried out. An analysis that fails, or a policy that does not hold, is
@@ -48,7 +50,7 @@ class InspectorEvaluator:
         options = Options.parse(evaluator_config)
         with TemporaryDirectory() as place:
             report = _audit(fetch(model, Path(place)), dataset, options)
-        return _logged(report, run_id)
+        return _logged(report, run_id, metrics_too=not more.get("model_id"))
 
 
 def _audit(file: Path, dataset: Any, options: Options) -> Report:
@@ -64,12 +66,12 @@ def _audit(file: Path, dataset: Any, options: Options) -> Report:
     )  # fmt: skip
 
 
-def _logged(report: Report, run_id: str) -> EvaluationResult:
+def _logged(report: Report, run_id: str, *, metrics_too: bool) -> EvaluationResult:
     client, now = MlflowClient(), int(time.time() * 1000)
     metrics, not_finite = named(report)
     client.log_batch(
         run_id,
-        metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+        metrics=[Metric(name, value, now, 0) for name, value in metrics.items()] if metrics_too else [],
         tags=[RunTag(name, text) for name, text in tags_of(report, not_finite).items()],
     )
     return EvaluationResult(metrics=dict(metrics), artifacts=dict(log_files(report, client, run_id)), run_id=run_id)

@@ -68,6 +68,21 @@ def test_a_run_has_the_metrics_of_an_audit(net: str, client: MlflowClient) -> No
     assert stored(client, result).data.metrics == ours == result.metrics
 
 
+@pytest.mark.parametrize("by_id", [True, False])
+def test_every_metric_is_logged_once_whether_or_not_mlflow_knows_the_model_by_an_id(
+    by_id: bool, net: str, client: MlflowClient
+) -> None:
+    """By an id it logs by itself what evaluators give back, for the model too; by a run's address it does not."""
+    model = mlflow.models.get_model_info(net)
+    uri = net if by_id else f"runs:/{model.run_id}/net"
+    result = evaluate(uri, ROWS, {"analyses": "sparsity"})
+    assert stored(client, result).data.metrics == result.metrics
+    histories = {name: client.get_metric_history(result.run_id, name) for name in result.metrics}
+    assert {len(history) for history in histories.values()} == {1}
+    of_model = [m.key for m in client.get_logged_model(model.model_id).metrics or () if m.run_id == result.run_id]
+    assert sorted(of_model) == (sorted(result.metrics) if by_id else [])
+
+
 def test_a_number_is_that_of_the_maps_themselves(net: str, client: MlflowClient) -> None:
     result = evaluate(net, ROWS, {"analyses": "sparsity"})
     proto = onnx.load_from_string(NET)
@@ -188,7 +203,7 @@ def test_what_cannot_be_done_is_said_by_name(net: str, data: Any, config: dict[s
 
 
 def test_files_with_targets_are_refused_as_their_labels_come_from_elsewhere(net: str, tmp_path: Path) -> None:
-    frame = pd.DataFrame({"file": pictures(tmp_path, 2), "y": [0, 1]})
+    frame = pd.DataFrame({"file": pictures(tmp_path, 2), "y": ["cat", "dog"]})
     with pytest.raises(InspectorError, match="Leave targets out"):
         evaluate(net, frame, {"preprocess": "unit"}, targets="y")
 
