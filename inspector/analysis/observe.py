@@ -204,7 +204,7 @@ class Observer:
         notes = (
             (
                 self.device == "cpu" and any(i.dtype == "float16" for i in self._view.inputs),
-                "float16 on the CPU: onnxruntime computes in float32 and rounds only what it gives out",
+                "float16 on the CPU: onnxruntime computes in float32, and rounds what is measured and given out",
             ),
             (
                 not self._share and (self._fixed or 1) > 1,

@@ -154,7 +154,7 @@ def _fix_shapes(
             del dims[1:]
             dims.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in fed)
             changed = True
-    return inferred(message) if changed else view.kinds
+    return inferred(message) if changed else view.source.kinds
 
 
 def _drop_repeated_names(held: Holding) -> None:

@@ -21,6 +21,7 @@ from inspector.graph.checks import check, first_line
 from inspector.graph.collector import paused
 from inspector.graph.contents import Survey, hold, survey_of
 from inspector.graph.convolutions import NAMES
+from inspector.graph.doubts import doubtful, forget
 from inspector.graph.external import External, digest, has_external, read_external
 from inspector.graph.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.reading import Contents, read
@@ -180,4 +181,6 @@ def _model(
     if prepare(nesting):
         proto, kinds = write_again(model, tensors), None
         held = hold(proto.graph.node)
-    return model, skeleton(model, proto, held, tensors, kinds), nesting
+    frame = skeleton(model, proto, held, tensors, kinds)
+    forget(nesting.values(), doubtful(frame.message, frame.kinds))
+    return model, frame, nesting

@@ -36,8 +36,9 @@ EXACT_AREA: Final = 1 << 22
 """Largest map whose count survives being averaged in float32."""
 PREFIX: Final = "inspector/"
 """Every name that the rewrite adds begins so."""
-_REDUCE_AXES_INPUT: Final = {"ReduceSum": 13}
-"""Opset from which a reduction takes its axes as an input; 18 for all the others."""
+_AXES_INPUT: Final = {"ReduceSum": 13, "Squeeze": 13, "Unsqueeze": 13}
+"""Opset from which an operator takes its axes as an input; 18 for all the others."""
+_NARROW: Final = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 _MOST_POSITIONS: Final = (1 << 63) - 1
 
 
@@ -164,10 +165,22 @@ class Lowering:
         return self._constants[key]
 
     def reduce(self, op: str, x: str, axes: Sequence[int]) -> str:
-        """A reduction over `axes`, which disappear, in the form of this opset."""
-        if self._opset >= _REDUCE_AXES_INPUT.get(op, 18):
-            return self.node(op, [x, self.constant("int64", *axes)], keepdims=0)
-        return self.node(op, [x], axes=list(axes), keepdims=0)
+        """A reduction over `axes`, which disappear."""
+        return self._along(op, x, axes, keepdims=0)
+
+    def squeeze(self, x: str, axis: int) -> str:
+        """A view without this axis, of size 1."""
+        return self._along("Squeeze", x, [axis])
+
+    def unsqueeze(self, x: str, axis: int) -> str:
+        """A view with one axis more, of size 1."""
+        return self._along("Unsqueeze", x, [axis])
+
+    def _along(self, op: str, x: str, axes: Sequence[int], **attributes: int) -> str:
+        """An operator that takes axes, in the form of this opset."""
+        if self._opset >= _AXES_INPUT.get(op, 18):
+            return self.node(op, [x, self.constant("int64", *axes)], domain="", **attributes)
+        return self.node(op, [x], domain="", axes=list(axes), **attributes)
 
     def cast(self, x: str, to: ir.DataType) -> str:
         """A change of element type."""
@@ -223,7 +236,12 @@ class _Writer:
             return self._turned(real if single else self.to.cast(real, ir.DataType.FLOAT))
         if self.wide or self.tensor.dtype == ir.DataType.FLOAT:
             return self._turned(name)
-        return self._turned(self.to.cast(name, ir.DataType.FLOAT))
+        if self.tensor.dtype not in _NARROW:
+            return self._turned(self.to.cast(name, ir.DataType.FLOAT))
+        # Where a runtime computes float16 in float32, it takes its narrowing and our widening for nothing and leaves
+        # out both: then rows tell of numbers that the tensor cannot hold. A view between them costs nothing.
+        widened = self.to.cast(self.to.unsqueeze(name, self.rank), ir.DataType.FLOAT)
+        return self._turned(self.to.squeeze(widened, self.rank))
 
     def _turned(self, maps: str) -> str:
         """(N, C, *space), whatever the layout of the tensor."""

@@ -19,6 +19,7 @@ from inspector.contract import Array, Value
 from inspector.contract.measures import keeps_maps
 from inspector.graph.carrying import Home, carry, homes
 from inspector.graph.convolutions import has_channels_last
+from inspector.graph.doubts import doubtful
 from inspector.graph.ops import Lowering, Row, Watched, area_of, finish
 from inspector.graph.quantized import coding_of
 from inspector.graph.shapes import Kinds, dims_of
@@ -98,6 +99,7 @@ class _Writer:
         self._graph, self._view, self._kinds = message.graph, view, kinds
         self._opset = next((o.version for o in message.opset_import if not o.domain), 1)
         self._batches = {_batch(value.type) for value in message.graph.input} - {None}
+        self._doubtful = doubtful(message, kinds)
         self._home = Home(message.graph)
         self._homes = homes(message.graph) if view.source.nested else {}
         self._lowerings: dict[int, Lowering] = {}
@@ -153,7 +155,7 @@ class _Writer:
         if tensor not in self._watched:
             value, layer = self._view.watchable[tensor]
             last, dims = has_channels_last(value), dims_of(self._kinds.get(tensor))
-            known = None if last or tensor in self._view.doubtful else dims
+            known = None if last or tensor in self._doubtful else dims
             rank = len(layer.kernel) + 2
             channels = None if dims is None or len(dims) != rank else dims[-1 if last else 1]
             self._watched[tensor] = Watched(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import onnx
 import onnx_ir as ir
@@ -81,21 +81,6 @@ def dims_of(kind: onnx.TypeProto | None) -> tuple[int | None, ...] | None:
     if kind is None or not kind.tensor_type.HasField("shape"):
         return None
     return tuple(d.dim_value or (0 if d.HasField("dim_value") else None) for d in kind.tensor_type.shape.dim)
-
-
-def doubtful(nodes: Sequence[ir.Node]) -> frozenset[str]:
-    """Values behind pooling that rounds up: before opset 22, inference gives a row more than runtimes in some cases."""
-    if not any(_rounds_up(node) for node in nodes):
-        return frozenset()
-    found: set[ir.Value] = set()
-    for node in nodes:
-        if _rounds_up(node) or bodies(node) or not found.isdisjoint(i for i in node.inputs if i is not None):
-            found.update(node.outputs)
-    return frozenset(str(value.name) for value in found)
-
-
-def _rounds_up(node: ir.Node) -> bool:
-    return "ceil_mode" in node.attributes and node.attributes["ceil_mode"].value != 0
 
 
 def types(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto]:

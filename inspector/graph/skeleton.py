@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array
 from inspector.graph.contents import Holding
-from inspector.graph.shapes import Kinds, forget_outputs
+from inspector.graph.shapes import Kinds, forget_outputs, inferred
 
 LOCATION: Final = "beside"
 """Where the message says that a big tensor is; no such file is ever opened."""
@@ -24,13 +24,13 @@ class Skeleton:
     Attributes:
         message: inputs keep their declared shapes, all other values have none; every name is unique, in bodies too.
         weights: numbers of the tensors that the message only names.
-        kinds: types of values as they follow from the inputs' declared shapes; None where that was not found out.
+        kinds: types of values as they follow from the inputs' declared shapes alone; none where inference fails.
         nested: True where nodes have bodies.
     """
 
     message: onnx.ModelProto
     weights: Mapping[str, Array]
-    kinds: Kinds | None
+    kinds: Kinds
     nested: bool
 
 
@@ -48,7 +48,7 @@ def skeleton(
         message: what it was made of, or was written as, which becomes the skeleton's.
         held: what its graph holds.
         tensors: what `message` has as empty tensors.
-        kinds: types that were inferred of it.
+        kinds: types that were inferred of it; None: they still have to be.
     """
     for graph in (message.graph, *held.bodies):
         kinds = None if graph.value_info else kinds
@@ -65,7 +65,7 @@ def skeleton(
     for domain, version in model.opset_imports.items():
         message.opset_import.add(domain=domain, version=version)
     numbers = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return Skeleton(message, numbers, kinds, bool(held.bodies))
+    return Skeleton(message, numbers, inferred(message) if kinds is None else kinds, bool(held.bodies))
 
 
 def write_again(model: ir.Model, tensors: Mapping[str, ir.Tensor[Array]]) -> onnx.ModelProto:

@@ -21,7 +21,6 @@ from inspector.graph.layers import Site, find_layers
 from inspector.graph.ops import PREFIX
 from inspector.graph.ranges import Ranges
 from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
-from inspector.graph.shapes import Kinds, doubtful, inferred
 from inspector.graph.skeleton import Skeleton
 from inspector.graph.taps import find_taps
 
@@ -122,16 +121,6 @@ class OnnxView:
             tapped = {tap.tensor for tap in site.layer.taps.values()}
             found.update((str(v.name), (v, site.layer)) for v in values if v.name in tapped)
         return found
-
-    @cached_property
-    def kinds(self) -> Kinds:
-        """Types of all values, as they follow from the declared shapes of the inputs alone."""
-        return inferred(self.source.message) if self.source.kinds is None else self.source.kinds
-
-    @cached_property
-    def doubtful(self) -> frozenset[str]:
-        """Values whose inferred shapes may not be those that a runtime gives them."""
-        return doubtful(self._nesting.nodes)
 
     @cached_property
     def reserved(self) -> str:
