@@ -62,8 +62,9 @@ def multiply_accumulates(layer: Layer, space: Sequence[int]) -> int:
 def _cost(site: Site) -> Cost:
     layer, node, last = site.layer, site.node, site.form.channels_last
     output = node.outputs[0]
-    made = _space(output, last=last)
-    walked = _space(node.inputs[0], last=last) if site.form.transposed else made
+    rank = len(layer.kernel) + 2
+    made = _space(output, rank, last=last)
+    walked = _space(node.inputs[0], rank, last=last) if site.form.transposed else made
     countable = output.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING)
     bits = output.dtype.bitwidth if countable and output.dtype is not None else None
     return Cost(
@@ -73,13 +74,13 @@ def _cost(site: Site) -> Cost:
     )
 
 
-def _space(value: ir.Value | None, *, last: bool) -> tuple[int, ...] | None:
-    """Sizes of space, where all are known; `last`: behind it come the channels."""
-    if value is None or value.shape is None:
+def _space(value: ir.Value | None, rank: int, *, last: bool) -> tuple[int, ...] | None:
+    """Sizes of space, where all of so many axes are known; `last`: behind it come the channels."""
+    if value is None or value.shape is None or value.shape.rank() != rank:  # a file may declare anything
         return None
     axes = value.shape.dims[1:-1] if last else value.shape.dims[2:]
     sizes = [size for size in axes if isinstance(size, int)]
-    return tuple(sizes) if len(sizes) == value.shape.rank() - 2 else None
+    return tuple(sizes) if len(sizes) == rank - 2 else None
 
 
 def _sum(numbers: Sequence[int | None]) -> int | None:

@@ -5,6 +5,7 @@ layout, so the optimiser can leave the activations as they are; Greater, Cast an
 every map. So "how many positions are above zero" is HardSigmoid with a slope near the top of float32 (0 for x <= 0,
 1 for x >= 2.95e-39; only subnormal numbers fall between), averaged, times the area, rounded: exact to 2^22 positions.
 Any other threshold is a step between two neighbouring float32 (see `step`).
+The average is one of averages of windows, as a runtime adds up naively (see `averaging`).
 The smallest is minus the largest of -x, with -x by BatchNormalization, as Neg would force the reorder too.
 Everything else, and every map whose area is not known when the graph is written, takes the general way.
 
@@ -25,6 +26,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array
 from inspector.contract.measures import TAPPED, Value
+from inspector.graph.averaging import pieces
 from inspector.graph.quantized import Coding
 from inspector.graph.writing import Attribute, add_node, add_tensor
 
@@ -50,7 +52,7 @@ class Watched:
         name: of the value.
         dtype: its element type.
         rank: number of its axes.
-        area: spatial positions; None where they are only known at run time.
+        space: sizes of the axes from 2 on; None where they are only known at run time.
         channels: C, where it is known.
         is_of_inputs: True where N is known to be the number of inputs that share the run.
         channels_last: True where it is (N, *space, C).
@@ -60,11 +62,17 @@ class Watched:
     name: str
     dtype: ir.DataType
     rank: int
-    area: int | None
+    space: tuple[int, ...] | None
     channels: int | None
     is_of_inputs: bool = True
     channels_last: bool = False
     coding: Coding | None = None
+
+    @property
+    def area(self) -> int | None:
+        """Spatial positions, where they are known, and not more than can be counted."""
+        area = None if self.space is None else math.prod(self.space)
+        return area if area is not None and 0 <= area <= _MOST_POSITIONS else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,12 +292,16 @@ class _Writer:
         return self.to.cast(total, ir.DataType.INT64)
 
     def max(self, measure: Value) -> Row:
-        return self._reduced("GlobalMaxPool", "ReduceMax", measure)
+        x = self.elementwise(measure.inputs[0])
+        if self.wide:
+            return self._done(self.to.reduce("ReduceMax", x, self._axes), ir.DataType.DOUBLE)
+        return self._pooled("GlobalMaxPool", x)
 
     def min(self, measure: Value) -> Row:
+        x = self.elementwise(measure.inputs[0])
         if self.wide:
-            return self._reduced("", "ReduceMin", measure)
-        mirrored = self._mirrored(self.elementwise(measure.inputs[0]))
+            return self._done(self.to.reduce("ReduceMin", x, self._axes), ir.DataType.DOUBLE)
+        mirrored = self._mirrored(x)
         pooled = self.to.node("GlobalMaxPool", [mirrored])
         return Row(pooled, ir.DataType.FLOAT, "mirrored", self.rank, self.tensor.channels)
 
@@ -302,7 +314,14 @@ class _Writer:
         return self.to.node("BatchNormalization", [x, minus, zero, zero, one], epsilon=0.0)
 
     def mean(self, measure: Value) -> Row:
-        return self._reduced("GlobalAveragePool", "ReduceMean", measure)
+        x = self.elementwise(measure.inputs[0])
+        if self.wide or self.area is None:
+            for axis in reversed(self._axes):  # one by one, so that few numbers are added up at once
+                x = self.to.reduce("ReduceMean", x, [axis])
+            return self._done(x, ir.DataType.DOUBLE if self.wide else ir.DataType.FLOAT)
+        for window in pieces(self.tensor.space or ()):
+            x = self.to.node("AveragePool", [x], kernel_shape=window, strides=window)
+        return self._pooled("GlobalAveragePool", x)
 
     def positions(self, _: Value) -> Row:
         if self.area is not None and self.to.has_inputs:
@@ -317,10 +336,12 @@ class _Writer:
             area = self.to.constant("int64", self.area)
         return self._done(self.to.column(area, shape), ir.DataType.INT64, channels=1)
 
-    def _reduced(self, pool: str, reduction: str, measure: Value) -> Row:
-        x = self.elementwise(measure.inputs[0])
-        if self.wide:
-            return self._done(self.to.reduce(reduction, x, list(range(2, self.rank))), ir.DataType.DOUBLE)
+    @property
+    def _axes(self) -> list[int]:
+        """Those of space."""
+        return list(range(2, self.rank))
+
+    def _pooled(self, pool: str, x: str) -> Row:
         return Row(self.to.node(pool, [x]), ir.DataType.FLOAT, "pooled", self.rank, self.tensor.channels)
 
     def _done(self, value: str, dtype: ir.DataType, channels: int | None = None) -> Row:
@@ -364,8 +385,7 @@ def step(threshold: float) -> tuple[float, float] | None:
     return slope, -slope * single
 
 
-def area_of(shape: Sequence[int | None] | None) -> int | None:
-    """Spatial positions of (N, C, *space), or None where a dimension is free, or they are more than can be counted."""
-    sizes = [d for d in shape[2:] if d is not None] if shape is not None else []
-    area = math.prod(sizes) if shape is not None and len(sizes) == len(shape) - 2 else None
-    return area if area is not None and 0 <= area <= _MOST_POSITIONS else None
+def space_of(shape: Sequence[int | None] | None) -> tuple[int, ...] | None:
+    """Spatial sizes of (N, C, *space), or None where one is free."""
+    sizes = tuple(d for d in shape[2:] if d is not None) if shape is not None else ()
+    return sizes if shape is not None and len(sizes) == len(shape) - 2 else None

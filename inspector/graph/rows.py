@@ -20,7 +20,7 @@ from inspector.contract.measures import keeps_maps
 from inspector.graph.carrying import Home, carry, homes
 from inspector.graph.convolutions import has_channels_last
 from inspector.graph.doubts import doubtful
-from inspector.graph.ops import Lowering, Row, Watched, area_of, finish
+from inspector.graph.ops import Lowering, Row, Watched, finish, space_of
 from inspector.graph.quantized import coding_of
 from inspector.graph.shapes import Kinds, dims_of
 from inspector.graph.view import OnnxView
@@ -162,7 +162,7 @@ class _Writer:
                 tensor,
                 value.dtype or ir.DataType.FLOAT,
                 rank,
-                area_of(known),
+                space_of(known),
                 channels,
                 is_of_inputs=_batch(self._kinds.get(tensor)) in self._batches,
                 channels_last=last,

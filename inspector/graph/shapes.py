@@ -53,10 +53,21 @@ def infer(model: ir.Model, message: onnx.ModelProto, held: Holding) -> Kinds | N
 
 
 def forget_outputs(graph: onnx.GraphProto) -> None:
-    """Takes away the shapes that a graph declares for what it gives out: a file may have them wrong."""
+    """Takes away the shapes that a graph declares for what it gives out: a file may have them wrong.
+
+    What it is given, or holds, and gives out again keeps its own.
+    """
+    names = {output.name for output in graph.output}
+    given = {value.name: value.type for value in graph.input if value.name in names}
+    held = {tensor.name: tensor for tensor in graph.initializer if tensor.name in names}
     for output in graph.output:
-        if output.type.HasField("tensor_type"):
+        if output.name in given:
+            output.type.CopyFrom(given[output.name])
+        elif output.type.HasField("tensor_type"):
             output.type.tensor_type.ClearField("shape")
+            if output.name in held:
+                dims = [onnx.TensorShapeProto.Dimension(dim_value=size) for size in held[output.name].dims]
+                output.type.tensor_type.shape.dim.extend(dims)
 
 
 def infer_message(message: onnx.ModelProto) -> onnx.ModelProto:

@@ -146,3 +146,23 @@ def test_bytes_follow_the_element_type() -> None:
 
 def test_no_layers_cost_nothing() -> None:
     assert total([]) == Cost(0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["x", "w", "a", "y"])
+def test_what_is_given_out_as_well_keeps_its_size(name: str) -> None:
+    """And what a file declares for it, if it is no input, does not count."""
+    proto = onnx.load_from_string(model(BODY, inputs="float[N,3,6,5] x", weights={"w": WEIGHT}))
+    if name != "y":
+        proto.graph.output.add(name=name).type.tensor_type.elem_type = 1
+    for output in proto.graph.output:
+        del output.type.tensor_type.shape.dim[:]
+        output.type.tensor_type.shape.dim.extend([onnx.TensorShapeProto.Dimension(dim_value=s) for s in (2, 9, 9, 9)])
+    assert costs_of(load(proto.SerializeToString())) == {"c": Cost(108, 108 * 4 * 3, 4 * 4 * 3 * 4)}
+
+
+def test_a_declared_shape_with_too_few_axes_says_nothing() -> None:
+    proto = onnx.load_from_string(model(BODY, inputs="float[N,3,H,W] x", weights={"w": WEIGHT}))
+    kind = proto.graph.value_info.add(name="a").type.tensor_type
+    kind.elem_type = 1
+    kind.shape.dim.extend([onnx.TensorShapeProto.Dimension(dim_value=s) for s in (1, 4)])
+    assert costs_of(load(proto.SerializeToString())) == {"c": Cost(108, None, None)}

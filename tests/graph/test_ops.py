@@ -19,7 +19,7 @@ from inspector.errors import PluginError
 from inspector.graph import ops
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
-from inspector.graph.ops import Lowering, Watched, area_of, finish
+from inspector.graph.ops import Lowering, Watched, finish, space_of
 from inspector.graph.writing import add_output
 from inspector.runtime.session import Fidelity, open_session
 
@@ -37,8 +37,8 @@ def measured(maps: Array, *measures: Value, opset: int = NEWEST, area_known: boo
     node.outputs[0].name = "tensor"
     message = ir.to_proto(ir.Model(ir.Graph([fed], [], nodes=[node], opset_imports={"": opset}), ir_version=8))
     lower = Lowering(message.graph, opset)
-    area = area_of((None, *maps.shape[1:])) if area_known else None
-    tensor = Watched("tensor", dtype, maps.ndim, area, maps.shape[1])
+    known = space_of((None, *maps.shape[1:])) if area_known else None
+    tensor = Watched("tensor", dtype, maps.ndim, known, maps.shape[1])
     rows = [lower(tensor, m) for m in measures]
     for row in rows:
         add_output(message.graph, row.value, row.written)
@@ -131,6 +131,23 @@ def test_a_map_with_nan_or_infinity_is_given_away_by_its_mean_and_leaves_the_oth
             if before.shape == others.shape:
                 np.testing.assert_array_equal(before[others], after[others])
         assert np.isfinite(found[len(EXACT)]).tolist() == others.tolist()
+
+
+@pytest.mark.parametrize("fidelity", ["exact", "fast"])
+@pytest.mark.parametrize("area_known", [True, False], ids=["static", "free"])
+@pytest.mark.parametrize("side", [28, 56, 112, 149, 224, 1021, 1024])
+def test_means_are_as_exact_as_the_documentation_says(side: int, area_known: bool, fidelity: Fidelity) -> None:
+    """Of one number all over, where every rounding goes the same way; of noise, and of few large numbers in it."""
+    random = np.random.default_rng(side)
+    noise = np.maximum(random.normal(size=(1, 8, side, side)), 0).astype(np.float32)
+    constant = np.broadcast_to(random.uniform(0.01, 9, (1, 8, 1, 1)), noise.shape).astype(np.float32)
+    outliers = noise.copy()
+    outliers[..., :10, :10] *= 1e4
+    bound = max(3e-6, 3e-8 * side) if side in {149, 1021} else 3e-6  # these are prime
+    for maps in (constant, noise, outliers):
+        (mean,) = measured(maps, op.mean(x), area_known=area_known, fidelity=fidelity)
+        exact = maps.mean((2, 3), dtype=np.float64)
+        np.testing.assert_allclose(mean, exact, rtol=bound if maps is constant else bound / 3, atol=0)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 2048, 2048), (1, 1, 2049, 2049), (1, 1, 3000, 3000), (1, 2, (1 << 22) + 1)])
