@@ -6,7 +6,7 @@ the opset. Where both agree all is well; where they do not, or nothing can be sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array
-from inspector.graph.contents import bodies_of, graphs, nodes_of
+from inspector.graph.contents import bodies_of, nodes_of
 from inspector.graph.shapes import Kinds, dims_of
 
 Space = tuple[int, ...] | None
@@ -43,17 +43,18 @@ class _Case:
         return self.numbers(self.node.input[index]) if index < len(self.node.input) else None
 
 
-def doubtful(message: onnx.ModelProto, kinds: Kinds) -> frozenset[str]:
+def doubtful(message: onnx.ModelProto, kinds: Kinds, *, nested: bool) -> frozenset[str]:
     """Values whose sizes may not be those of `kinds`, by name.
 
     Args:
         message: the model; nodes stand behind those that they read.
         kinds: types that were inferred of it, as it is.
+        nested: some of its nodes may have bodies.
     """
-    nodes = nodes_of(message.graph.node)
+    nodes = nodes_of(message.graph.node) if nested else message.graph.node[:]
     if not any(node.op_type in _RULES for node in nodes):
         return frozenset()
-    numbers = _Numbers(message)
+    numbers = _Numbers(message, nodes)
     wrong = [node.op_type in _RULES and not _agrees(node, kinds, numbers) for node in nodes]
     found: set[str] = set()
     for node, is_wrong in zip(nodes, wrong, strict=True) if any(wrong) else ():
@@ -64,7 +65,7 @@ def doubtful(message: onnx.ModelProto, kinds: Kinds) -> frozenset[str]:
 
 def forget(values: Iterable[ir.Value], names: Collection[str]) -> None:
     """Takes the sizes of space from the shapes of values of these names; how many axes there are stays known."""
-    for value in values:
+    for value in values if names else ():
         if value.name in names and value.shape is not None:
             value.shape = ir.Shape([*value.shape[:2], *[None] * (len(value.shape) - 2)])
 
@@ -72,10 +73,10 @@ def forget(values: Iterable[ir.Value], names: Collection[str]) -> None:
 class _Numbers:
     """Small constants of a message by name; None for what is computed, or kept elsewhere."""
 
-    def __init__(self, message: onnx.ModelProto) -> None:
-        held = [tensor for graph in graphs(message) for tensor in graph.initializer]
+    def __init__(self, message: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
+        held = [tensor for graph in (message.graph, *bodies_of(nodes)) for tensor in graph.initializer]
         self._tensors = {tensor.name: tensor for tensor in held}
-        for node in nodes_of(message.graph.node):
+        for node in nodes:
             if node.op_type == "Constant":
                 self._tensors.update((node.output[0], a.t) for a in node.attribute if a.name == "value")
 

@@ -182,5 +182,5 @@ def _model(
         proto, kinds = write_again(model, tensors), None
         held = hold(proto.graph.node)
     frame = skeleton(model, proto, held, tensors, kinds)
-    forget(nesting.values(), doubtful(frame.message, frame.kinds))
+    forget(nesting.values(), doubtful(frame.message, frame.kinds, nested=frame.nested))
     return model, frame, nesting

@@ -99,7 +99,7 @@ class _Writer:
         self._graph, self._view, self._kinds = message.graph, view, kinds
         self._opset = next((o.version for o in message.opset_import if not o.domain), 1)
         self._batches = {_batch(value.type) for value in message.graph.input} - {None}
-        self._doubtful = doubtful(message, kinds)
+        self._doubtful = doubtful(message, kinds, nested=view.source.nested)
         self._home = Home(message.graph)
         self._homes = homes(message.graph) if view.source.nested else {}
         self._lowerings: dict[int, Lowering] = {}
