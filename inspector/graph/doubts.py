@@ -20,6 +20,7 @@ from inspector.graph.shapes import Kinds, dims_of
 
 Space = tuple[int, ...] | None
 """Sizes of the axes from 2 on; None where one is not known."""
+_MOST_SCALE: Final = 1e6
 _SAME: Final = (b"SAME_UPPER", b"SAME_LOWER")
 
 
@@ -139,9 +140,10 @@ def _scaled(case: _Case) -> Space:
         return None
     rank = len(case.given) + 2
     axes = [axis % rank for axis in case.ints("axes", 0, 0)] or list(range(rank))
-    if len(axes) != scales.size:
+    factors = scales.ravel().astype(np.float32)
+    if len(axes) != factors.size or not (0 < factors).all() or not (factors < _MOST_SCALE).all():
         return None
-    by_axis = dict(zip(axes, scales.astype(np.float32), strict=True))
+    by_axis = dict(zip(axes, factors, strict=True))
     one = np.float32(1)
     return tuple(int(by_axis.get(axis, one) * np.float32(size)) for axis, size in enumerate(case.given, 2))
 
