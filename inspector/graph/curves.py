@@ -240,7 +240,7 @@ class Curves:
     def _number(self, value: ir.Value, channels: int, rank: int) -> float | None:
         """A constant that is one number, and leaves the shape of what it meets as it is."""
         array = self.constants(value)
-        if array is None or not 0 < array.size <= _MAX_NUMBERS or array.ndim > rank or array.dtype.kind not in "fiub":
+        if array is None or not 0 < array.size <= _MAX_NUMBERS or array.ndim > rank or not _is_of_numbers(array):
             return None
         shape = (1,) * (rank - array.ndim) + array.shape
         if any(d != 1 for axis, d in enumerate(shape) if axis != 1) or shape[1] not in (1, channels):
@@ -311,13 +311,17 @@ def _bounds(clips: tuple[float, float], own: Array) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
+def _is_of_numbers(array: Array) -> bool:
+    return array.dtype.kind in "fiub" or array.dtype == ml_dtypes.bfloat16
+
+
 def _compute(start: Curve, node: ir.Node, operands: Sequence[Curve | float | None]) -> Array | None:
     read = [o.values for o in operands if isinstance(o, Curve)]
     kind = next((a.dtype for a in read if a.dtype != np.bool_), start.values.dtype)
     arrays = [o.values if isinstance(o, Curve) else None if o is None else np.array(o, kind) for o in operands]
     with np.errstate(all="ignore"):
         results = _cast(node, read, own=start.own) if node.op_type == "Cast" else run_node(node, arrays)
-    real = results and (results[0].dtype.kind in "fb" or results[0].dtype == ml_dtypes.bfloat16)
+    real = results and results[0].dtype.kind not in "iu" and _is_of_numbers(results[0])
     return results[0] if results and real and results[0].shape == start.values.shape else None
 
 

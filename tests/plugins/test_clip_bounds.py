@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from inspector_plugins._activation_bounds import is_nonnegative, saturation
@@ -73,6 +74,15 @@ def test_a_bound_that_is_an_attribute_is_what_its_element_type_makes_of_it(kind:
     assert load(data).layers[0].activation == f"Clip(0,{'0.1' if kind == 'float' else '0.099975586'})"
     maps = service.activations(data, x, ["c:act"])["c:act"]
     assert at_bound(service.audit(data, x, ["distribution"])) == (maps == maps.max()).mean((0, 2, 3)).tolist()
+
+
+@pytest.mark.parametrize("nodes", [n for n in WRITTEN.values() if "zero" in n and "(i" not in n])
+def test_bounds_of_a_bfloat16_have_its_digits(nodes: str) -> None:
+    dtype = ml_dtypes.bfloat16
+    weights = {"w": W.astype(dtype)} | {n: np.array(v, dtype) for n, v in (("zero", 0), ("high", 0.1)) if n in nodes}
+    types = {"inputs": "bfloat16[N,3,6,5] x", "outputs": "bfloat16[N,C,H,W] y"}
+    data = model(f"[c] a = Conv {SAME} (x, w) {nodes}", weights=weights, **types)  # type: ignore[arg-type]
+    assert load(data).layers[0].activation == "Clip(0,0.100097656)"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, HIGH), (-HIGH, 0.0), (-HIGH, HIGH), (0.25, 0.5), (1.0, -1.0)])
