@@ -85,6 +85,17 @@ def test_bounds_of_a_bfloat16_have_its_digits(nodes: str) -> None:
     assert load(data).layers[0].activation == "Clip(0,0.100097656)"
 
 
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_bound_that_is_a_difference_is_the_one_that_its_element_type_rounds_to(kind: str) -> None:
+    body = f"[c] a = Conv {SAME} (x, w) i = Identity(a) s = Add(i, k) r = Clip(s, z, h) y = Sub(r, k)"
+    numbers = {"w": W, "k": np.array(0.123), "z": np.array(0), "h": np.array(0.4567)}
+    types = {"inputs": f"{kind}[N,3,6,5] x", "outputs": f"{kind}[N,C,H,W] y"}
+    data = model(body, weights={n: v.astype(TYPES[kind]) for n, v in numbers.items()}, **types)  # type: ignore[arg-type]
+    maps = service.activations(data, pictures(kind), ["c:act"])["c:act"]
+    name = load(data).layers[0].activation or ""
+    assert [float(np.float32(b)) for b in name[5:-1].split(",")] == [float(maps.min()), float(maps.max())]
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, HIGH), (-HIGH, 0.0), (-HIGH, HIGH), (0.25, 0.5), (1.0, -1.0)])
 def test_a_fused_clip_is_one_that_stands_by_itself(low: float, high: float) -> None:
     carried = f'<pads=[1,1,1,1], activation="Clip", activation_params=[{low}, {high}]>'
