@@ -150,12 +150,15 @@ class Filters:
         bias: (M,), zeros where the layer has none.
         folded: names of the nodes whose per-channel scale and shift are contained, in order; empty: none.
         whole: True when nothing that scales or shifts the layer's own output comes after what is contained.
+        rounding: how much one operation may round in a run, relative to its result: half a step of the coarsest element
+            type on the way to the activation, 2^-24 for float32, 2^-11 for float16, 2^-8 for bfloat16.
     """
 
     weight: Array
     bias: Array
     folded: tuple[str, ...] = ()
     whole: bool = True
+    rounding: float = 2.0**-24
 
 
 class ModelView(Protocol):

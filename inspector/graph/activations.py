@@ -59,8 +59,7 @@ def activation(node: ir.Node, constants: Constants) -> Activation | None:
     if name in _PLAIN:
         return Activation(node.outputs[0], name, meaning(exact=name in _EXACT))
     if name == "Clip":
-        low, high = clip_bounds(node, constants)
-        return Activation(node.outputs[0], clip_name(low, high), meaning(exact=low == 0 < high or low < 0 == high))
+        return Activation(node.outputs[0], *clip(*clip_bounds(node, constants)))
     if name == "Shrink":
         return Activation(node.outputs[0], "Shrink", meaning(exact=_float(node, "lambd", 0.5) > 0))
     if name == "Gelu":
@@ -74,25 +73,38 @@ def meaning(*, exact: bool) -> Zeros:
     return Zeros.EXACT if exact else Zeros.NOT_MEANINGFUL
 
 
+def clip(low: float, high: float) -> tuple[str, Zeros]:
+    """Name of a Clip, and what a zero after it means.
+
+    Where `low` is above `high` everything becomes `high`: opset 13 says so, and onnxruntime does it from
+    opset 11 on; what is older it refuses.
+    """
+    low = min(low, high)  # NaN, where it is computed, stays
+    return clip_name(low, high), meaning(exact=low == 0 < high or low < 0 == high)
+
+
 def clip_name(low: float, high: float) -> str:
     """`Clip(0,6)`; a bound that is computed at run time is NaN."""
-    return f"Clip({_number(low)},{_number(high)})"
+    return f"Clip({bound_text(low)},{bound_text(high)})"
 
 
-def _number(bound: float) -> str:
+def bound_text(bound: float) -> str:
     """As short as it can be while it still reads as the same float32: analyses look for values at this bound."""
-    short = f"{bound:g}"
+    short = f"{bound + 0.0:g}"  # never -0
     if np.isnan(bound):
         return "computed"
     return short if np.float32(short) == np.float32(bound) else str(np.float32(bound))
 
 
 def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:
-    """Lower and upper bound of a Clip, attributes (opset < 11) or inputs; ±inf where open, NaN where computed."""
+    """Lower and upper bound of a Clip, attributes (opset < 11) or inputs; ±inf where open, NaN where computed.
+
+    Attributes are float32; what is clipped holds them as its own element type does.
+    """
 
     def bound(index: int, name: str, default: float) -> float:
         if name in node.attributes:
-            return _float(node, name, default)
+            return in_type(_float(node, name, default), node.outputs[0].dtype)
         value = node.inputs[index] if index < len(node.inputs) else None
         array = constants(value)
         if array is None:
@@ -100,6 +112,14 @@ def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:
         return float(array.reshape(())[()]) if array.size == 1 else np.nan
 
     return bound(1, "min", -np.inf), bound(2, "max", np.inf)
+
+
+def in_type(number: float, kind: ir.DataType | None) -> float:
+    """The number as an element type holds it."""
+    if kind is None or kind not in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16):
+        return number
+    with np.errstate(over="ignore"):
+        return float(np.array(number).astype(kind.numpy()))
 
 
 def _float(node: ir.Node, name: str, default: float) -> float:

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Zeros
 from inspector.errors import ModelError
+from inspector.graph.activations import clip
 from inspector.graph.constants import STANDARD, Constants
 
 MICROSOFT: Final = "com.microsoft"
@@ -123,8 +124,7 @@ def carried_activation(node: ir.Node) -> tuple[str, Zeros] | None:
             expected="activation_params of two numbers",
             found=str(numbers),
         )
-    low, high = numbers
-    return f"Clip({low:g},{high:g})", Zeros.EXACT if low == 0 and high > 0 else Zeros.NOT_MEANINGFUL
+    return clip(*numbers)
 
 
 def adds_before_activation(node: ir.Node) -> bool:

@@ -2,24 +2,28 @@
 
 Elementwise nodes between one value and one other, with nothing but numbers beside, are a function of one number. It is
 evaluated on a grid with the ONNX reference implementation and compared with the closed forms of known activations: so
-an activation has its name whatever operators, constants and order an exporter chose.
+an activation has its name whatever operators, constants and order an exporter chose. The grid gets points beside every
+threshold that the nodes apply. Once more evaluated in the model's own element type, it must say the same: there the
+bounds of what clips are read, and adding and taking away a large number rounds.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Array, Zeros
 from inspector.graph import closed_forms
-from inspector.graph.activations import Activation, meaning
+from inspector.graph.activations import Activation, clip_name, meaning
 from inspector.graph.constants import STANDARD, Constants, run_node
+from inspector.graph.grids import BASE, Grid, deciding, refined
 
 _ELEMENTWISE: Final = frozenset(
     {
@@ -70,6 +74,12 @@ _MAX_NODES: Final = 24
 """Nodes a decomposed activation can have; the longest known, Mish with a guarded Softplus, has 12."""
 _MAX_READERS: Final = 32
 """Nodes that read one value of it; GELU by tanh has four."""
+_MAX_OPERANDS: Final = 16
+"""Operands of one node; more are only met where a Max or Sum joins what is no activation."""
+_MAX_REFINEMENTS: Final = 8
+"""Each at least halves how far a threshold is from the points beside it; behind affine operands one is enough."""
+_OWN_STEPS: Final = 64
+"""Rounding steps that the arithmetic may be away from what it means, in the model's own element type."""
 _MAX_EVALUATIONS: Final = 8192
 """Different nodes that are evaluated for one model, some seconds' work; what exporters write has a few dozen."""
 _MAX_NUMBERS: Final = 1 << 16
@@ -82,22 +92,38 @@ def consumers(value: ir.Value) -> list[ir.Node]:
     return readers if len(readers) < 2 else list(dict.fromkeys(readers))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
-    """A function of one number: which one, counted through the model, and its values on the grid."""
+    """A function of one number: which one, counted through the model, and its values on the grid.
+
+    `own`: evaluated in the model's element type, and not in float64.
+    """
 
     index: int
+    grid: Grid
     values: Array
+    own: bool = False
 
     @cached_property
-    def name(self) -> str | None:
-        """The name of the activation that it is."""
-        return closed_forms.name(self.values)
+    def form(self) -> closed_forms.Form | None:
+        """The activation that it is."""
+        return closed_forms.form(self.grid, self.values)
 
     @cached_property
     def zeros(self) -> Zeros:
         """What a zero of it means."""
-        return meaning(exact=closed_forms.gives_zeros(self.values))
+        return meaning(exact=closed_forms.gives_zeros(self.grid, self.values))
+
+
+Region = Mapping[ir.Node, Sequence[ir.Value | float | None]]
+
+
+@dataclass(slots=True)
+class _Evaluated:
+    """The values of a region as curves, as far as they can be evaluated, in order."""
+
+    curves: dict[ir.Value, Curve]
+    places: list[Array] = field(default_factory=list)
 
 
 class Curves:
@@ -106,6 +132,7 @@ class Curves:
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
         self._known: dict[tuple[object, ...], Curve | None] = {}
+        self._starts: dict[tuple[bytes, str], Curve] = {}
 
     def region(self, value: ir.Value, channels: int, rank: int) -> dict[ir.Node, list[ir.Value | float | None]]:
         """Nodes that compute from `value`, (N, channels, *space), and numbers alone: in order, with their operands."""
@@ -124,33 +151,83 @@ class Curves:
                     queue.append(node.outputs[0])
         return nodes
 
-    def activation(
-        self, value: ir.Value, region: Mapping[ir.Node, Sequence[ir.Value | float | None]]
-    ) -> Activation | None:
+    def activation(self, value: ir.Value, region: Region) -> Activation | None:
         """The first activation that everything in the region of `value` goes through."""
         found: Activation | None = None
-        curves = {value: Curve(0, closed_forms.GRID)}
+        curves = self._curves(value, region)
         done: set[ir.Node] = set()
-        for node, operands in region.items():
-            curve = self._evaluate(node, [curves[o] if isinstance(o, ir.Value) else o for o in operands])
-            if curve is None:
+        before: dict[ir.Value, None] = {value: None}
+        for node in region:
+            last = node.outputs[0]
+            if last not in curves:
                 break
             done.add(node)
-            curves[node.outputs[0]] = curve
-            if not _is_closed(value, node.outputs[0], curves, done, region):
+            before[last] = None
+            if not _is_closed(value, last, before, done, region):
                 continue
+            form = curves[last].form
             clamped = node.op_type in ("Min", "Max")  # a factor or a logarithm could make a bound out of a bound
-            if curve.name and (found is None or clamped or curve.name in closed_forms.FIXED):
-                found = Activation(node.outputs[0], curve.name, curve.zeros)
-            if found and not goes_on(node.outputs[0]):
+            if form and (found is None or clamped or form.name in closed_forms.FIXED):
+                found = self._confirmed(form, curves[last], value, last, region) or found
+            if found and not goes_on(last):
                 break
         return found
+
+    def _curves(self, value: ir.Value, region: Region) -> Mapping[ir.Value, Curve]:
+        """The values of the region, looked at wherever its nodes may bend; empty where these are too many places."""
+        grid = BASE
+        for _ in range(_MAX_REFINEMENTS):
+            evaluated = self._evaluated(self._start(grid), value, region)
+            finer = refined(grid, evaluated.places)
+            if finer is None:
+                return {}
+            if len(finer.x) == len(grid.x):
+                break
+            grid = finer
+        return evaluated.curves
+
+    def _evaluated(self, start: Curve, value: ir.Value, region: Region) -> _Evaluated:
+        found = _Evaluated({value: start})
+        for node, operands in region.items():
+            read = [found.curves[o] if isinstance(o, ir.Value) else o for o in operands]
+            curve = self._evaluate(start, node, read)
+            if curve is None:
+                break
+            found.curves[node.outputs[0]] = curve
+            with np.errstate(all="ignore"):
+                found.places += deciding(node, [o.values if isinstance(o, Curve) else o for o in read])
+        return found
+
+    def _confirmed(
+        self, form: closed_forms.Form, curve: Curve, value: ir.Value, last: ir.Value, region: Region
+    ) -> Activation | None:
+        """As an activation, where the arithmetic says the same in the model's own element type."""
+        kind = value.dtype if value.dtype in _FLOATS else ir.DataType.FLOAT
+        curves = self._evaluated(self._start(curve.grid, kind), value, region).curves
+        own = curves.get(last)
+        if own is None:
+            return Activation(last, form.name, curve.zeros)
+        step = max(_finfo(c.values.dtype)[1] for c in curves.values() if c.values.dtype != np.bool_)
+        if not _agree(curve, own, _OWN_STEPS * step):
+            return None
+        name = form.name if form.clips is None else clip_name(*_bounds(form.clips, own.values))
+        return Activation(last, name, curve.zeros)
+
+    def _start(self, grid: Grid, kind: ir.DataType | None = None) -> Curve:
+        """The function x, in float64 or in an element type."""
+        key = (grid.x.tobytes(), "" if kind is None else kind.name)
+        if key not in self._starts:
+            values = grid.x if kind is None else _rounded(grid.x, kind)
+            self._starts[key] = Curve(-1 - len(self._starts), grid, values, kind is not None)
+        return self._starts[key]
 
     def _operands(
         self, inside: Container[ir.Value], node: ir.Node, channels: int, rank: int
     ) -> list[ir.Value | float | None] | None:
         """What the node computes with: values of the region, and numbers. None where there is anything else."""
         if node.op_type not in _ELEMENTWISE or node.domain not in STANDARD or len(node.outputs) != 1:
+            return None
+        if len(node.inputs) > _MAX_OPERANDS:
             return None
         operands: list[ir.Value | float | None] = []
         for value in node.inputs:
@@ -163,20 +240,20 @@ class Curves:
     def _number(self, value: ir.Value, channels: int, rank: int) -> float | None:
         """A constant that is one number, and leaves the shape of what it meets as it is."""
         array = self.constants(value)
-        if array is None or not 0 < array.size <= _MAX_NUMBERS or array.ndim > rank or array.dtype.kind not in "fiub":
+        if array is None or not 0 < array.size <= _MAX_NUMBERS or array.ndim > rank or not _is_of_numbers(array):
             return None
         shape = (1,) * (rank - array.ndim) + array.shape
         if any(d != 1 for axis, d in enumerate(shape) if axis != 1) or shape[1] not in (1, channels):
             return None
         return float(array.flat[0]) if (array == array.flat[0]).all() else None
 
-    def _evaluate(self, node: ir.Node, operands: Sequence[Curve | float | None]) -> Curve | None:
+    def _evaluate(self, start: Curve, node: ir.Node, operands: Sequence[Curve | float | None]) -> Curve | None:
         """What the node makes of its operands; None where it cannot be evaluated."""
         attributes = tuple(f"{a.name}={a.value}" for a in node.attributes.values())
-        key = (node.op_type, attributes, *((o.index,) if isinstance(o, Curve) else o for o in operands))
+        key = (start.index, node.op_type, attributes, *((o.index,) if isinstance(o, Curve) else o for o in operands))
         if key not in self._known and len(self._known) < _MAX_EVALUATIONS:
-            values = _compute(node, [o.values if isinstance(o, Curve) else _scalar(o) for o in operands])
-            self._known[key] = None if values is None else Curve(len(self._known) + 1, values)
+            values = _compute(start, node, operands)
+            self._known[key] = None if values is None else Curve(len(self._known) + 1, start.grid, values, start.own)
         return self._known.get(key)
 
 
@@ -206,17 +283,52 @@ def _is_closed(
     return True
 
 
-def _scalar(operand: float | None) -> Array | None:
-    return None if operand is None else np.array(operand)
+def _finfo(kind: np.dtype[Any]) -> tuple[float, float]:
+    """Largest number, and the distance from 1 to the next."""
+    found = ml_dtypes.finfo(kind)  # type: ignore[no-untyped-call]  # knows bfloat16 beside what NumPy knows
+    return float(found.max), float(found.eps)
 
 
-def _compute(node: ir.Node, operands: Sequence[Array | None]) -> Array | None:
-    if node.op_type == "Cast":
-        kind = node.attributes["to"].value if "to" in node.attributes else None
-        if operands[0] is None or kind not in (*_FLOATS, ir.DataType.BOOL):
-            return None
-        return operands[0].astype(np.bool_ if kind == ir.DataType.BOOL else np.float64)
+def _rounded(x: Array, kind: ir.DataType) -> Array:
+    """In an element type, the largest numbers of which stand for those that it cannot hold."""
+    most = _finfo(kind.numpy())[0]
+    return np.clip(x, -most, most).astype(kind.numpy())
+
+
+def _agree(curve: Curve, own: Curve, room: float) -> bool:
+    """Equal but for some steps of rounding, `room` of 1, where numbers of a network usually are."""
+    seen = curve.grid.middle & curve.grid.apart(room)
+    expected, found = curve.values[seen], own.values[seen].astype(np.float64)
+    return bool((np.abs(found - expected) <= room * (1 + np.abs(expected))).all())
+
+
+def _bounds(clips: tuple[float, float], own: Array) -> tuple[float, float]:
+    """The bounds of what clips, as its own element type has them."""
+    ends = [
+        own_end if np.isfinite([clip, own_end]).all() else clip
+        for clip, own_end in zip(clips, own[[0, -1]].astype(float), strict=True)
+    ]
+    return float(ends[0]), float(ends[1])
+
+
+def _is_of_numbers(array: Array) -> bool:
+    return array.dtype.kind in "fiub" or array.dtype == ml_dtypes.bfloat16
+
+
+def _compute(start: Curve, node: ir.Node, operands: Sequence[Curve | float | None]) -> Array | None:
+    read = [o.values for o in operands if isinstance(o, Curve)]
+    kind = next((a.dtype for a in read if a.dtype != np.bool_), start.values.dtype)
+    arrays = [o.values if isinstance(o, Curve) else None if o is None else np.array(o, kind) for o in operands]
     with np.errstate(all="ignore"):
-        results = run_node(node, operands)
-    fits = results is not None and results[0].shape == closed_forms.GRID.shape and results[0].dtype.kind in "fb"
-    return results[0] if results is not None and fits else None
+        results = _cast(node, read, own=start.own) if node.op_type == "Cast" else run_node(node, arrays)
+    real = results and results[0].dtype.kind not in "iu" and _is_of_numbers(results[0])
+    return results[0] if results and real and results[0].shape == start.values.shape else None
+
+
+def _cast(node: ir.Node, read: Sequence[Array], *, own: bool) -> list[Array] | None:
+    """Between truth values and reals; the reference implementation has no type of its own for some of them."""
+    to = node.attributes["to"].value if "to" in node.attributes else None
+    if not read or to not in (*_FLOATS, ir.DataType.BOOL):
+        return None
+    wide = np.dtype(np.float64) if to != ir.DataType.BOOL and not own else ir.DataType(to).numpy()
+    return [read[0].astype(wide)]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Array, Filters
 from inspector.graph.constants import Constants
+
+_HALF_STEPS: Final[Mapping[ir.DataType | None, float]] = {
+    ir.DataType.FLOAT16: 2.0**-11,
+    ir.DataType.BFLOAT16: 2.0**-8,
+}
+"""Of the element types that are coarser than float32."""
 
 
 def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Filters:
@@ -30,7 +38,12 @@ def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Fi
         weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
         bias = bias * scale + shift
         folded.append(node.name or node.outputs[0].name or node.op_type)
-    return Filters(weight, bias, tuple(folded), whole=len(folded) == len(steps))
+    return replace(filters, weight=weight, bias=bias, folded=tuple(folded), whole=len(folded) == len(steps))
+
+
+def rounding(values: Iterable[ir.Value | None]) -> float:
+    """Half a step at 1 of the coarsest element type among the values; at least that of float32."""
+    return max((_HALF_STEPS[v.dtype] for v in values if v is not None and v.dtype in _HALF_STEPS), default=2.0**-24)
 
 
 def _affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> tuple[Array, Array] | None:

@@ -15,9 +15,10 @@ import onnx
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
+from inspector.graph.batch_statistics import write_out_statistics
 from inspector.graph.batching import fixed_batch, free_batch
 from inspector.graph.collector import paused
-from inspector.graph.contents import Holding, hold
+from inspector.graph.contents import Holding, graphs, hold
 from inspector.graph.memory import Footprint, footprint
 from inspector.graph.ops import PREFIX
 from inspector.graph.pruning import prune
@@ -108,6 +109,8 @@ def instrument(
     if batch is not None:
         free_batch(message, view.model, batch)
     kinds = _fix_shapes(message, view, shapes or {}, freed=batch is not None)
+    within = graphs(message) if view.source.nested else [message.graph]
+    write_out_statistics(within, next((o.version for o in message.opset_import if not o.domain), 1), kinds)
     own = list(message.graph.output) if keep_outputs else []
     del message.graph.output[:]
     written = write_rows(message, view, kinds, requests)

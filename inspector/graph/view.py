@@ -16,7 +16,7 @@ from inspector.graph.constants import Constants
 from inspector.graph.convolutions import as_numbers, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.external import DataFile
-from inspector.graph.folding import fold
+from inspector.graph.folding import fold, rounding
 from inspector.graph.layers import Site, find_layers
 from inspector.graph.ops import PREFIX
 from inspector.graph.ranges import Ranges
@@ -92,6 +92,7 @@ class OnnxView:
             _output_first(_as_float(weight, layer), site),
             np.zeros(channels, np.float32) if bias is None else _as_float(bias, layer),
             whole=not site.path.steps,
+            rounding=rounding(_computed(site)),
         )
         return fold(filters, site.path.steps, self._constants) if fold_norm else filters
 
@@ -139,6 +140,11 @@ class OnnxView:
         if name not in self._sites:
             raise NotFoundError.among("layer", name, self._sites)
         return self._sites[name]
+
+
+def _computed(site: Site) -> list[ir.Value | None]:
+    """The values from what the layer reads to what its activation gives."""
+    return [*site.node.inputs[:1], *(v for n in (site.node, *site.path.steps) for v in n.outputs[:1]), site.path.act]
 
 
 def _output_first(weight: Array, site: Site) -> Array:

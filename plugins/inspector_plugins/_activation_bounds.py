@@ -28,7 +28,8 @@ class Saturation:
 def is_nonnegative(tap: Tap) -> bool:
     """True where the activation just before the tap gives no value below zero, whatever it reads."""
     name = tap.activation or ""
-    return name in _NOT_BELOW_ZERO or _clip(name)[0] >= 0 or name.startswith("Saturation(0,")
+    low, high = _clip(name)  # a bound that is computed may be below zero, and is not >= 0
+    return name in _NOT_BELOW_ZERO or (low >= 0 and high >= 0) or name.startswith("Saturation(0,")
 
 
 def saturation(tap: Tap, edge: float) -> Saturation | None:
@@ -42,7 +43,7 @@ def saturation(tap: Tap, edge: float) -> Saturation | None:
         low, high = _APPROACHED[name]
         return Saturation(low + edge, high - edge, f"within {edge:g} of {low:g} or {high:g}")
     low, high = (0.0, 1.0) if name == "HardSigmoid" else _clip(name)
-    if not low < high:
+    if low >= high:
         return None
     below, above = _beside(low, math.inf), _beside(high, -math.inf)
     at = [f"{bound:g}" for bound, near in ((low, below), (high, above)) if near is not None]
@@ -50,22 +51,22 @@ def saturation(tap: Tap, edge: float) -> Saturation | None:
 
 
 def _clip(name: str) -> tuple[float, float]:
-    """Bounds of a Clip by its name; (-inf, inf) of anything else, and for bounds that are computed."""
+    """Bounds of a Clip by its name, NaN for those that are only known in a run; (-inf, inf) of anything else."""
     match = re.fullmatch(r"Clip\(([^,]+),([^,]+)\)", name)
-    low, high = match.groups() if match else ("", "")
-    return _bound(low, -math.inf), _bound(high, math.inf)
+    low, high = match.groups() if match else ("-inf", "inf")
+    return _bound(low), _bound(high)
 
 
-def _bound(text: str, default: float) -> float:
+def _bound(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return default
+        return math.nan
 
 
 def _beside(bound: float, towards: float) -> float | None:
-    """The float32 next to a bound; None where the bound is 0 or infinite."""
-    if bound == 0 or abs(bound) > np.finfo(np.float32).max:
+    """The float32 next to a bound; None where the bound is 0, infinite or not known."""
+    if bound == 0 or not abs(bound) <= np.finfo(np.float32).max:
         return None
     near = float(np.nextafter(np.float32(bound), np.float32(towards)))
     return near if math.isfinite(near) else None

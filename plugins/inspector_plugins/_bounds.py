@@ -6,11 +6,12 @@ import numpy as np
 
 from inspector import Array, Filters, Inapplicable, ModelView, Tap
 
-ROUNDING = 1e-5
-"""How far below zero a bound must lie, relative to the terms that make it up, before rounding cannot undo it.
+STEPS = 168
+"""How many times a run may round beside once for every product that it adds up: 1e-5 of the terms in float32.
 
-Where a normalisation is folded in, terms that cancelled in the bias cannot be seen any more, and a run rounds each of
-them: relative to at least 1, the size that a normalisation gives.
+A bound must lie further below zero than all of that, relative to the terms that make it up. Where a normalisation is
+folded in, terms that cancelled in the bias cannot be seen any more, and a run rounds each of them: so relative to at
+least 1, the size that a normalisation gives.
 """
 
 _FROM_ZERO = ("Clip(0,", "Saturation(0,")
@@ -47,6 +48,7 @@ def _at_most_zero(filters: Filters, low: float, high: float) -> Array:
         # Where no input helps, every term is <= 0 in any order of adding; else rounding needs room.
         certain = (best == 0) & ((bias == 0) | (not filters.folded))
         least = 1.0 if filters.folded else 0.0
-        room = np.where(certain, 0.0, ROUNDING * np.maximum(np.abs(bias) + best, least))
+        share = (np.count_nonzero(weight, axis=1) + STEPS) * filters.rounding
+        room = np.where(certain, 0.0, share * np.maximum(np.abs(bias) + best, least))
         dead: Array = best + bias <= -room
     return dead & np.isfinite(weight).all(1) & np.isfinite(bias)

@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from inspector import Array, Layer, TapKind, Zeros
 from inspector.graph import closed_forms, curves, walk
+from inspector.graph.grids import BASE
 from inspector.graph.load import load
 
 
@@ -134,12 +135,17 @@ def test_no_more_arithmetic_is_evaluated_than_a_model_may_ask_for(monkeypatch: p
 
 
 def test_a_function_with_a_leak_however_small_is_not_taken_for_one_with_zeros() -> None:
-    grid = closed_forms.GRID
-    assert closed_forms.name(np.maximum(grid, 0)) == "Relu"
-    assert closed_forms.name(np.where(grid > 0, grid, 1e-12 * grid)) == "LeakyRelu"
-    assert closed_forms.name(np.clip(grid, 0, 5000)) == "Clip(0,5000)"
-    for values in (grid, 2 * grid + 1, 0 * grid, np.abs(grid), 1.1 * np.maximum(grid, 0), np.maximum(grid - 0.2, 0)):
-        assert closed_forms.name(values) is None
+    x = BASE.x
+
+    def name(values: Array) -> str | None:
+        form = closed_forms.form(BASE, values)
+        return None if form is None else form.name
+
+    assert name(np.maximum(x, 0)) == "Relu"
+    assert name(np.where(x > 0, x, 1e-12 * x)) == "LeakyRelu"
+    assert name(np.clip(x, 0, 5000)) == "Clip(0,5000)"
+    for values in (x, 2 * x + 1, 0 * x, np.abs(x), 1.1 * np.maximum(x, 0), np.maximum(x - 0.2, 0)):
+        assert name(values) is None
 
 
 def test_what_follows_a_residual_sum_is_walked_once_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:

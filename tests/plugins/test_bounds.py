@@ -7,11 +7,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inspector_plugins._bounds import never_fires
 from models import model
+from onnx.reference import ReferenceEvaluator
 from reference import most_before_activation
 
 from inspector import Array, TapKind, service
@@ -230,3 +232,49 @@ def test_symmetric_weights_without_bias_leave_half_of_everything_at_zero() -> No
     report = service.inspect(net, rng.normal(size=(1, 8, 1, 1)).astype(np.float32), ["sparsity"])
     (row,) = report.result("sparsity").blocks[0].rows  # type: ignore[union-attr]
     assert abs(row[4] - 0.5) <= 5 * math.sqrt(0.25 / 4096)
+
+
+HALF = {"float16": np.float16, "float": np.float32}
+
+
+def narrow(kind: str, body: str, weights: dict[str, Array]) -> bytes:
+    dtype = HALF[kind]
+    return model(
+        body, inputs=f"{kind}[N,C,1,1] x", outputs=f"{kind}[N,K,1,1] y",
+        weights={k: np.asarray(v, dtype) for k, v in weights.items()},
+    )  # fmt: skip
+
+
+def test_a_float16_that_rounds_up_past_zero_is_not_accused() -> None:
+    """1 + 2^-11 rounds to 1 + 2^-10, times 1.5, minus 1.5 + 2^-10: above zero where every operation rounds."""
+    weights = {
+        "lo": np.zeros(()), "hi": np.ones(()), "w": np.array([[1, 2.0**-11 * 1.02], [1, 0], [-1, 0]])[..., None, None],
+        "s": np.full((1, 3, 1, 1), 1.5), "b": np.array([-1.5 - 2.0**-10, -3, -1]).reshape(1, 3, 1, 1),
+    }  # fmt: skip
+    body = "k = Clip(x, lo, hi) [c] a = Conv(k, w) m = Mul(a, s) n = Add(m, b) y = Relu(n)"
+    data = narrow("float16", body, weights)
+    reference = ReferenceEvaluator(onnx.load_from_string(data)).run(None, {"x": np.full((1, 2, 1, 1), 3, np.float16)})
+    assert np.asarray(reference[0])[0, 0, 0, 0] > 0
+    view = service.load(data)
+    assert never_fires(view, view.layer("c").taps[TapKind.ACT]).tolist() == [False, True, True]
+    assert view.filters("c", fold_norm=True).rounding == view.filters("c").rounding == 2.0**-11
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["float16", "float"]))
+def test_no_sum_that_rounds_at_every_step_fires_what_is_called_dead(seed: int, kind: str) -> None:
+    """Sums of 512 products, added up one by one in the element type, best input, biases that just outweigh them."""
+    rng, dtype, count = np.random.default_rng(seed), HALF[kind], 64
+    weight = np.abs(rng.normal(size=(count, 512))).astype(dtype)
+    best = weight.astype(np.float64).sum(1)
+    bias = (-best * (1 + rng.choice([1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1], count))).astype(dtype)
+    body = "k = Clip(x, lo, hi) [c] a = Conv(k, w, b) y = Relu(a)"
+    numbers = {"lo": np.zeros(()), "hi": np.ones(()), "w": weight[..., None, None], "b": bias}
+    view = service.load(narrow(kind, body, numbers))
+    claimed = never_fires(view, view.layer("c").taps[TapKind.ACT])
+    total = np.zeros(count, dtype)
+    for column in rng.permutation(weight.T):
+        total = (total + column).astype(dtype)
+    fired = (total + bias).astype(dtype) > 0
+    assert claimed.any()
+    assert not (claimed & fired).any()
