@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import ValidationError
+
+_LONGEST: Final = 4096
+"""Characters of a name: see `inspector.graph.limits`."""
 
 
 class InspectorError(Exception):
@@ -74,13 +77,16 @@ class NotFoundError(InspectorError):
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> NotFoundError:
-        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is."""
+        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is.
+
+        A name of more than 4,096 characters, which nothing can have, is near to none: looking would take long.
+        """
         names = list(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= _LONGEST else []
         hint = f"Did you mean {near[0]!r}?" if near else ""
         shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
         return cls(
-            f"{kind} {name!r}",
+            f"{kind} {name if len(name) <= _LONGEST else name[:40] + '…'!r}",
             "there is none of that name",
             expected=f"one of: {shown or '(none)'}",
             remedy=f"{hint} {remedy}".strip(),

@@ -126,7 +126,8 @@ def inspect(
         InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
     """
     view = _view(model)
-    plan = make_plan(view, analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT), allow_maps=True)
+    chosen = analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT)
+    plan = make_plan(view, chosen, allow_maps=True, stop=stop)
     setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
     setting = replace(setting, most=MAX_INSPECTED, strict=strict, self_check=self_check)
     return report(view, inputs, plan, setting)
@@ -170,7 +171,7 @@ def audit(
         check_runner(runner)
     view = _view(model)
     gate = Gate(policies)
-    plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
+    plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
@@ -185,13 +186,14 @@ def merge(
     policies: Sequence[Source] = (),
     summaries: str | PathLike[str] = "",
     largest: int = 0,
+    stop: Stop | None = None,
 ) -> Report:
     """The report of several audits of one model together, from the files that `summaries=` made.
 
     They must have run the same analyses with the same options, on whatever device and with whatever batch size. Parts
     of one data set give what an audit of the whole gives; a shard that is in several files counts once. `summaries`:
     file to write the union to. `policies` judge the report, as in `audit`. `largest`: bytes of a shard's summaries,
-    unpacked, beyond which they are refused; 0: 1 GiB.
+    unpacked, beyond which they are refused; 0: 1 GiB. `stop` ends it early, with StoppedError.
 
     Raises:
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
@@ -199,7 +201,7 @@ def merge(
     """
     view, gate = _view(model), Gate(policies)
     target = Path(summaries) if fspath(summaries) else None
-    report = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES)
+    report = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES, stop=stop)
     return gate.judged_as_stored(report)
 
 

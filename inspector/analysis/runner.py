@@ -105,7 +105,7 @@ def report(
                 "it needs inputs and none were given",
                 remedy="Give pictures or arrays.",
             )
-        results = conclude(view, plan, Totals(plan), None)
+        results = conclude(view, plan, Totals(plan), None, setting.stop)
         return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
     with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
@@ -136,7 +136,8 @@ def _concluded(
     again: list[Observer] = []
     quiet = replace(setting, self_check=setting.self_check and not keeper.gathered.provenance.device)
     lab = ModelLab(feed.looked_at, _lab(view, quiet, again))
-    results, provenance = conclude(view, plan, keeper.gathered.totals, lab), keeper.gathered.provenance
+    results = conclude(view, plan, keeper.gathered.totals, lab, setting.stop)
+    provenance = keeper.gathered.provenance
     late = next((observer for observer in again if observer.device), None)
     if late is not None and not provenance.device:
         provenance = combined(provenance, setting.provenance(view, feed, late))

@@ -210,7 +210,7 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
             view = self._repository.view(name)
             files = receive_summaries(((r.chunk.data, r.chunk.last) for r in feed), folder, most, stop)
             with without_folder(folder):
-                return self._use_cases.merge(view, files, summaries=union or "", largest=most)
+                return self._use_cases.merge(view, files, summaries=union or "", largest=most, stop=stop)
 
         async def send(event: RunEvent) -> None:
             await context.write(pb.MergeSummariesResponse(event=event))
