@@ -176,10 +176,14 @@ def test_a_stop_ends_an_audit_that_would_never_end(client):
     assert client.activations("net", ARRAYS[:1])
 
 
+class NoParams(BaseModel):
+    """There are none."""
+
+
 class Slow:
     """Looks at weights, one twentieth of a second each time."""
 
-    name, version, Params = "slow", "1", BaseModel
+    name, version, Params = "slow", "1", NoParams
     calls: ClassVar[list[str]] = []
 
     def __init__(self, params):
@@ -200,11 +204,13 @@ def test_a_deadline_ends_a_run_of_weights_between_two_analyses(folder, monkeypat
     monkeypatch.setattr(registry, "_points", lambda: (*real, point))
     Slow.calls.clear()
     with served(Settings(folder, device="cpu", grace=1.0, workers=1), service) as target:
-        with Client(target, timeout=0.2) as client, pytest.raises(StoppedError):
+        with Client(target, timeout=60) as client:
+            assert client.layers("net")  # its first load takes longer than that deadline
+        with Client(target, timeout=0.5) as client, pytest.raises(StoppedError):
             client.inspect("net", None, ["slow"] * 64)
         with Client(target, timeout=60) as client:
             assert client.inspect("net", None, ["filters"]).ok
-    assert len(Slow.calls) < 64
+    assert 0 < len(Slow.calls) < 64
 
 
 def test_more_analyses_than_a_run_may_have_are_refused(client):
