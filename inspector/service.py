@@ -54,6 +54,8 @@ STATIC_DEFAULT: Final = ("filters", "connectivity")
 INSPECT_DEFAULT: Final = ("filters", "activations", "sparsity", "connectivity")
 AUDIT_DEFAULT: Final = ("sparsity",)
 SHARD_DEFAULT: Final = 4096
+MAX_BATCH: Final = 65_536
+"""Inputs that may be asked to share a run."""
 MAX_INSPECTED: Final = 64
 """Inputs that `inspect` takes: it may keep whole maps of each."""
 
@@ -156,7 +158,8 @@ def audit(
 ) -> Report:
     """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
 
-    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run; 0: chosen.
+    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run, as far as
+    these and what is read ahead fit into the memory, at most 65,536; 0: chosen.
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
     `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
     of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
@@ -166,6 +169,11 @@ def audit(
     for name, value in (("batch size", batch_size), ("shard size", shard_size)):
         if value < 0:
             raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
+    if batch_size > MAX_BATCH:
+        remedy = "0 chooses one that suits the model and the memory."
+        raise ParameterError(
+            "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
+        )
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
     if runner:
         check_runner(runner)
