@@ -129,6 +129,17 @@ class SummaryError(InspectorError):
     reason = "INVALID_SUMMARY"
 
 
+class OutputError(InspectorError):
+    """A file or folder that is to be written cannot be.
+
+    Attributes:
+        report: what was to be written, where the run was carried through all the same; or None.
+    """
+
+    reason = "CANNOT_WRITE"
+    report: Any = None
+
+
 class StoppedError(InspectorError):
     """The caller stopped the run."""
 

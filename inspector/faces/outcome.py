@@ -16,6 +16,7 @@ from inspector.faces import terminal
 from inspector.faces.exports import parse_formats, write_formats
 from inspector.faces.files import save_report
 from inspector.faces.wire import report_from_json, report_to_json
+from inspector.paths import why_unread
 from inspector.report import Report
 
 FINE, FOUND, FAILED = 0, 1, 2
@@ -61,7 +62,7 @@ def read_report(file: Path) -> Report:
         InputError: there is no such file, or it is no report.
     """
     if not file.is_file():
-        raise InputError(f"report {str(file)!r}", "there is no such file")
+        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a file that --json wrote")
     if (size := file.stat().st_size) > MAX_REPORT_BYTES:
         raise LimitError(
             f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
