@@ -137,7 +137,15 @@ class OutputError(InspectorError):
     """
 
     reason = "CANNOT_WRITE"
-    report: Any = None
+
+    def __init__(self, subject: str, problem: str, *, expected: str = "", found: str = "", remedy: str = "") -> None:
+        super().__init__(subject, problem, expected=expected, found=found, remedy=remedy)
+        self.report: Any = None
+
+    def with_report(self, report: object) -> Self:
+        """The same, with the report."""
+        self.report = report
+        return self
 
 
 class StoppedError(InspectorError):

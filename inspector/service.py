@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,7 +21,7 @@ from inspector.analysis.spread import make_job, run_on
 from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
 from inspector.control import Progress, Stop, Watcher
-from inspector.errors import ParameterError
+from inspector.errors import OutputError, ParameterError
 from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
@@ -163,7 +164,8 @@ def audit(
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
     `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
     of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
-    `summaries`: file to write the summaries to, for `merge`. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
+    `summaries`: file to write the summaries to, for `merge`; where it cannot be written at the end, the OutputError
+    has the report. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
     cluster; the model is then given as a path or as bytes. The report is the same.
     """
     for name, value in (("batch size", batch_size), ("shard size", shard_size)):
@@ -175,6 +177,7 @@ def audit(
             "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
         )
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
+    keep.check_places()
     if runner:
         check_runner(runner)
     view = _view(model)
@@ -184,7 +187,8 @@ def audit(
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
     run = _on_cluster(runner, model, view, data, plan, setting) if runner else None
-    return gate.judged(report(view, data, plan, setting, keep=keep, run=run))
+    with _judged_late(gate.judged):
+        return gate.judged(report(view, data, plan, setting, keep=keep, run=run))
 
 
 def merge(
@@ -205,12 +209,13 @@ def merge(
 
     Raises:
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
-        OSError: the union cannot be written.
+        OutputError: the union cannot be written; where that showed late, it has the report.
     """
     view, gate = _view(model), Gate(policies)
     target = Path(summaries) if fspath(summaries) else None
-    report = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES, stop=stop)
-    return gate.judged_as_stored(report)
+    with _judged_late(gate.judged_as_stored):
+        found = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES, stop=stop)
+    return gate.judged_as_stored(found)
 
 
 def check(report: Report, policies: Sequence[Source]) -> Report:
@@ -292,6 +297,16 @@ def _setting(  # noqa: PLR0917 - positional here, so that the three use cases ab
         raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
     budget = default_budget() if memory is None else memory
     return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), memory=budget)
+
+
+@contextlib.contextmanager
+def _judged_late(judged: Callable[[Report], Report]) -> Iterator[None]:
+    """The report that an OutputError has is judged as well."""
+    try:
+        yield
+    except OutputError as error:
+        error.report = error.report and judged(error.report)
+        raise
 
 
 def _ignore(_: Progress) -> None:

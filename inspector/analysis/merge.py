@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,10 +13,11 @@ from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest
 from inspector.analysis.run import conclude
 from inspector.analysis.store import MAX_BYTES
-from inspector.analysis.sums import Stored, Writer, scan
+from inspector.analysis.sums import Saving, Stored, scan
 from inspector.control import Stop
 from inspector.errors import ParameterError, SummaryError
 from inspector.graph.view import OnnxView
+from inspector.paths import check_file
 from inspector.report import Report
 
 
@@ -39,26 +39,30 @@ def merged(
     Raises:
         SummaryError: a file is damaged, of another model or of other parameters, or holds nothing.
         LimitError: a part of a file is too large.
-        OSError: the union cannot be written.
+        OutputError: the union cannot be written; where that showed late, it has the report.
     """
+    if summaries is not None:
+        check_file(summaries, beside=True)
     if not files:
         raise ParameterError("summaries", "there are none to merge", expected="one file or more")
     identity, found = _scanned(view, files)
     plan = _plan(view, identity)
     shards, twice = _distinct(found)
     gathered, asked = Gathered(plan), stop or Stop()
-    with Writer(summaries, identity, plan) if summaries is not None else contextlib.nullcontext() as file:
+    with Saving(summaries, identity, plan) as saving:
         for shard in shards:
             asked.check()
             part = shard.part(plan, most)
-            if file is not None:
-                file.add(part)
+            saving.add(part)
             gathered.add(part)
     if twice:
         gathered.note(f"{twice} shards were given more than once; each counts once")
     results = conclude(view, plan, gathered.totals, None, asked)
     provenance = replace(gathered.provenance, model=view.name)
-    return Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
+    report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
+    if saving.problem:
+        raise saving.problem.with_report(report)
+    return report
 
 
 def _scanned(view: OnnxView, files: Sequence[Path]) -> tuple[Identity, list[Stored]]:

@@ -95,7 +95,10 @@ Run = Callable[[Feed, Keeper], None]
 def report(
     view: OnnxView, data: Any, plan: Plan, setting: Setting, *, keep: Keep = NOTHING_KEPT, run: Run | None = None
 ) -> Report:
-    """Runs a plan. `data` None: only what the weights say. `run` None: here, one shard after the other."""
+    """Runs a plan. `data` None: only what the weights say. `run` None: here, one shard after the other.
+
+    An OutputError has the report, where the run went on without what could not be written.
+    """
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     keep.check(plan)
     if data is None or not plan.needs_inputs:
@@ -113,7 +116,10 @@ def report(
         feed.finish()
     results, provenance = _concluded(view, plan, setting, feed, keeper)
     provenance = replace(provenance, started=started, seconds=time.monotonic() - began, waited=feed.waited)
-    return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+    found = Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+    if keeper.problem:
+        raise keeper.problem.with_report(found)
+    return found
 
 
 def _here(view: OnnxView, plan: Plan, setting: Setting) -> Run:

@@ -27,7 +27,7 @@ from inspector.faces.wire_names import layer_name, model_name
 from inspector.faces.wire_plugin import plugin_from_message
 from inspector.faces.wire_request import fidelity_to_message, input_to_message
 from inspector.faces.wire_tensor import array_from_bytes
-from inspector.paths import why_unread
+from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
 
@@ -203,6 +203,9 @@ class Client:
         summaries: str | Path = "",
     ) -> Report:
         with contextlib.ExitStack() as stack:
+            if summaries:
+                check_file(Path(summaries))
+                stack.enter_context(writing(f"file {str(summaries)!r}"))
             file = stack.enter_context(Path(summaries).open("wb")) if summaries else None
             reader = ReportReader(file.write if file else None)
             for message in stack.enter_context(contextlib.closing(self._calls.follow(method, request, stop))):
