@@ -19,8 +19,8 @@ from inspector.analysis.verify import Verifier
 from inspector.analysis.waves import CHOICES, Sizes, Waves, chosen, plan_waves, unknown
 from inspector.contract import Array, BatchInfo
 from inspector.control import Stop
-from inspector.errors import InspectorError, LimitError, StoppedError
-from inspector.graph.batching import fixed_batch
+from inspector.errors import InspectorError, LimitError, ModelError, StoppedError
+from inspector.graph.batching import fixed_batch, fixing
 from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.view import OnnxView
 from inspector.report import Memory
@@ -64,7 +64,7 @@ class Observer:
         self._alone = bool(decided)
         self._view, self._requests = view, tuple(requests)
         self._how = replace(how, batch_size=1) if decided else how
-        self._fixed = fixed_batch(view.inputs)
+        self._fixed, self._fixes = fixed_batch(view.inputs), _fixes(view)
         self._share = self._how.batch_size != 1
         self._plan: tuple[Shapes, bool, Instrumented, Waves] | None = None
         self._free: bool | None = None if self._share and self._fixed is not None else False
@@ -216,7 +216,7 @@ class Observer:
             ),
             (
                 not self._share and (self._fixed or 1) > 1,
-                f"the model fixes its batch to {self._fixed}; runs are filled up with copies of the last input",
+                f"{self._fixes}; runs are filled up with copies of the last input",
             ),
             (self.device.startswith("cuda"), "CUDA: no TF32, deterministic kernels, convolutions chosen by heuristics"),
         )
@@ -241,9 +241,9 @@ class Observer:
         except (InspectorError, ValueError):
             same = False
         self.notes.append(
-            f"the model fixes its batch to {self._fixed}; made free, it gives two inputs the original's outputs"
+            f"{self._fixes}; made free, it gives two inputs the original's outputs"
             if same
-            else f"the model fixes its batch to {self._fixed} and gives other outputs without that; it ran as it is"
+            else f"{self._fixes} and gives other outputs without that; it ran as it is"
         )
         return same
 
@@ -253,6 +253,23 @@ class Observer:
         model = instrument(self._view, self._requests, keep_outputs=True, free=free)
         with self._open(model) as session:
             yield model, session
+
+
+def _fixes(view: OnnxView) -> str:
+    """What the model does to its batch, for notes; ModelError where its inputs fix different ones."""
+    sizes = fixing(view.inputs)
+    shown = ", ".join(f"{name!r} to {size}" for name, size in sizes.items())
+    if len(set(sizes.values())) > 1:
+        raise ModelError(
+            f"model {view.name!r}",
+            "its inputs fix different batch sizes, so that none holds as many inputs of each",
+            expected="one size, or free ones",
+            found=shown,
+            remedy="Export it with a batch axis that is free. Analyses of weights work.",
+        )
+    if len(sizes) < len(view.inputs):
+        return f"the model fixes the batch of {shown}"
+    return f"the model fixes its batch to {next(iter(sizes.values()), 0)}"
 
 
 def _left_out(view: OnnxView) -> Iterator[str]:

@@ -15,7 +15,7 @@ import onnx
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
-from inspector.graph.batching import fixed_batch, free_batch
+from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
 from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, hold
 from inspector.graph.memory import Footprint, footprint
@@ -104,10 +104,14 @@ def instrument(
     message = onnx.ModelProto()
     message.CopyFrom(view.source.message)
     message.ir_version = min(message.ir_version, NEWEST_IR)
-    batch = fixed_batch(view.inputs) if free else None
+    fixed = fixed_batch(view.inputs)
+    batch = fixed if free else None
     if batch is not None:
         free_batch(message, view.model, batch)
-    kinds = _fix_shapes(message, view, shapes or {}, freed=batch is not None)
+    mixed = fixed is not None and len(fixing(view.inputs)) < len(view.inputs)
+    if fixed is not None and mixed and not free:
+        fix_batch(message, fixed)
+    kinds = _fix_shapes(message, view, shapes or {}, changed=batch is not None or mixed)
     own = list(message.graph.output) if keep_outputs else []
     del message.graph.output[:]
     written = write_rows(message, view, kinds, requests)
@@ -127,7 +131,7 @@ def instrument(
         batch is not None,
         written.branched,
         written.map_bytes,
-        batch is not None or fixed_batch(view.inputs) is None,
+        batch is not None or fixed is None,
     )
 
 
@@ -143,10 +147,9 @@ def _refuse_our_names(view: OnnxView) -> None:
 
 
 def _fix_shapes(
-    message: onnx.ModelProto, view: OnnxView, shapes: Mapping[str, tuple[int, ...]], *, freed: bool
+    message: onnx.ModelProto, view: OnnxView, shapes: Mapping[str, tuple[int, ...]], *, changed: bool
 ) -> Kinds:
     """Fixes the inputs' shapes but for the batch; gives the types of all values that follow."""
-    changed = freed
     for value in message.graph.input:
         dims = value.type.tensor_type.shape.dim
         fed = shapes.get(value.name)
