@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import ValidationError
+
+_LONGEST: Final = 4096
+"""Characters of a name: see `inspector.graph.limits`."""
 
 
 class InspectorError(Exception):
@@ -74,13 +77,16 @@ class NotFoundError(InspectorError):
 
     @classmethod
     def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> NotFoundError:
-        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is."""
+        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is.
+
+        A name of more than 4,096 characters, which nothing can have, is near to none: looking would take long.
+        """
         names = list(known)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) if len(name) <= _LONGEST else []
         hint = f"Did you mean {near[0]!r}?" if near else ""
         shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
         return cls(
-            f"{kind} {name!r}",
+            f"{kind} {name if len(name) <= _LONGEST else name[:40] + '…'!r}",
             "there is none of that name",
             expected=f"one of: {shown or '(none)'}",
             remedy=f"{hint} {remedy}".strip(),
@@ -121,6 +127,25 @@ class SummaryError(InspectorError):
     """Stored summaries that cannot be read, or cannot be added to each other."""
 
     reason = "INVALID_SUMMARY"
+
+
+class OutputError(InspectorError):
+    """A file or folder that is to be written cannot be.
+
+    Attributes:
+        report: what was to be written, where the run was carried through all the same; or None.
+    """
+
+    reason = "CANNOT_WRITE"
+
+    def __init__(self, subject: str, problem: str, *, expected: str = "", found: str = "", remedy: str = "") -> None:
+        super().__init__(subject, problem, expected=expected, found=found, remedy=remedy)
+        self.report: Any = None
+
+    def with_report(self, report: object) -> Self:
+        """The same, with the report."""
+        self.report = report
+        return self
 
 
 class StoppedError(InspectorError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,7 +21,7 @@ from inspector.analysis.spread import make_job, run_on
 from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
 from inspector.control import Progress, Stop, Watcher
-from inspector.errors import ParameterError
+from inspector.errors import OutputError, ParameterError
 from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
@@ -54,6 +55,8 @@ STATIC_DEFAULT: Final = ("filters", "connectivity")
 INSPECT_DEFAULT: Final = ("filters", "activations", "sparsity", "connectivity")
 AUDIT_DEFAULT: Final = ("sparsity",)
 SHARD_DEFAULT: Final = 4096
+MAX_BATCH: Final = 65_536
+"""Inputs that may be asked to share a run."""
 MAX_INSPECTED: Final = 64
 """Inputs that `inspect` takes: it may keep whole maps of each."""
 
@@ -126,7 +129,8 @@ def inspect(
         InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
     """
     view = _view(model)
-    plan = make_plan(view, analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT), allow_maps=True)
+    chosen = analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT)
+    plan = make_plan(view, chosen, allow_maps=True, stop=stop)
     setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
     setting = replace(setting, most=MAX_INSPECTED, strict=strict, self_check=self_check)
     return report(view, inputs, plan, setting)
@@ -155,27 +159,36 @@ def audit(
 ) -> Report:
     """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
 
-    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run; 0: chosen.
+    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run, as far as
+    these and what is read ahead fit into the memory, at most 65,536; 0: chosen.
     `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
     `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
     of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
-    `summaries`: file to write the summaries to, for `merge`. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
+    `summaries`: file to write the summaries to, for `merge`; where it cannot be written at the end, the OutputError
+    has the report. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
     cluster; the model is then given as a path or as bytes. The report is the same.
     """
     for name, value in (("batch size", batch_size), ("shard size", shard_size)):
         if value < 0:
             raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
+    if batch_size > MAX_BATCH:
+        remedy = "0 chooses one that suits the model and the memory."
+        raise ParameterError(
+            "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
+        )
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
+    keep.check_places()
     if runner:
         check_runner(runner)
     view = _view(model)
     gate = Gate(policies)
-    plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False)
+    plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, [entry.analysis.name for entry in plan.entries])
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
     run = _on_cluster(runner, model, view, data, plan, setting) if runner else None
-    return gate.judged(report(view, data, plan, setting, keep=keep, run=run))
+    with _judged_late(gate.judged):
+        return gate.judged(report(view, data, plan, setting, keep=keep, run=run))
 
 
 def merge(
@@ -185,22 +198,24 @@ def merge(
     policies: Sequence[Source] = (),
     summaries: str | PathLike[str] = "",
     largest: int = 0,
+    stop: Stop | None = None,
 ) -> Report:
     """The report of several audits of one model together, from the files that `summaries=` made.
 
     They must have run the same analyses with the same options, on whatever device and with whatever batch size. Parts
     of one data set give what an audit of the whole gives; a shard that is in several files counts once. `summaries`:
     file to write the union to. `policies` judge the report, as in `audit`. `largest`: bytes of a shard's summaries,
-    unpacked, beyond which they are refused; 0: 1 GiB.
+    unpacked, beyond which they are refused; 0: 1 GiB. `stop` ends it early, with StoppedError.
 
     Raises:
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
-        OSError: the union cannot be written.
+        OutputError: the union cannot be written; where that showed late, it has the report.
     """
     view, gate = _view(model), Gate(policies)
     target = Path(summaries) if fspath(summaries) else None
-    report = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES)
-    return gate.judged_as_stored(report)
+    with _judged_late(gate.judged_as_stored):
+        found = merged(view, [Path(file) for file in files], summaries=target, most=largest or MAX_BYTES, stop=stop)
+    return gate.judged_as_stored(found)
 
 
 def check(report: Report, policies: Sequence[Source]) -> Report:
@@ -282,6 +297,16 @@ def _setting(  # noqa: PLR0917 - positional here, so that the three use cases ab
         raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
     budget = default_budget() if memory is None else memory
     return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), memory=budget)
+
+
+@contextlib.contextmanager
+def _judged_late(judged: Callable[[Report], Report]) -> Iterator[None]:
+    """The report that an OutputError has is judged as well."""
+    try:
+        yield
+    except OutputError as error:
+        error.report = error.report and judged(error.report)
+        raise
 
 
 def _ignore(_: Progress) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -61,6 +61,11 @@ def _open_operands(proto: onnx.ModelProto) -> None:
     """Optional inputs that are there, but without a name."""
     proto.graph.node[0].input.append("")
     proto.graph.node[1].input.append("")
+
+
+def _open_results(proto: onnx.ModelProto) -> None:
+    """Optional outputs that are there, but without a name; with them, an onnxruntime without optimisation crashes."""
+    proto.graph.node[1].output.extend(["", "", "", ""])
 
 
 def _shapes() -> dict[str, Unusual]:
@@ -127,7 +132,16 @@ def _paths() -> dict[str, Unusual]:
                           "r = Relu(l) y = Identity(r)", {"c": {"conv": "a", "act": "r"}}),
         "operands without names": net(f"[c] a = Conv {SAME} (x, w) y = Clip(a, low)", change=_open_operands,
                                       weights={"w": W, "low": np.array(0, "f")}),
+        "results without names": replace(_normalised(opset=9, change=_open_results), twin=_normalised(opset=15).twin),
     }  # fmt: skip
+
+
+def _normalised(**options: object) -> Unusual:
+    """The ONNX reference implementation takes one of opset 9 for one that trains."""
+    taps = {"c": {"conv": "a", "norm": "n", "act": "y"}}
+    weights = {"w": W, "g": np.full(4, 2, "f"), "z": np.full(4, 0.25, "f")}
+    body = f"[c] a = Conv {SAME} (x, w) n = BatchNormalization (a, g, z, z, g) y = Relu(n)"
+    return net(body, taps, weights=weights, **options)  # type: ignore[arg-type]
 
 
 def _opsets() -> dict[str, Unusual]:

@@ -22,10 +22,13 @@ from models import SAME, model, numbers
 import inspector
 from inspector._proto.inspector.v1 import inspector_service_pb2
 from inspector.analysis import registry
+from inspector.analysis.plan import MAX_ANALYSES
+from inspector.analysis.registry import MAX_TEXT
 from inspector.errors import InspectorError
 from inspector.faces import cli
 from inspector.faces.grpc.errors import code_of
 from inspector.faces.grpc.settings import MIB, Settings
+from inspector.graph.taps import MOST_PATTERNS
 from inspector.runtime.memory import SHARE
 from inspector.runtime.preprocess import PRESETS
 
@@ -310,6 +313,9 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "runs that wait": str(settings.queue),
         "uploaded model": f"{settings.max_model_bytes // (1024 * MIB)} GiB",
         "inputs of `Inspect`": str(inspector.service.MAX_INSPECTED),
+        "analyses of a run": f"{MAX_ANALYSES}, each of at most {MAX_TEXT:,} characters",
+        "inputs that share a run (`batch_size`)": f"{inspector.service.MAX_BATCH:,}, and what fits into the memory",
+        "patterns of taps": f"{MOST_PATTERNS:,} different ones",
         "summaries to merge, all together": f"{settings.max_summary_bytes // MIB} MiB",
         "silence on a client's stream": f"{settings.patience:g} s",
         "time of the trial of a new model": f"{settings.trial_seconds:g} s",

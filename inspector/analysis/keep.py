@@ -14,8 +14,9 @@ from inspector.analysis.identity import Identity
 from inspector.analysis.parts import Gathered, Part
 from inspector.analysis.plan import Plan
 from inspector.analysis.registry import kind_of
-from inspector.analysis.sums import Writer
-from inspector.errors import InputError, ParameterError
+from inspector.analysis.sums import Saving
+from inspector.errors import InputError, OutputError, ParameterError
+from inspector.paths import check_file, check_folder, writing
 from inspector.runtime.data import Shard
 from inspector.runtime.items import SHARD_STRIDE
 
@@ -46,6 +47,13 @@ class Keep:
             Path(summaries) if summaries else None,
             (int(first), int(total)) if part else (1, 1),
         )
+
+    def check_places(self) -> None:
+        """Raises OutputError where something could not be written, before anything runs."""
+        if self.resume:
+            check_folder(self.resume)
+        if self.summaries:
+            check_file(self.summaries, beside=True)
 
     def check(self, plan: Plan) -> None:
         """Raises ParameterError where the plan gives nothing that could be kept, or more than summaries."""
@@ -80,7 +88,7 @@ class Keeper:
     Raises:
         SummaryError: checkpoints are of another run or of other data.
         InputError: a stream cannot be resumed, or a shard cannot be looked at.
-        OSError: the file of summaries cannot be written.
+        OutputError: the file of summaries, or the folder of checkpoints, cannot be written.
     """
 
     def __init__(self, keep: Keep, identity: Identity, plan: Plan, feed: Feed) -> None:
@@ -99,8 +107,9 @@ class Keeper:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
         self._feed = feed
         ids = [self.ids[i] for i in sorted(self.ids)]
-        self._checkpoints = Checkpoints(keep.resume, identity, plan, ids) if keep.resume else None
-        self._file = Writer(keep.summaries, identity, plan) if keep.summaries else None
+        with writing(f"folder {str(keep.resume)!r}"):
+            self._checkpoints = Checkpoints(keep.resume, identity, plan, ids) if keep.resume else None
+        self._file = Saving(keep.summaries, identity, plan)
 
     def __enter__(self) -> Self:
         return self
@@ -108,8 +117,12 @@ class Keeper:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._checkpoints and self._checkpoints.problem:
             self.gathered.note(self._checkpoints.problem)
-        if self._file:
-            self._file.__exit__(kind, error, at)
+        self._file.__exit__(kind, error, at)
+
+    @property
+    def problem(self) -> OutputError | None:
+        """Why the file of summaries is not there, after the `with` block; None where it is, or was not asked for."""
+        return self._file.problem
 
     def missing(self) -> Iterator[tuple[int, Shard]]:
         """The shards, with their places in the data, that no checkpoint seems to hold."""
@@ -136,6 +149,5 @@ class Keeper:
         self._take(part)
 
     def _take(self, part: Part) -> None:
-        if self._file:
-            self._file.add(part)
+        self._file.add(part)
         self.gathered.add(part)

@@ -13,13 +13,18 @@ from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest
 from inspector.analysis.run import conclude
 from inspector.analysis.store import MAX_BYTES
-from inspector.analysis.sums import Stored, Writer, scan
+from inspector.analysis.sums import Saving, Stored, scan
+from inspector.control import Stop
 from inspector.errors import ParameterError, SummaryError
 from inspector.graph.view import OnnxView
+from inspector.paths import check_file
 from inspector.report import Report
 
 
-def merged(view: OnnxView, files: Sequence[Path], *, summaries: Path | None = None, most: int = MAX_BYTES) -> Report:
+def merged(
+    view: OnnxView, files: Sequence[Path], *, summaries: Path | None = None, most: int = MAX_BYTES,
+    stop: Stop | None = None,
+) -> Report:  # fmt: skip
     """The report of all shards in the files, whichever file they are in; a shard that is in several counts once.
 
     Shards are added up in the order of the data, so that the parts of one data set give what a run of the whole gives.
@@ -29,32 +34,35 @@ def merged(view: OnnxView, files: Sequence[Path], *, summaries: Path | None = No
         files: what `--summaries` wrote, or checkpoints.
         summaries: file to write the union to.
         most: bytes of a shard's summaries, unpacked.
+        stop: ends it between two shards, or two analyses.
 
     Raises:
         SummaryError: a file is damaged, of another model or of other parameters, or holds nothing.
         LimitError: a part of a file is too large.
-        OSError: the union cannot be written.
+        OutputError: the union cannot be written; where that showed late, it has the report.
     """
+    if summaries is not None:
+        check_file(summaries, beside=True)
     if not files:
         raise ParameterError("summaries", "there are none to merge", expected="one file or more")
     identity, found = _scanned(view, files)
     plan = _plan(view, identity)
     shards, twice = _distinct(found)
-    gathered = Gathered(plan)
-    if summaries is None:
+    gathered, asked = Gathered(plan), stop or Stop()
+    with Saving(summaries, identity, plan) as saving:
         for shard in shards:
-            gathered.add(shard.part(plan, most))
-    else:
-        with Writer(summaries, identity, plan) as file:
-            for shard in shards:
-                part = shard.part(plan, most)
-                file.add(part)
-                gathered.add(part)
+            asked.check()
+            part = shard.part(plan, most)
+            saving.add(part)
+            gathered.add(part)
     if twice:
         gathered.note(f"{twice} shards were given more than once; each counts once")
-    results = conclude(view, plan, gathered.totals, None)
+    results = conclude(view, plan, gathered.totals, None, asked)
     provenance = replace(gathered.provenance, model=view.name)
-    return Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
+    report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
+    if saving.problem:
+        raise saving.problem.with_report(report)
+    return report
 
 
 def _scanned(view: OnnxView, files: Sequence[Path]) -> tuple[Identity, list[Stored]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,12 @@ from inspector.analysis.verify import Verifier
 from inspector.analysis.waves import CHOICES, Sizes, Waves, chosen, plan_waves, unknown
 from inspector.contract import Array, BatchInfo
 from inspector.control import Stop
-from inspector.errors import InspectorError, LimitError, StoppedError
-from inspector.graph.batching import fixed_batch
+from inspector.errors import InspectorError, LimitError, ModelError, StoppedError
+from inspector.graph.batching import fixed_batch, fixing
 from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.view import OnnxView
 from inspector.report import Memory
-from inspector.runtime.data import Batch, Shapes
+from inspector.runtime.data import LOOK_AHEAD, Batch, Shapes
 from inspector.runtime.devices import CPU, find_devices
 from inspector.runtime.session import Fidelity, Session, open_session
 
@@ -63,7 +64,7 @@ class Observer:
         self._alone = bool(decided)
         self._view, self._requests = view, tuple(requests)
         self._how = replace(how, batch_size=1) if decided else how
-        self._fixed = fixed_batch(view.inputs)
+        self._fixed, self._fixes = fixed_batch(view.inputs), _fixes(view)
         self._share = self._how.batch_size != 1
         self._plan: tuple[Shapes, bool, Instrumented, Waves] | None = None
         self._free: bool | None = None if self._share and self._fixed is not None else False
@@ -106,14 +107,15 @@ class Observer:
         return rows, batch.info
 
     def together(self, shapes: Shapes) -> int:
-        """How many inputs of these shapes to bring at a time: what was asked for, or what is chosen for a run."""
-        if self._how.batch_size or not self._requests:
-            return self._how.batch_size or CHOICES[-1]
+        """How many inputs of these shapes to bring at a time: as many as run together, or fewer where that is asked."""
+        asked = self._how.batch_size or CHOICES[-1]
+        if asked == 1 or not self._requests:
+            return min(asked, CHOICES[-1])
         fixed = self._fixed or 1
         try:
-            return max(fixed, self._planned(shapes, free=self._free is not False)[1].batch)
+            return min(asked, max(fixed, self._planned(shapes, free=self._free is not False)[1].batch))
         except InspectorError:  # whoever runs them hears of it
-            return fixed
+            return min(asked, fixed)
 
     def _planned(self, shapes: Shapes, *, free: bool) -> tuple[Instrumented, Waves]:
         """The model for inputs of these shapes, and what of it runs together; the last answer is kept."""
@@ -123,12 +125,18 @@ class Observer:
             if fixed is not None:
                 sizes = Sizes([fixed])
             elif how.batch_size:
-                sizes = Sizes(range(1, how.batch_size + 1))
+                sizes = Sizes(range(1, min(how.batch_size, self._readable(shapes)) + 1))
             else:
                 sizes = chosen(whole, "cpu" if find_devices(how.device)[0].provider == CPU else "cuda")
             taps = [tap for layer in self._view.layers for tap in layer.taps.values()]
             self._plan = (shapes, free, whole, plan_waves(whole, taps, sizes, how.memory))
         return self._plan[2:]
+
+    def _readable(self, shapes: Shapes) -> int:
+        """The largest batch of inputs of these shapes of which as many as are read ahead fit into the memory."""
+        kinds = {i.name: i.dtype for i in self._view.inputs}
+        one = sum(math.prod(shape) * np.dtype(kinds[name]).itemsize for name, shape in shapes.items())
+        return max(1, self._how.memory // max(1, (LOOK_AHEAD + 1) * one))
 
     def _prepare(self, shapes: Shapes, feeds: Mapping[str, Array]) -> Passes:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them."""
@@ -208,7 +216,7 @@ class Observer:
             ),
             (
                 not self._share and (self._fixed or 1) > 1,
-                f"the model fixes its batch to {self._fixed}; runs are filled up with copies of the last input",
+                f"{self._fixes}; runs are filled up with copies of the last input",
             ),
             (self.device.startswith("cuda"), "CUDA: no TF32, deterministic kernels, convolutions chosen by heuristics"),
         )
@@ -233,9 +241,9 @@ class Observer:
         except (InspectorError, ValueError):
             same = False
         self.notes.append(
-            f"the model fixes its batch to {self._fixed}; made free, it gives two inputs the original's outputs"
+            f"{self._fixes}; made free, it gives two inputs the original's outputs"
             if same
-            else f"the model fixes its batch to {self._fixed} and gives other outputs without that; it ran as it is"
+            else f"{self._fixes} and gives other outputs without that; it ran as it is"
         )
         return same
 
@@ -245,6 +253,23 @@ class Observer:
         model = instrument(self._view, self._requests, keep_outputs=True, free=free)
         with self._open(model) as session:
             yield model, session
+
+
+def _fixes(view: OnnxView) -> str:
+    """What the model does to its batch, for notes; ModelError where its inputs fix different ones."""
+    sizes = fixing(view.inputs)
+    shown = ", ".join(f"{name!r} to {size}" for name, size in sizes.items())
+    if len(set(sizes.values())) > 1:
+        raise ModelError(
+            f"model {view.name!r}",
+            "its inputs fix different batch sizes, so that none holds as many inputs of each",
+            expected="one size, or free ones",
+            found=shown,
+            remedy="Export it with a batch axis that is free. Analyses of weights work.",
+        )
+    if len(sizes) < len(view.inputs):
+        return f"the model fixes the batch of {shown}"
+    return f"the model fixes its batch to {next(iter(sizes.values()), 0)}"
 
 
 def _left_out(view: OnnxView) -> Iterator[str]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from inspector.analysis.attempt import Outcome, attempt
 from inspector.analysis.registry import AnalysisRequest, kind_of, make
 from inspector.contract import Analysis, Measured, ModelView, Ops, Summary, Tap
 from inspector.contract.measures import TAPPED, keeps_maps
+from inspector.control import Stop
 from inspector.errors import LimitError, PluginError
 from inspector.graph.instrument import Request
 from inspector.graph.ops import is_known
 from inspector.report import Failure
+
+MAX_ANALYSES: Final = 64
+"""Analyses of one run."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,21 +51,37 @@ class Plan:
         return tuple(e.analysis.name for e in self.entries if kind_of(e.analysis) != "static" and e.failure is None)
 
 
-def make_plan(view: ModelView, analyses: Sequence[str | AnalysisRequest], *, allow_maps: bool) -> Plan:
+def make_plan(
+    view: ModelView, analyses: Sequence[str | AnalysisRequest], *, allow_maps: bool, stop: Stop | None = None
+) -> Plan:
     """Finds the analyses and asks each what it wants.
 
     Args:
         view: the model.
         analyses: what to run, in this order; what is asked for twice is answered twice, from the same rows.
         allow_maps: whether whole maps may leave the graph; where not, an analysis that keeps them fails.
+        stop: ends it between two analyses.
 
     Raises:
         NotFoundError, ParameterError, PluginError: an analysis that cannot be made; nothing has run yet.
+        LimitError: more than `MAX_ANALYSES`, or the text of one is too long.
     """
+    if len(analyses) > MAX_ANALYSES:
+        raise LimitError(
+            "analyses",
+            "there are too many for one run",
+            expected=f"at most {MAX_ANALYSES}",
+            found=str(len(analyses)),
+            remedy="Run them in several.",
+        )
     requests = [AnalysisRequest.parse(a) if isinstance(a, str) else a for a in analyses]
-    entries = tuple(_entry(view, request, allow_maps=allow_maps) for request in requests)
+    entries: list[Entry] = []
+    for request in requests:
+        if stop is not None:
+            stop.check()
+        entries.append(_entry(view, request, allow_maps=allow_maps))
     distinct = dict.fromkeys(r for e in entries for w in e.watches for r in w.rows.values())
-    return Plan(entries, tuple(distinct))
+    return Plan(tuple(entries), tuple(distinct))
 
 
 def _entry(view: ModelView, request: AnalysisRequest, *, allow_maps: bool) -> Entry:

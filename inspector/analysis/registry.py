@@ -15,9 +15,11 @@ from pydantic import BaseModel, ValidationError
 
 from inspector.contract import Analysis, MetricInfo, Summary
 from inspector.contract.summary import merges_of
-from inspector.errors import InspectorError, NotFoundError, ParameterError, PluginError
+from inspector.errors import InspectorError, LimitError, NotFoundError, ParameterError, PluginError
 
 GROUP: Final = "inspector.plugins"
+MAX_TEXT: Final = 16_384
+"""Characters of an analysis with its parameters."""
 Kind = Literal["static", "measured", "explored"]
 
 
@@ -61,14 +63,23 @@ class AnalysisRequest:
 
         Raises:
             ParameterError: not of that form.
+            LimitError: longer than `MAX_TEXT`.
         """
+        if len(text) > MAX_TEXT:
+            raise LimitError(
+                f"analysis {text[:40]!r}…",
+                "its text is too long",
+                expected=f"at most {MAX_TEXT} characters",
+                found=str(len(text)),
+                remedy="Patterns stand for many names: * and ? match.",
+            )
         name, _, rest = text.strip().partition(":")
         if rest.startswith("{"):
             return cls(name, _json_object(name, rest))
         pairs = [part.partition("=") for part in _split(rest)] if rest else []
         if any(not equals for _, equals, _ in pairs):
             raise ParameterError(
-                f"analysis {text!r}", "its parameters cannot be read", expected="name:key=value,key=value"
+                f"analysis {text[:200]!r}", "its parameters cannot be read", expected="name:key=value,key=value"
             )
         return cls(name, {key.strip(): _value(value) for key, _, value in pairs})
 

@@ -22,6 +22,7 @@ from inspector.contract import (
     Tap,
 )
 from inspector.contract.summary import check_shapes
+from inspector.control import Stop
 from inspector.errors import Inapplicable, PluginError
 from inspector.graph.instrument import Request
 from inspector.report import AnalysisResult, Failure
@@ -104,10 +105,16 @@ def _not_one_each(rows: Mapping[str, Array], batch: BatchInfo) -> str:
     )
 
 
-def conclude(view: ModelView, plan: Plan, totals: Totals, lab: Lab | None) -> tuple[AnalysisResult, ...]:
-    """Summaries to results, in the order of the plan. `lab` is for analyses that explore."""
+def conclude(
+    view: ModelView, plan: Plan, totals: Totals, lab: Lab | None, stop: Stop | None = None
+) -> tuple[AnalysisResult, ...]:
+    """Summaries to results, in the order of the plan. `lab` is for analyses that explore.
+
+    `stop` ends it between two steps of analyses, with StoppedError; what a step itself takes cannot be cut short.
+    """
+    asked = stop or Stop()
     return tuple(
-        _result(view, entry, *totals.outcome(i), totals.failures[i], lab) for i, entry in enumerate(plan.entries)
+        _result(view, entry, *totals.outcome(i), totals.failures[i], lab, asked) for i, entry in enumerate(plan.entries)
     )
 
 
@@ -118,7 +125,9 @@ def _result(  # noqa: PLR0917 - everything about one analysis
     nothing: Mapping[Tap, str],
     failure: Failure | None,
     lab: Lab | None,
+    stop: Stop,
 ) -> AnalysisResult:
+    stop.check()
     analysis = entry.analysis
 
     def shown() -> list[Any]:
@@ -129,6 +138,7 @@ def _result(  # noqa: PLR0917 - everything about one analysis
                 tap, reason = next(iter(nothing.items()))
                 raise Inapplicable(f"tap {tap.name!r}", reason, remedy="Choose other taps, or other inputs.")
             result = analysis.finalize(view, summaries)
+        stop.check()
         return [*_checked(analysis, list(analysis.present(result))), *_left_out(nothing)]
 
     outcome = attempt(analysis.name, shown) if failure is None else None

@@ -95,7 +95,10 @@ Run = Callable[[Feed, Keeper], None]
 def report(
     view: OnnxView, data: Any, plan: Plan, setting: Setting, *, keep: Keep = NOTHING_KEPT, run: Run | None = None
 ) -> Report:
-    """Runs a plan. `data` None: only what the weights say. `run` None: here, one shard after the other."""
+    """Runs a plan. `data` None: only what the weights say. `run` None: here, one shard after the other.
+
+    An OutputError has the report, where the run went on without what could not be written.
+    """
     began, started = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     keep.check(plan)
     if data is None or not plan.needs_inputs:
@@ -105,7 +108,7 @@ def report(
                 "it needs inputs and none were given",
                 remedy="Give pictures or arrays.",
             )
-        results = conclude(view, plan, Totals(plan), None)
+        results = conclude(view, plan, Totals(plan), None, setting.stop)
         return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
     with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
@@ -113,7 +116,10 @@ def report(
         feed.finish()
     results, provenance = _concluded(view, plan, setting, feed, keeper)
     provenance = replace(provenance, started=started, seconds=time.monotonic() - began, waited=feed.waited)
-    return Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+    found = Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
+    if keeper.problem:
+        raise keeper.problem.with_report(found)
+    return found
 
 
 def _here(view: OnnxView, plan: Plan, setting: Setting) -> Run:
@@ -136,7 +142,8 @@ def _concluded(
     again: list[Observer] = []
     quiet = replace(setting, self_check=setting.self_check and not keeper.gathered.provenance.device)
     lab = ModelLab(feed.looked_at, _lab(view, quiet, again))
-    results, provenance = conclude(view, plan, keeper.gathered.totals, lab), keeper.gathered.provenance
+    results = conclude(view, plan, keeper.gathered.totals, lab, setting.stop)
+    provenance = keeper.gathered.provenance
     late = next((observer for observer in again if observer.device), None)
     if late is not None and not provenance.device:
         provenance = combined(provenance, setting.provenance(view, feed, late))

@@ -24,7 +24,8 @@ from inspector.analysis.identity import Identity
 from inspector.analysis.parts import MAX_LISTED_SKIPS, Part, Tally
 from inspector.analysis.plan import Plan
 from inspector.analysis.store import MAX_BYTES, from_bytes, to_bytes
-from inspector.errors import LimitError, SummaryError
+from inspector.errors import LimitError, OutputError, SummaryError
+from inspector.paths import writing
 from inspector.report import Provenance
 
 MAGIC: Final = b"inspector sums 1\n"
@@ -104,6 +105,50 @@ class Writer:
         self._file.close()
         self._temporary.replace(self._path)
         _sync_folder(self._path.parent)
+
+
+class Saving:
+    """A file of all shards of a run, in a `with` block; where it cannot be written, the run goes on without.
+
+    Attributes:
+        problem: why it could not be written; None where it could, or where no file was asked for.
+
+    Raises:
+        OutputError: it cannot even be begun.
+    """
+
+    def __init__(self, path: Path | None, identity: Identity, plan: Plan) -> None:
+        self._subject = f"file {str(path)!r}"
+        self.problem: OutputError | None = None
+        self._writer: Writer | None = None
+        if path is not None:
+            with writing(self._subject):
+                self._writer = Writer(path, identity, plan)
+
+    def __enter__(self) -> Saving:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._writer is not None:
+            with self._kept():
+                self._writer.__exit__(kind)
+
+    def add(self, part: Part) -> None:
+        """The next shard."""
+        if self._writer is not None:
+            with self._kept():
+                self._writer.add(part)
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            with writing(self._subject):
+                yield
+        except OutputError as error:
+            self.problem = error
+            if self._writer is not None:
+                self._writer.drop()
+            self._writer = None
 
 
 def scan(path: Path) -> tuple[Identity, tuple[Stored, ...]]:

@@ -22,6 +22,8 @@ from inspector.faces.describe import describe as describe_json
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.outcome import FAILED, FINE, Outcome, read_report
+from inspector.paths import check_file, check_folder, writing
+from inspector.report import Report
 
 app = typer.Typer(
     name="inspector",
@@ -155,13 +157,17 @@ def audit(
 ) -> None:
     """Adds up what a model does with a whole data set: dead filters, sparsity, health."""
     outcome = Outcome.of(json_file, out, rows, formats)
-    with terminal.progress(Console(stderr=True)) as watch:
-        report = service.audit(
-            model, _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, batch_size=batch_size, strict=strict, memory=_bytes(memory), self_check=self_check,
-            resume=resume, summaries=summaries, runner=runner, part=part, shard_size=shard_size, watch=watch,
-        )  # fmt: skip
-    outcome.show(report)
+
+    def made() -> Report:
+        with terminal.progress(Console(stderr=True)) as watch:
+            return service.audit(
+                model, _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
+                fidelity=fidelity.value, batch_size=batch_size, strict=strict, memory=_bytes(memory),
+                self_check=self_check, resume=resume, summaries=summaries, runner=runner, part=part,
+                shard_size=shard_size, watch=watch,
+            )  # fmt: skip
+
+    outcome.show_made(made)
 
 
 @app.command()
@@ -177,7 +183,7 @@ def merge(
 ) -> None:
     """Adds up the summaries of several audits of one model: parts of the data, machines, days."""
     outcome = Outcome.of(json_file, out, rows, formats)
-    outcome.show(service.merge(service.load(model), files, policies=policies, summaries=summaries))
+    outcome.show_made(lambda: service.merge(service.load(model), files, policies=policies, summaries=summaries))
 
 
 @app.command()
@@ -222,12 +228,15 @@ def activations(
     memory: Memory = "",
 ) -> None:
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
+    out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")  # as NumPy would
+    check_file(out)
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
             service.load(model), _sources(inputs), taps, preprocess=preprocess, device=device,
             fidelity=fidelity.value, strict=strict, memory=_bytes(memory), watch=watch,
         )  # fmt: skip
-    np.savez(out, allow_pickle=False, **maps)
+    with writing(f"file {str(out)!r}"):
+        np.savez(out, allow_pickle=False, **maps)
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
 
 
@@ -302,6 +311,7 @@ def serve(
 @app.command()
 def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> None:
     """Starts a server with the sample models, and a client that audits and inspects them; writes pictures."""
+    check_folder(out)
     run_demo(out, Console())
 
 

@@ -13,10 +13,26 @@ from inspector.graph.writing import add_tensor
 
 
 def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:
-    """The batch size that every input fixes, or None where it is free (or the inputs do not agree)."""
-    sizes = {i.shape[0] if i.shape else None for i in inputs}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return size if isinstance(size, int) else None
+    """The batch size that inputs fix, one or all of them; None where it is free.
+
+    It holds for the others as well, which leave theirs free. Where inputs fix different ones, see `fixing`, it is None.
+    """
+    sizes = set(fixing(inputs).values())
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def fixing(inputs: tuple[TensorInfo, ...]) -> dict[str, int]:
+    """The batch sizes of the inputs that fix theirs, by name."""
+    return {i.name: i.shape[0] for i in inputs if i.shape and isinstance(i.shape[0], int)}
+
+
+def fix_batch(message: onnx.ModelProto, batch: int) -> None:
+    """Gives that size to axis 0 of every input that leaves it free, in place: only ever called on a copy."""
+    weights = {tensor.name for tensor in message.graph.initializer}
+    for value in message.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in weights and dims and not dims[0].HasField("dim_value"):
+            dims[0].dim_value = batch
 
 
 def free_batch(message: onnx.ModelProto, model: ir.Model, batch: int) -> None:

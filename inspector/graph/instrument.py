@@ -15,8 +15,12 @@ import onnx
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
+<<<<<<< HEAD
 from inspector.graph.batch_statistics import write_out_statistics
 from inspector.graph.batching import fixed_batch, free_batch
+=======
+from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
+>>>>>>> part-faces
 from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, graphs, hold
 from inspector.graph.memory import Footprint, footprint
@@ -105,12 +109,20 @@ def instrument(
     message = onnx.ModelProto()
     message.CopyFrom(view.source.message)
     message.ir_version = min(message.ir_version, NEWEST_IR)
-    batch = fixed_batch(view.inputs) if free else None
+    fixed = fixed_batch(view.inputs)
+    batch = fixed if free else None
     if batch is not None:
         free_batch(message, view.model, batch)
+<<<<<<< HEAD
     kinds = _fix_shapes(message, view, shapes or {}, freed=batch is not None)
     within = graphs(message) if view.source.nested else [message.graph]
     write_out_statistics(within, next((o.version for o in message.opset_import if not o.domain), 1), kinds)
+=======
+    mixed = fixed is not None and len(fixing(view.inputs)) < len(view.inputs)
+    if fixed is not None and mixed and not free:
+        fix_batch(message, fixed)
+    kinds = _fix_shapes(message, view, shapes or {}, changed=batch is not None or mixed)
+>>>>>>> part-faces
     own = list(message.graph.output) if keep_outputs else []
     del message.graph.output[:]
     written = write_rows(message, view, kinds, requests)
@@ -130,7 +142,7 @@ def instrument(
         batch is not None,
         written.branched,
         written.map_bytes,
-        batch is not None or fixed_batch(view.inputs) is None,
+        batch is not None or fixed is None,
     )
 
 
@@ -146,10 +158,9 @@ def _refuse_our_names(view: OnnxView) -> None:
 
 
 def _fix_shapes(
-    message: onnx.ModelProto, view: OnnxView, shapes: Mapping[str, tuple[int, ...]], *, freed: bool
+    message: onnx.ModelProto, view: OnnxView, shapes: Mapping[str, tuple[int, ...]], *, changed: bool
 ) -> Kinds:
     """Fixes the inputs' shapes but for the batch; gives the types of all values that follow."""
-    changed = freed
     for value in message.graph.input:
         dims = value.type.tensor_type.shape.dim
         fed = shapes.get(value.name)

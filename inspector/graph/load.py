@@ -29,7 +29,7 @@ from inspector.graph.runnable import custom_operators
 from inspector.graph.shapes import infer
 from inspector.graph.skeleton import Skeleton, skeleton, write_again
 from inspector.graph.sparse import write_out
-from inspector.graph.tidy import tidy
+from inspector.graph.tidy import drop_empty_ends, tidy
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import APART, attach, declare, detach
 
@@ -160,6 +160,7 @@ def _model(
             held = hold(proto.graph.node)
         if survey.sparse:
             tensors = {**tensors, **write_out(proto, label, limits)}
+        drop_empty_ends(held.nodes)
         model = ir.from_proto(proto)
         attach(model, tensors)
         declare(proto, tensors)

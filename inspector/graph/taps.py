@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Final
 
 from inspector.contract import Layer, Tap, TapKind
-from inspector.errors import Inapplicable, NotFoundError
+from inspector.errors import Inapplicable, LimitError, NotFoundError
+
+MOST_PATTERNS: Final = 10_000
+"""That are looked for at a time, each once."""
 
 
 def find_taps(layers: Sequence[Layer], patterns: Sequence[str], kind: TapKind) -> tuple[Tap, ...]:
     """See `ModelView.taps`."""
     found: dict[Tap, None] = {}
-    for pattern in patterns:
+    distinct = dict.fromkeys(patterns)
+    if len(distinct) > MOST_PATTERNS:
+        raise LimitError("taps", "there are too many patterns", expected=f"at most {MOST_PATTERNS:,}",
+                         found=f"{len(distinct):,}", remedy="* and ? match several names.")  # fmt: skip
+    for pattern in distinct:
         found |= dict.fromkeys(_matching(layers, pattern, kind))
     order = {layer.name: layer.index for layer in layers}
     return tuple(sorted(found, key=lambda tap: order[tap.layer]))

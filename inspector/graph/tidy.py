@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import onnx
 import onnx_ir as ir
 
 from inspector.graph.bodies import all_nodes, bodies
@@ -14,6 +17,17 @@ def tidy(model: ir.Model, roots: frozenset[str]) -> None:
     """Settles the opset, and takes away what hides activations. `roots`: operators that stay, read or not."""
     _settle_opset(model)
     _drop_dead_ends(model.graph, roots)
+
+
+def drop_empty_ends(nodes: Iterable[onnx.NodeProto]) -> None:
+    """Takes away empty names after the last output of a node that has one: they mean the same as missing ones.
+
+    A BatchNormalization of opset 9 that has them ends a process in which onnxruntime runs it without optimisation.
+    Empty names of inputs stay: runtimes take them well, and a Loop needs its first two.
+    """
+    for node in nodes:
+        while len(node.output) > 1 and not node.output[-1]:
+            node.output.pop()
 
 
 def _settle_opset(model: ir.Model) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from inspector.errors import LimitError, NotFoundError, ParameterError
+from inspector.paths import why_unread
 from inspector.policy.rules import NUMBERS, TEXTS, Override, Policy, Rule, override_name
 
 MAX_BYTES: Final = 1 << 20
@@ -41,7 +42,7 @@ def load_policy(source: str | PathLike[str]) -> Policy:
     if not path.is_file():
         raise NotFoundError(
             f"policy {name!r}",
-            "there is no such file",
+            why_unread(path),
             remedy=f"Or one of: {', '.join(map(BUILTIN.__add__, builtins()))}.",
         )
     with path.open("rb") as file:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_markup
+from typing import Final
 
 from inspector.contract import Block, Column, Finding, Note, Severity, Table
 from inspector.errors import InspectorError
@@ -25,6 +27,12 @@ _COLOURS = {
     Severity.INFO: "#2b6cb0",
 }
 _IGNORED = "#767676"
+_FORBIDDEN: Final = re.compile(
+    "[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
+)
+"""Control characters and noncharacters: no HTML document may hold them, not even as references."""
 
 
 def block_html(block: Block) -> str:
@@ -45,6 +53,12 @@ def findings_html(findings: Sequence[Finding]) -> str:
     """The findings as one HTML list, in their order; an empty text where there are none."""
     items = "".join(_finding(finding) for finding in findings)
     return f'<ul style="{_BOX};list-style:none;padding:0">{items}</ul>' if items else ""
+
+
+def escape(text: str) -> str:
+    """The text as HTML, in quotes too; what HTML forbids becomes the replacement character, halves of pairs escapes."""
+    plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return escape_markup(_FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", plain))
 
 
 def heading(title: str) -> str:

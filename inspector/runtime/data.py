@@ -10,7 +10,7 @@ import numpy as np
 
 from inspector.contract import Array, BatchInfo
 from inspector.control import Progress, Stop, Watcher
-from inspector.errors import InputError, ParameterError
+from inspector.errors import InputError, LimitError, ParameterError
 from inspector.report import Skipped
 from inspector.runtime.ahead import Ahead
 from inspector.runtime.devices import cores
@@ -61,6 +61,7 @@ def batches(
 
     Raises:
         ParameterError: `size` or `workers` is below 1.
+        LimitError: there is no memory for a batch.
         StoppedError: `stop` was set.
     """
     workers = cores() if workers is None else workers
@@ -122,7 +123,7 @@ class _Filling:
     def add(self, item: Item, feeds: Feeds, content: bytes) -> None:
         if not self.ids:
             self.size = self._choose({n: x.shape for n, x in feeds.items()})
-            self._feeds = {n: np.empty((self.size, *x.shape), x.dtype) for n, x in feeds.items()}
+            self._feeds = {n: _room(self.size, x) for n, x in feeds.items()}
         for name, x in feeds.items():
             self._feeds[name][len(self.ids)] = x
         self.ids.append(item.id)
@@ -144,6 +145,17 @@ class _Filling:
         self._first += n
         self.ids, self._labels, self._contents, self._feeds, self._skipped = [], [], [], {}, []
         return batch
+
+
+def _room(size: int, like: Array) -> Array:
+    """An array for `size` inputs."""
+    try:
+        return np.empty((size, *like.shape), like.dtype)
+    except (MemoryError, ValueError) as error:  # ValueError: more bytes than there are addresses
+        raise LimitError(
+            "batch of inputs", "there is not enough memory to read it", expected="a batch that fits",
+            found=f"{size} inputs of {like.nbytes} bytes", remedy="Use a smaller batch size, or allow less memory.",
+        ) from error  # fmt: skip
 
 
 class Digest:

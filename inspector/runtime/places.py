@@ -36,7 +36,7 @@ def find(places: Sequence[str | Path]) -> Found:
     they begin with what tells the places apart, below the last folder that all share.
 
     Raises:
-        NotFoundError: there is nothing at a place.
+        NotFoundError: there is nothing at a place, or it is an empty text.
         InputError: a file cannot be fed by its ending, or comes twice.
         ParameterError: a package is missing for a URL.
     """
@@ -66,11 +66,18 @@ def endings() -> str:
 def _spots(place: str | Path) -> list[Path | Place]:
     if isinstance(place, Path):
         return [place]
-    return [_spot(text) for text in expanded(_local(place))]
+    return [_spot(text) for text in expanded(_not_empty(_local(place)))]
 
 
 def _spot(text: str) -> Path | Place:
-    return Place.of(text) if is_url(text) else Path(_local(text))
+    return Place.of(text) if is_url(text) else Path(_not_empty(_local(text)))
+
+
+def _not_empty(text: str) -> str:
+    """The text; an empty one would be the folder that the process happens to be in."""
+    if not text:
+        raise NotFoundError("data ''", "the text is empty", expected="a path, URL or pattern", remedy="Here is `.`.")
+    return text
 
 
 def _local(text: str) -> str:

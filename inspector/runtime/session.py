@@ -232,4 +232,9 @@ def _run_error(error: Exception) -> Exception:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
+    """What an error says first: the lines up to one that is not followed by what it announces, and not too long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    end = 1
+    while end < len(lines) and (lines[end - 1].endswith(":") or lines[end].startswith("index:")):
+        end += 1
+    return " ".join(lines[:end])[:400]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,8 @@ from toys import Says, installed
 import inspector
 from inspector import BatchInfo, First, Note, Report, service
 from inspector.analysis import sums
-from inspector.errors import InspectorError, LimitError, ParameterError, SummaryError
+from inspector.analysis.observe import Observer
+from inspector.errors import InspectorError, LimitError, OutputError, ParameterError, SummaryError
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json, report_to_json
 from inspector.runtime.data import Raw
@@ -284,9 +288,52 @@ def test_policies_judge_what_was_merged(parts: list[Path]) -> None:
     assert merged.results[-1].name == "policy"
 
 
-def test_a_file_of_summaries_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file or directory"):
+def test_a_file_of_summaries_that_cannot_be_written_is_told_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Observer, "__init__", None)
+    with pytest.raises(OutputError, match=r"nowhere/a\.sum': its folder does not exist; found '?[^ ]*nowhere"):
         stored(tmp_path / "nowhere" / "a.sum")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="what should be its folder is none"):
+        stored(tmp_path / "file" / "a.sum")
+    with pytest.raises(OutputError, match="it is a folder"):
+        stored(tmp_path)
+    with pytest.raises(OutputError, match="it is not a regular file"):
+        stored(Path("/dev/null"))
+    with pytest.raises(OutputError, match="a file is in its place"):
+        stored(tmp_path / "a.sum", resume=tmp_path / "file" / "checkpoints")
+
+
+def full(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """A disk that has room for so many writes of files of summaries."""
+    write, count = sums._write, itertools.count()
+
+    def limited(file: Any, content: bytes) -> None:
+        if next(count) >= after:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(file, content)
+
+    monkeypatch.setattr(sums, "_write", limited)
+
+
+@pytest.mark.parametrize("after", [1, 8, 17])
+def test_a_disk_that_is_full_at_the_end_costs_the_file_and_not_the_report(
+    after: int, tmp_path: Path, parts: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 18 writes: one of what it is of, two for each of eight shards, the end."""
+    options = OPTIONS | {"policies": ["builtin:sparsity"]}
+    whole, made = service.audit(DIGITS.model, X, **options), service.merge(DIGITS.model, parts)
+    full(monkeypatch, after)
+    with pytest.raises(OutputError, match=r"a\.sum': it cannot be written; found No space left on device") as caught:
+        service.audit(DIGITS.model, X, summaries=tmp_path / "a.sum", **options)
+    assert content(caught.value.report) == content(whole)
+    monkeypatch.undo()
+    full(monkeypatch, after)
+    with pytest.raises(OutputError, match="No space left") as caught:
+        service.merge(DIGITS.model, parts, summaries=tmp_path / "a.sum")
+    assert content(caught.value.report) == content(made)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_audits_parts_and_merges_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from toys import Again, installed
 from inspector import Array, Note, Report, Table, service
 from inspector.analysis.observe import How, Observer
 from inspector.control import Stop
-from inspector.errors import LimitError, StoppedError
+from inspector.errors import LimitError, ModelError, StoppedError
 from inspector.report import Provenance
 from inspector.runtime import session as session_module
 from inspector.runtime.data import Raw
@@ -68,6 +68,53 @@ MIXED = {
         inputs="float[1,3,6,5] x", weights={"w": W, "g": np.ones(4, np.float32)},
     ),
 }  # fmt: skip
+
+
+def two_inputs(inputs: str, *, mixes: bool = False) -> bytes:
+    """An image scaled by a vector; where it mixes them, by the mean of all that share a run."""
+    scale = "j = ReduceMean <axes=[0], keepdims=1> (k) u = Unsqueeze(j, axes)" if mixes else "u = Unsqueeze(k, axes)"
+    return model(f"{scale} m = Mul(x, u) [c] a = Conv {SAME} (m, w) y = Relu(a)", inputs=inputs,
+                 weights={"w": W, "axes": np.array([2, 3])})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("inputs", "which", "mixes"),
+    [
+        ("float[N,3,6,5] x, float[1,3] k", "'k' to 1", False),
+        ("float[1,3,6,5] x, float[N,3] k", "'x' to 1", False),
+        ("float[?,3,6,5] x, float[1,3] k", "'k' to 1", False),
+        ("float[N,3,6,5] x, float[2,3] k", "'k' to 2", False),
+        ("float[N,3,6,5] x, float[1,3] k", "'k' to 1", True),
+        ("float[1,3,6,5] x, float[?,3] k", "'x' to 1", True),
+    ],
+)
+def test_a_batch_that_one_of_several_inputs_fixes_holds_for_all_of_them(inputs: str, which: str, mixes: bool) -> None:
+    """It is freed where that changes nothing; where it would, inputs run one at a time."""
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.normal(size=(6, 3, 6, 5)).astype("f"), "k": rng.normal(size=(6, 3)).astype("f")}
+    shared, how = audit(two_inputs(inputs, mixes=mixes), feeds, 4)
+    free = two_inputs("float[N,3,6,5] x, float[N,3] k", mixes=mixes)
+    assert same(shared, audit(free, feeds, 1 if mixes else 4)[0])
+    assert how.batch == (1 if mixes else 4)
+    expected = "gives other outputs without that; it ran as it is" if mixes else FREED
+    (note,) = (note for note in how.notes if "fixes" in note)
+    assert note.startswith(f"the model fixes the batch of {which}")
+    assert note.endswith(expected)
+    assert how.memory is not None
+    assert how.memory.estimate > 0
+    assert not any("not known beforehand" in note for note in how.notes)
+    maps = service.activations(two_inputs(inputs), feeds, ["c:conv"])["c:conv"]
+    assert maps.shape == (6, 4, 6, 5)
+
+
+def test_inputs_that_fix_different_batches_are_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds = {"x": np.ones((4, 3, 6, 5), "f"), "k": np.ones((4, 3), "f")}
+    data = two_inputs("float[2,3,6,5] x, float[1,3] k")
+    monkeypatch.setattr(Observer, "_open", None)
+    for batch in (0, 1, 2):
+        with pytest.raises(ModelError, match=r"fix different batch sizes.* found 'x' to 2, 'k' to 1. Export it with"):
+            service.audit(data, feeds, batch_size=batch)
+    assert service.inspect(data, analyses=["filters"]).ok
 
 
 @pytest.mark.parametrize("how", MIXED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,10 +16,11 @@ from toys import Peaks, Says, failing, installed
 from inspector import Ops, Value, service
 from inspector.analysis import groups
 from inspector.analysis.identity import Identity
-from inspector.analysis.plan import Plan, make_plan
-from inspector.analysis.registry import AnalysisRequest, plugins
+from inspector.analysis.plan import MAX_ANALYSES, Plan, make_plan
+from inspector.analysis.registry import MAX_TEXT, AnalysisRequest, plugins
 from inspector.contract.measures import TAPPED
-from inspector.errors import NotFoundError, ParameterError, PluginError
+from inspector.control import Stop
+from inspector.errors import LimitError, NotFoundError, ParameterError, PluginError, StoppedError
 from inspector.graph.instrument import Request
 
 VIEW = service.load(ZOO["residual"].data)
@@ -189,6 +191,48 @@ def test_what_needs_inputs_is_known_beforehand() -> None:
 def test_an_unknown_analysis_is_answered_with_the_nearest() -> None:
     with pytest.raises(NotFoundError, match="Did you mean 'sparsity'"):
         make_plan(VIEW, ["sparsty"], allow_maps=False)
+
+
+def test_more_analyses_than_a_run_may_have_are_refused_whoever_asks() -> None:
+    assert len(make_plan(VIEW, ["filters"] * MAX_ANALYSES, allow_maps=False).entries) == MAX_ANALYSES
+    for run in (service.inspect, service.audit):
+        with pytest.raises(LimitError, match=r"at most 64, found 65\. Run them in several\."):
+            run(VIEW, INPUTS, ["filters"] * (MAX_ANALYSES + 1))
+
+
+def test_the_text_of_an_analysis_is_limited_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = "sparsity:taps=".ljust(MAX_TEXT, "c")
+    monkeypatch.setattr(difflib, "get_close_matches", None)  # to look for the nearest of 10 MB takes seconds
+    for text in ("x" * 10_000_000, longest + " "):
+        with pytest.raises(LimitError, match=rf"at most {MAX_TEXT} characters, found {len(text)}") as caught:
+            make_plan(VIEW, [text], allow_maps=False)
+        assert len(str(caught.value)) < 300
+    (entry,) = make_plan(VIEW, [longest], allow_maps=False).entries
+    assert entry.failure is not None  # it was read, and there is no such tap
+    with pytest.raises(NotFoundError, match="xxx…': there is none of that name") as missing:
+        make_plan(VIEW, [AnalysisRequest("x" * 10_000_000)], allow_maps=False)
+    assert len(str(missing.value)) < 1000
+
+
+@pytest.mark.parametrize("step", ["select", "summarize", "finalize", "present"])
+def test_a_stop_ends_a_run_before_the_next_step_of_its_analyses(step: str) -> None:
+    """Here the first of the analyses asks for it, in one of its steps; nothing later runs."""
+    stop, called = Stop(), []
+
+    def stopping(name: str) -> Any:
+        def run(self: Any, *arguments: Any) -> Any:
+            called.append(name)
+            if name == step:
+                stop.set()
+            return getattr(Peaks, name)(self, *arguments)
+
+        return run
+
+    order = ("select", "summarize", "finalize", "present")
+    with installed(changed(**{name: stopping(name) for name in order})), pytest.raises(StoppedError):
+        service.audit(VIEW, INPUTS, ["odd", "odd"], self_check=False, stop=stop)
+    assert step == "summarize" or called.count(step) == 1  # sums of a batch that ran are finished
+    assert not set(called) & set(order[order.index(step) + 1 :])
 
 
 def test_requests_are_values() -> None:

@@ -43,7 +43,7 @@ def test_a_request_is_read_from_text(text: str, name: str, params: dict[str, obj
     assert AnalysisRequest.parse(text) == AnalysisRequest(name, params)
 
 
-@pytest.mark.parametrize("text", ["says:word", "says:,", 'says:{"word"', "says:{1}", "says:{" * 100_000])
+@pytest.mark.parametrize("text", ["says:word", "says:,", 'says:{"word"', "says:{1}", "says:{" * 2_000])
 def test_a_request_that_cannot_be_read_says_what_is_expected(text: str) -> None:
     with pytest.raises(ParameterError):
         AnalysisRequest.parse(text)

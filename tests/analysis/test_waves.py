@@ -16,6 +16,7 @@ from inspector.analysis.plan import make_plan
 from inspector.analysis.waves import CHOICES, ENOUGH, UNSURE, Sizes, chosen, plan_waves
 from inspector.errors import LimitError, ParameterError
 from inspector.graph.instrument import instrument
+from inspector.runtime import data as data_module
 from inspector.runtime import session as session_module
 from inspector.runtime.data import Raw
 
@@ -68,6 +69,23 @@ def test_the_batch_is_made_smaller_first_and_the_report_says_so() -> None:
     assert memory_of(smaller) == (needed(2), needed(2), 1)
     assert "batches of 2 and not 5, so that a run fits into the memory" in smaller.provenance.notes
     assert said(smaller) == said(whole)
+
+
+def test_what_is_read_ahead_fits_into_the_memory_whatever_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a net whose inputs are larger than its maps, so that they bound the batch; and nothing larger is read."""
+    data = model(f"p = GlobalMaxPool(x) [c] a = Conv {SAME} (p, w) y = Relu(a)", inputs="float[N,4,64,64] x",
+                 weights={"w": numbers(4, 4, 3, 3)})  # fmt: skip
+    one, memory, made = 4 * 64 * 64 * 4, 100 << 20, []
+    monkeypatch.setattr(
+        data_module, "_room", lambda size, like: made.append(size) or np.empty((size, *like.shape), "f")
+    )
+    report = service.audit(data, "noise:3", memory=memory, batch_size=60_000, self_check=False)
+    batch = memory // ((data_module.LOOK_AHEAD + 1) * one)
+    assert report.provenance.batch == batch
+    assert f"batches of {batch} and not 60000, so that a run fits into the memory" in report.provenance.notes
+    assert made == [batch]
+    with pytest.raises(ParameterError, match="at most 65536, found 65537"):
+        service.audit(data, "noise:3", batch_size=65_537)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.6])

@@ -140,6 +140,12 @@ def test_a_mistake_in_a_policy_is_said_before_anything_runs(
         (["check", "REPORT", "--policy", "builtin:release", "--format", "junit"], "it says no file"),
         (["check", "REPORT", "--policy", "builtin:release", "--format", "junti=x"], "Did you mean 'junit'"),
         (["compare", "REPORT", "none.json"], "no such file"),
+        (
+            ["compare", "/dev/null", "REPORT"],
+            "report '/dev/null': it is not a regular file; expected a file that",
+        ),
+        (["compare", "REPORT", "."], "report '.': it is a folder"),
+        (["check", "REPORT", "--policy", "/dev/null"], "policy '/dev/null': it is not a regular file"),
         (["check", str(DIGITS.model), "--policy", "builtin:release"], "cannot be read"),
     ],
 )

@@ -23,13 +23,16 @@ from inspector.runtime.session import open_session
         ([("N", 3, 8, 8)], None),
         ([(None, 3)], None),
         ([(1, 3), (4, 3)], None),
-        ([(1, 3), ("N", 3)], None),
-        ([(1, 3), ()], None),
+        ([(1, 3), ("N", 3)], 1),
+        ([(None, 3), (2, 3), ("M",)], 2),
+        ([(1, 3), ("N", 3), (4, 3)], None),
+        ([(1, 3), ()], 1),
+        ([(1, 3), None], 1),
         ([None], None),
         ([], None),
     ],
 )
-def test_a_batch_is_fixed_where_all_inputs_agree_on_a_number(
+def test_a_batch_is_fixed_where_inputs_that_say_a_number_agree_on_it(
     shapes: list[tuple[int | str | None, ...] | None], size: int | None
 ) -> None:
     assert fixed_batch(tuple(TensorInfo(f"i{k}", "float32", s) for k, s in enumerate(shapes))) == size

@@ -11,8 +11,10 @@ from reference import values
 
 from inspector import Array, TapKind
 from inspector.contract.measures import TAPPED, Ops
+from inspector.graph.contents import nodes_of
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
+from inspector.graph.tidy import drop_empty_ends
 from inspector.runtime.session import open_session
 
 op = Ops()
@@ -102,6 +104,25 @@ def test_a_loop_whose_body_gives_nothing_is_for_a_runtime_to_refuse() -> None:
     body = next(a.g for a in node.attribute if a.name == "body")
     del body.output[:]
     assert load(proto.SerializeToString()).decided_by_data({"a"}) == ("Loop 'turn'",)
+
+
+def test_outputs_that_say_by_an_empty_name_that_they_are_not_there_go_in_bodies_too() -> None:
+    """Named ones that come after an empty one keep their places, and a node keeps its first output."""
+    norm = "n = BatchNormalization (r, g, z, z, g) t = Relu(n)"
+    data = model(f"{HEAD} {POSITIVE} {choice('q', norm, 't = Neg(r)')}", opset=9, outputs="float[N,C,H,W] y",
+                 weights={"w": W, "g": np.ones(4, "f"), "z": np.zeros(4, "f")})  # fmt: skip
+    proto = onnx.load_from_string(data)
+    (then,) = (a.g for n in proto.graph.node for a in n.attribute if a.name == "then_branch")
+    then.node[0].output.extend([""] * 4)
+    then.node[1].output[:] = ["t", "", "more"]  # not Relu's, but it is the names that matter
+    then.node.add(op_type="Relu", input=["n"], output=["", ""])
+    drop_empty_ends(nodes_of(proto.graph.node))
+    assert [list(node.output) for node in then.node] == [["n"], ["t", "", "more"], [""]]
+    whole = onnx.load_from_string(data)
+    (then,) = (a.g for n in whole.graph.node for a in n.attribute if a.name == "then_branch")
+    then.node[0].output.extend([""] * 4)
+    (found,) = (n for n in load(whole.SerializeToString()).model.graph.all_nodes() if n.op_type == "BatchNormalization")
+    assert [value.name for value in found.outputs] == ["n"]
 
 
 def test_a_convolution_in_a_loop_is_left_out_with_the_name_of_the_loop() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from models import SAME, ZOO, B, W, model, norms, numbers, one
+from models_graphs import UNUSUAL
 from reference import transposed, values
 
 from inspector import Array, Filters, activations
@@ -55,6 +56,11 @@ def test_folding_gives_what_running_the_nodes_gives(name: str) -> None:
     np.testing.assert_allclose(folded, by_hand(name, x), rtol=1e-6, atol=1e-6)
     run = activations(case.data, x, ["c:norm"])["c:norm"]
     np.testing.assert_allclose(run, folded, rtol=1e-5, atol=1e-5)
+
+
+def test_outputs_without_a_name_do_not_make_a_normalisation_one_that_trains() -> None:
+    filters = load(UNUSUAL["results without names"].data).filters("c", fold_norm=True)
+    assert (filters.folded, filters.whole) == (("n",), True)
 
 
 def by_hand(name: str, x: Array) -> Array:

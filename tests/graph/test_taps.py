@@ -6,7 +6,7 @@ import pytest
 from models import SAME, ZOO, B, W, model, numbers
 
 from inspector import Inapplicable, TapKind
-from inspector.errors import NotFoundError
+from inspector.errors import LimitError, NotFoundError
 from inspector.graph.load import load
 from inspector.graph.view import OnnxView
 
@@ -66,3 +66,9 @@ def test_two_convolutions_into_one_sum_share_a_tensor_but_not_a_tap() -> None:
     assert first != second
     assert first.shared
     assert second.shared
+
+
+def test_more_patterns_than_anybody_means_are_refused_and_repeated_ones_looked_for_once(view: OnnxView) -> None:
+    assert view.taps(("*",) * 1_000_000) == view.taps()
+    with pytest.raises(LimitError, match="at most 10,000, found 10,001"):
+        view.taps(tuple(map(str, range(10_001))))

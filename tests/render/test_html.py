@@ -84,6 +84,25 @@ def test_hostile_texts_are_shown_as_they_are():
     assert EVIL in page(block_html(Note(EVIL))).text
 
 
+FORBIDDEN = [*range(9), 0xB, *range(0xE, 0x20), *range(0x7F, 0xA0), *range(0xFDD0, 0xFDF0), 0xFFFE, 0x1FFFF, 0x10FFFE]
+"""Control characters and noncharacters, from the HTML standard (13.2.3.5); some of those of other planes."""
+
+
+@pytest.mark.parametrize("make", [
+    lambda text: block_html(Note(text, text)),
+    lambda text: block_html(Table(text, (Column(text, text, text),), ((text,),), text)),
+    lambda text: findings_html([Finding(text, Severity.ERROR, text, text, (1,), {text: text}, text)]),
+    lambda text: block_html(Heatmap(text, np.zeros((2, 2)), UNIT)),
+])  # fmt: skip
+def test_characters_that_html_forbids_are_replaced_and_others_stay(make):
+    for code in FORBIDDEN:
+        html = make(f"a{chr(code)}b")
+        assert chr(code) not in html
+        assert "a\N{REPLACEMENT CHARACTER}b" in html
+    assert "\t\n\f\u202e\N{PILE OF POO}é" in make("\t\n\f\u202e\N{PILE OF POO}é")
+    assert "a\\udc80b" in make("a\udc80b")  # part of a file name that is no UTF-8
+
+
 def test_findings_are_escaped_as_well():
     finding = Finding(EVIL, Severity.ERROR, EVIL, EVIL, (1,), {EVIL: EVIL}, EVIL)
     found = page(findings_html([finding]))

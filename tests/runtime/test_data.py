@@ -20,7 +20,7 @@ from PIL import Image
 
 from inspector.contract import TensorInfo
 from inspector.control import Progress, Stop
-from inspector.errors import ParameterError, RunError, StoppedError
+from inspector.errors import LimitError, ParameterError, RunError, StoppedError
 from inspector.report import Skipped
 from inspector.runtime.data import LOOK_AHEAD, Batch, Digest, Item, batches, open_source
 from inspector.runtime.preprocess import Preprocess
@@ -37,6 +37,12 @@ def test_batches_put_together_are_the_sequence(size):
     assert [len(b.info.ids) for b in result] == [size] * (20 // size) + [20 % size] * bool(20 % size)
     assert [b.info.first for b in result] == list(range(0, 20, size))
     assert all(b.feeds["x"].shape == (len(b.info.ids), 2) and b.feeds["x"].dtype == np.float32 for b in result)
+
+
+@pytest.mark.parametrize("size", [1 << 50, 1 << 61])
+def test_a_batch_that_no_memory_holds_is_an_error_that_says_so(size):
+    with pytest.raises(LimitError, match=f"found {size} inputs of 8 bytes. Use a smaller batch size"):
+        list(batches(Listed([good(i) for i in range(3)]), lambda _: size))
 
 
 def reference(kinds: list[int], size: int) -> tuple[list[list[int]], list[int]]:

@@ -118,6 +118,35 @@ def test_feeds_that_do_not_fit_are_an_error_and_the_session_goes_on(feeds: dict[
         assert len(opened.run({"x": CHAIN.inputs(1)})) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Bad.\nMore of it.", "Bad."),
+        ("It is:\n  this.\nMore.", "It is: this."),
+        ("It is:", "It is:"),
+        ("", "RuntimeError"),
+        ("No:\n" * 1000, ("No: " * 1000)[:400].strip()),
+    ],
+)
+def test_what_an_error_announces_is_told_with_it(said: str, told: str) -> None:
+    with open_session(CHAIN.data, device="cpu") as opened:
+
+        def fail(*_: object) -> None:
+            raise RuntimeError(said)
+
+        opened._session = SimpleNamespace(run=fail)
+        with pytest.raises(RunError) as caught:
+            opened.run({"x": CHAIN.inputs(1)})
+        assert caught.value.found.strip() == told
+
+
+def test_wrong_dimensions_are_told_with_their_numbers() -> None:
+    case = ZOO["batch_4"]
+    with open_session(case.data, device="cpu") as opened, pytest.raises(RunError) as caught:
+        opened.run({"x": case.inputs(3)})
+    assert "input: x for the following indices index: 0 Got: 3 Expected: 4" in caught.value.found
+
+
 def test_too_little_memory_is_a_limit_with_a_remedy() -> None:
     with open_session(CHAIN.data, device="cpu") as opened:
 

@@ -238,6 +238,18 @@ def test_paths_that_are_not_there_or_cannot_be_fed_are_refused(tmp_path):
                 open_source(data, [X], RAW)
 
 
+@pytest.mark.parametrize("place", ["", "file://", "{,a.npy}", ["b.npy", ""]])
+def test_an_empty_text_is_not_the_folder_that_one_happens_to_be_in(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.npy", "b.npy"):
+        write_arrays(tmp_path / name, X5)
+    with pytest.raises(
+        NotFoundError, match=r"data '': the text is empty; expected a path, URL or pattern\. Here is `\.`"
+    ):
+        open_source(place, [X], RAW)
+    assert levels(open_source(".", [X], RAW)).keys() == {f"{name}.npy[{i}]" for name in "ab" for i in range(5)}
+
+
 def test_an_array_in_memory_is_a_row_of_inputs():
     source = open_source(X5, [X])
     assert levels(source) == {f"array[{i}]": 4 * i for i in range(5)} == levels(source)

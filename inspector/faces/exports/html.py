@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from inspector.faces.wire_tensor import utf8
+from inspector.render.html import escape
 from inspector.report import Report
 
 

@@ -27,6 +27,7 @@ from inspector.faces.wire_names import layer_name, model_name
 from inspector.faces.wire_plugin import plugin_from_message
 from inspector.faces.wire_request import fidelity_to_message, input_to_message
 from inspector.faces.wire_tensor import array_from_bytes
+from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
 
@@ -87,7 +88,7 @@ class Client:
         """Adds a model file to the server's; by default under the file's name without its ending."""
         path = Path(path)
         if not path.is_file():
-            raise NotFoundError(f"file {str(path)!r}", "there is no such file")
+            raise NotFoundError(f"file {str(path)!r}", why_unread(path))
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
@@ -202,6 +203,9 @@ class Client:
         summaries: str | Path = "",
     ) -> Report:
         with contextlib.ExitStack() as stack:
+            if summaries:
+                check_file(Path(summaries))
+                stack.enter_context(writing(f"file {str(summaries)!r}"))
             file = stack.enter_context(Path(summaries).open("wb")) if summaries else None
             reader = ReportReader(file.write if file else None)
             for message in stack.enter_context(contextlib.closing(self._calls.follow(method, request, stop))):

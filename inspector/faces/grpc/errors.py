@@ -65,6 +65,7 @@ _CODES: Final[dict[type[InspectorError], grpc.StatusCode]] = {
     errors.LimitError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.PluginError: grpc.StatusCode.INTERNAL,
     errors.RunError: grpc.StatusCode.INTERNAL,
+    errors.OutputError: grpc.StatusCode.INTERNAL,
     errors.StoppedError: grpc.StatusCode.CANCELLED,
     InternalError: grpc.StatusCode.INTERNAL,
     BusyError: grpc.StatusCode.RESOURCE_EXHAUSTED,

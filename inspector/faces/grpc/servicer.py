@@ -37,6 +37,7 @@ from inspector.faces.wire_model import layer_to_message, model_to_message
 from inspector.faces.wire_names import layer_of, model_of
 from inspector.faces.wire_plugin import plugin_to_message
 from inspector.faces.wire_request import fidelity_from_message, input_from_message
+from inspector.paths import writing
 from inspector.report import Report
 from inspector.runtime.memory import default_budget
 
@@ -175,11 +176,12 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
         def job(watch: Watcher) -> Report:
             view = self._repository.view(name)
-            with self._data.hiding():
+            with self._data.hiding(), without_folder(folder):
                 analyses = tuple(config.analyses)
                 report = self._use_cases.audit(view, data, analyses, **options, watch=watch, stop=stop)
-            if config.summaries:
-                change(raw, summaries, self._data.placeless)
+                if config.summaries:
+                    with writing("summaries"):
+                        change(raw, summaries, self._data.placeless)
             return self._data.without_place(report)
 
         async def send(event: RunEvent) -> None:
@@ -210,7 +212,7 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
             view = self._repository.view(name)
             files = receive_summaries(((r.chunk.data, r.chunk.last) for r in feed), folder, most, stop)
             with without_folder(folder):
-                return self._use_cases.merge(view, files, summaries=union or "", largest=most)
+                return self._use_cases.merge(view, files, summaries=union or "", largest=most, stop=stop)
 
         async def send(event: RunEvent) -> None:
             await context.write(pb.MergeSummariesResponse(event=event))

@@ -81,7 +81,9 @@ class UseCases(Protocol[V]):
     ) -> Report:
         """A data set, added up in one pass."""
 
-    def merge(self, model: V, files: Sequence[Path], *, summaries: str | Path = "", largest: int = 0) -> Report:
+    def merge(
+        self, model: V, files: Sequence[Path], *, summaries: str | Path = "", largest: int = 0, stop: Stop | None = None
+    ) -> Report:
         """Files of summaries, added up."""
 
     def activations(

@@ -37,6 +37,7 @@ CODES = {
     errors.LimitError: "RESOURCE_EXHAUSTED",
     errors.PluginError: "INTERNAL",
     errors.RunError: "INTERNAL",
+    errors.OutputError: "INTERNAL",
     errors.StoppedError: "CANCELLED",
     errors.InspectorError: "INTERNAL",
     face.BusyError: "RESOURCE_EXHAUSTED",

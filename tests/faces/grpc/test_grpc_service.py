@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import time
+from types import SimpleNamespace
+from typing import ClassVar
 
 import grpc
 import numpy as np
@@ -12,13 +15,15 @@ import pytest
 from conftest import served
 from grpc_fakes import details
 from PIL import Image
+from pydantic import BaseModel
 from wire_strategies import plain
 
 from inspector import service
 from inspector._proto.inspector.v1 import input_pb2, inspector_service_pb2_grpc
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
+from inspector.analysis import registry
 from inspector.control import Stop
-from inspector.errors import InputError, NotFoundError, ParameterError, StoppedError
+from inspector.errors import InputError, LimitError, NotFoundError, ParameterError, StoppedError
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.settings import Settings
 from inspector.runtime.data import Raw
@@ -169,6 +174,48 @@ def test_a_stop_ends_an_audit_that_would_never_end(client):
         client.audit("net", inputs(), watch=lambda _: stop.set(), stop=stop)
     assert len(sent) < 10**6
     assert client.activations("net", ARRAYS[:1])
+
+
+class NoParams(BaseModel):
+    """There are none."""
+
+
+class Slow:
+    """Looks at weights, one twentieth of a second each time."""
+
+    name, version, Params = "slow", "1", NoParams
+    calls: ClassVar[list[str]] = []
+
+    def __init__(self, params):
+        self.params = params
+
+    def finalize(self, model, summaries):
+        self.calls.append(model.name)
+        time.sleep(0.05)
+
+    def present(self, result):
+        return []
+
+
+def test_a_deadline_ends_a_run_of_weights_between_two_analyses(folder, monkeypatch):
+    """The server has one worker: the next run is answered once the first has left it."""
+    point = SimpleNamespace(name="slow", load=lambda: Slow, dist=None, value="tests")
+    real = registry._points()
+    monkeypatch.setattr(registry, "_points", lambda: (*real, point))
+    Slow.calls.clear()
+    with served(Settings(folder, device="cpu", grace=1.0, workers=1), service) as target:
+        with Client(target, timeout=60) as client:
+            assert client.layers("net")  # its first load takes longer than that deadline
+        with Client(target, timeout=0.5) as client, pytest.raises(StoppedError):
+            client.inspect("net", None, ["slow"] * 64)
+        with Client(target, timeout=60) as client:
+            assert client.inspect("net", None, ["filters"]).ok
+    assert 0 < len(Slow.calls) < 64
+
+
+def test_more_analyses_than_a_run_may_have_are_refused(client):
+    with pytest.raises(LimitError, match="at most 64, found 20000"):
+        client.inspect("net", None, ["filters"] * 20_000)
 
 
 def test_an_unknown_tensor_is_named(address):
