@@ -15,12 +15,8 @@ import onnx
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
-<<<<<<< HEAD
 from inspector.graph.batch_statistics import write_out_statistics
-from inspector.graph.batching import fixed_batch, free_batch
-=======
 from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
->>>>>>> part-faces
 from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, graphs, hold
 from inspector.graph.memory import Footprint, footprint
@@ -113,16 +109,12 @@ def instrument(
     batch = fixed if free else None
     if batch is not None:
         free_batch(message, view.model, batch)
-<<<<<<< HEAD
-    kinds = _fix_shapes(message, view, shapes or {}, freed=batch is not None)
-    within = graphs(message) if view.source.nested else [message.graph]
-    write_out_statistics(within, next((o.version for o in message.opset_import if not o.domain), 1), kinds)
-=======
     mixed = fixed is not None and len(fixing(view.inputs)) < len(view.inputs)
     if fixed is not None and mixed and not free:
         fix_batch(message, fixed)
     kinds = _fix_shapes(message, view, shapes or {}, changed=batch is not None or mixed)
->>>>>>> part-faces
+    within = graphs(message) if view.source.nested else [message.graph]
+    write_out_statistics(within, next((o.version for o in message.opset_import if not o.domain), 1), kinds)
     own = list(message.graph.output) if keep_outputs else []
     del message.graph.output[:]
     written = write_rows(message, view, kinds, requests)
