@@ -141,7 +141,7 @@ def _scaled(case: _Case) -> Space:
     rank = len(case.given) + 2
     axes = [axis % rank for axis in case.ints("axes", 0, 0)] or list(range(rank))
     factors = scales.ravel().astype(np.float32)
-    if len(axes) != factors.size or not (0 < factors).all() or not (factors < _MOST_SCALE).all():
+    if len(axes) != factors.size or not (factors > 0).all() or not (factors < _MOST_SCALE).all():
         return None
     by_axis = dict(zip(axes, factors, strict=True))
     one = np.float32(1)
