@@ -8,13 +8,15 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from inspector.analysis.check import Checked, self_check
+from inspector.analysis.check import RANDOM, Checked, self_check
 from inspector.analysis.overlap import Overlap
 from inspector.analysis.passes import Passes, in_parts
 from inspector.analysis.run import Rows
+from inspector.analysis.sharing import Sharing, close, is_real, look, two
 from inspector.analysis.verify import Verifier
 from inspector.analysis.waves import CHOICES, Sizes, Waves, chosen, plan_waves, unknown
 from inspector.contract import Array, BatchInfo
@@ -27,6 +29,8 @@ from inspector.report import Memory
 from inspector.runtime.data import LOOK_AHEAD, Batch, Shapes
 from inspector.runtime.devices import CPU, find_devices
 from inspector.runtime.session import Fidelity, Session, open_session
+
+_MIXED: Final = "the model mixes inputs that share a run: one alone has other rows; so every input ran alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class Observer:
         self._share = self._how.batch_size != 1
         self._plan: tuple[Shapes, bool, Instrumented, Waves] | None = None
         self._free: bool | None = None if self._share and self._fixed is not None else False
+        self._looked, self._looks_later = not self._how.check, False
+        self._seen: tuple[Mapping[str, Array], Rows] | None = None
+        self._scattered: frozenset[Request] = frozenset()
         self._verifier = Verifier(view)
         self.device = ""
         self.providers: Mapping[str, int] = {}
@@ -88,22 +95,26 @@ class Observer:
             return
         shapes: Shapes | None = None
         with contextlib.ExitStack() as open_now, Overlap[tuple[Rows, BatchInfo]]() as running:
-            for batch in running.each(_singly(batches) if self._alone else batches):
+            for batch in running.each(batches):
                 self.waited = running.waited
                 if batch is None:
                     yield from running.finish()
                     continue
-                if shapes != (found := _shapes(batch.feeds)):
+                if shapes != (found := _shapes(batch.feeds)) or (self._looks_later and len(batch.info.ids) > 1):
                     yield from running.finish()
-                    open_now.close()
                     shapes = found
-                    passes = open_now.enter_context(self._prepare(shapes, batch.feeds))
-                yield from running.start(functools.partial(self._run, passes, batch))
+                    passes = self._prepare(open_now, shapes, batch.feeds)
+                for part in _singly(batch) if self._alone else (batch,):
+                    yield from running.start(functools.partial(self._run, passes, part))
             yield from running.finish()
 
     def _run(self, passes: Passes, batch: Batch) -> tuple[Rows, BatchInfo]:
-        rows = passes(batch.feeds)
+        seen, self._seen = self._seen, None
+        rows = seen[1] if seen is not None and seen[0] is batch.feeds else passes(batch.feeds)
         self._remember(passes)
+        if self._scattered:  # nothing is cut off of a run that was filled up: what of it belongs to an input?
+            fixed = self._fixed or 1
+            rows = {r: np.repeat(row, fixed, axis=0) if r in self._scattered else row for r, row in rows.items()}
         return rows, batch.info
 
     def together(self, shapes: Shapes) -> int:
@@ -138,21 +149,57 @@ class Observer:
         one = sum(math.prod(shape) * np.dtype(kinds[name]).itemsize for name, shape in shapes.items())
         return max(1, self._how.memory // max(1, (LOOK_AHEAD + 1) * one))
 
-    def _prepare(self, shapes: Shapes, feeds: Mapping[str, Array]) -> Passes:
+    def _prepare(self, open_now: contextlib.ExitStack, shapes: Shapes, feeds: Mapping[str, Array]) -> Passes:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them."""
         if self._free is None:
             self._free = self._can_share(feeds)
+        while True:
+            open_now.close()
+            passes, whole, waves = self._pass(shapes, feeds)
+            open_now.enter_context(passes)
+            if self._shares(passes, waves.batch, feeds):
+                self._remember_plan(waves, whole)
+                return passes
+
+    def _pass(self, shapes: Shapes, feeds: Mapping[str, Array]) -> tuple[Passes, Instrumented, Waves]:
+        """What inputs go through as far as is known now, the model for it, and what of that runs together."""
         how, free, fixed = self._how, bool(self._free), None if self._free else self._fixed
         whole, waves = self._planned(shapes, free=free)
         models = (
             [whole] if len(waves.parts) == 1 else [self._instrument(part, shapes, free=free) for part in waves.parts]
         )
-        self._remember_plan(waves, whole)
         if how.check and self.checked is None:
             self.checked = self._check(waves, shapes, feeds)
-            self.notes += self.checked.notes
+            self._say(*self.checked.notes)
         stay = len(models) == 1 or _all_open(models, waves.batch) <= how.memory
-        return Passes(models, self._open, self._verifier, size=waves.batch, fill=fixed is not None, stay=stay)
+        passes = Passes(models, self._open, self._verifier, size=waves.batch, fill=fixed is not None, stay=stay)
+        return passes, whole, waves
+
+    def _shares(self, passes: Passes, size: int, feeds: Mapping[str, Array]) -> bool:
+        """Whether inputs may share runs of `size` as planned; if not, the next plan has to be another one."""
+        copies = 1 if self._free else self._fixed or 1
+        given = {name: array[:1] for name, array in feeds.items()} if self._alone else feeds
+        count = len(next(iter(given.values())))
+        self._looks_later = not self._looked and count == 1 < size and self._how.batch_size != 1
+        if self._looked or (copies == 1 and min(count, size) == 1):
+            return True
+        self._looked = not self._looks_later
+        found = look(passes, given, copies=copies, tolerance=self._tolerance)
+        self._scattered |= found.scattered
+        if found.sharing is Sharing.RANDOM:
+            self._say(RANDOM)
+        if found.sharing is not Sharing.MIXED or self._alone:
+            self._seen = (feeds, found.rows) if given is feeds else None
+            return True
+        self._looked = False
+        if self._free:
+            self._free = False
+            self.notes.remove(self._form(same=True))
+            self._say(self._form(same=False))
+        else:
+            self._alone, self._how, self._plan = True, replace(self._how, batch_size=1), None
+            self._say(_MIXED)
+        return False
 
     def _instrument(self, requests: Sequence[Request], shapes: Shapes, *, free: bool) -> Instrumented:
         model = instrument(self._view, requests, shapes=shapes, free=free)
@@ -205,7 +252,7 @@ class Observer:
                 f"the size of {left_out} values is not known beforehand; the estimate of memory leaves them out",
             ),
         )
-        self.notes += [note for applies, note in notes if applies and note not in self.notes]
+        self._say(*(note for applies, note in notes if applies))
 
     def _remember(self, passes: Passes) -> None:
         self.device, self.providers = passes.device, dict(passes.providers)
@@ -220,32 +267,47 @@ class Observer:
             ),
             (self.device.startswith("cuda"), "CUDA: no TF32, deterministic kernels, convolutions chosen by heuristics"),
         )
-        self.notes += [note for applies, note in notes if applies and note not in self.notes]
+        self._say(*(note for applies, note in notes if applies))
+
+    def _say(self, *notes: str) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
+
+    @property
+    def _tolerance(self) -> float:
+        """Of the largest number: how far kernels may be apart for runs of different sizes."""
+        return 1e-2 if self._view.is_coarse else 1e-4
 
     def _can_share(self, feeds: Mapping[str, Array]) -> bool:
         """Whether the model with its batch freed gives two inputs the rows and outputs that the original gives them."""
         assert self._fixed is not None
-        two = {name: _two(array) for name, array in feeds.items()}
+        some = {name: two(array) for name, array in feeds.items()}
         try:
             with self._open_both(free=False) as (model, plain):
-                expected = in_parts(plain, two, self._fixed, fill=True)
+                expected, again = (in_parts(plain, some, self._fixed, fill=True) for _ in range(2))
+            if not self._same(model, expected, model, again):
+                self._say(RANDOM, f"{self._fixes}; it ran as it is")
+                return False
             with self._open_both(free=True) as (freed, session):
-                found = session.run(two)
-            rows, others = model.rows(expected), freed.rows(found)
-            pairs = [(rows[slot], others[slot]) for slot in rows if _real(rows[slot])]  # a count may change by rounding
-            pairs += zip(model.own_of(expected), freed.own_of(found), strict=True)
-            half = any(array.dtype == np.float16 for array in feeds.values())  # rows of such a model are float32
-            same = all(_close(a, b, 1e-2 if half else 1e-4) for a, b in pairs)
+                same = self._same(model, expected, freed, session.run(some))
         except StoppedError:
             raise
         except (InspectorError, ValueError):
             same = False
-        self.notes.append(
-            f"{self._fixes}; made free, it gives two inputs the original's outputs"
-            if same
-            else f"{self._fixes} and gives other outputs without that; it ran as it is"
-        )
+        self._say(self._form(same=same))
         return same
+
+    def _same(self, model: Instrumented, a: Sequence[Array], other: Instrumented, b: Sequence[Array]) -> bool:
+        """Whether two runs gave the same rows and outputs, up to rounding."""
+        rows, others = model.rows(a), other.rows(b)
+        pairs = [(rows[slot], others[slot]) for slot in rows if is_real(rows[slot])]  # a count may change by rounding
+        pairs += zip(model.own_of(a), other.own_of(b), strict=True)
+        return all(close(x, y, self._tolerance) for x, y in pairs)
+
+    def _form(self, *, same: bool) -> str:
+        """The note that says whether the batch was made free."""
+        if same:
+            return f"{self._fixes}; made free, it gives two inputs the original's outputs"
+        return f"{self._fixes} and gives other outputs without that; it ran as it is"
 
     @contextlib.contextmanager
     def _open_both(self, *, free: bool) -> Iterator[tuple[Instrumented, Session]]:
@@ -282,16 +344,12 @@ def _alone(decided: tuple[str, ...]) -> Iterator[str]:
         yield f"{', '.join(decided[:5])}: goes by all inputs of a run together; so every input ran alone"
 
 
-def _singly(batches: Iterable[Batch | None]) -> Iterator[Batch | None]:
-    """The inputs of all batches, each a batch of its own."""
-    for batch in batches:
-        if batch is None:
-            yield None
-            continue
-        for i in range(len(batch.info.ids)):
-            feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
-            info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])
-            yield replace(batch, feeds=feeds, info=info)
+def _singly(batch: Batch) -> Iterator[Batch]:
+    """The inputs of a batch, each a batch of its own."""
+    for i in range(len(batch.info.ids)):
+        feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
+        info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])
+        yield replace(batch, feeds=feeds, info=info)
 
 
 def _all_open(models: Sequence[Instrumented], batch: int) -> int:
@@ -303,24 +361,3 @@ def _all_open(models: Sequence[Instrumented], batch: int) -> int:
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
     return {name: array.shape[1:] for name, array in feeds.items()}
-
-
-def _two(array: Array) -> Array:
-    """The first and the last input of a batch; where they are alike, another one instead of the last."""
-    one, last = array[:1], array[-1:]
-    others = (last, np.flip(one / 2).astype(one.dtype), np.zeros_like(one), np.ones_like(one))
-    return np.concatenate([one, next(x for x in others if not np.array_equal(x, one))])
-
-
-def _real(array: Array) -> bool:
-    return array.dtype.kind == "f"
-
-
-def _close(a: Array, b: Array, tolerance: float) -> bool:
-    """Equal, reals up to rounding: batched kernels may add in another order."""
-    if not _real(a):
-        return np.array_equal(a, b)
-    wide = np.promote_types(a.dtype, np.float32)
-    x, y = a.astype(wide), b.astype(wide)
-    scale = float(np.max(np.abs(x), initial=0))
-    return x.shape == y.shape and bool(np.allclose(x, y, rtol=tolerance, atol=tolerance * scale, equal_nan=True))

@@ -10,11 +10,10 @@ from typing import Final
 import onnx_ir as ir
 
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.mixing import batch_of, mixes
 
 _GRAPH, _GRAPHS = ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS
 _DECIDE: Final = ("If", "Loop")
-_MIX: Final = ("DynamicQuantizeLinear",)
-"""Operators that find one number for all inputs that share a run."""
 
 
 def bodies(node: ir.Node) -> list[ir.Graph]:
@@ -125,9 +124,10 @@ class Nesting:
     def decided_by_data(self, values: Iterable[ir.Value], constants: Constants) -> tuple[str, ...]:
         """The nodes before or around these values by which inputs that share a run change each other's numbers.
 
-        If and Loop nodes that take their course by what the model is fed decide once for all of them, and
-        DynamicQuantizeLinear finds one scale for all of them.
+        If and Loop nodes that take their course by what the model is fed decide once for all of them; others work along
+        the batch.
         """
+        batch = batch_of(self._main.inputs)
         found: dict[str, None] = {}
         seen: set[ir.Node] = set()
         pending = [node for v in values if (node := v.producer()) is not None]
@@ -136,8 +136,8 @@ class Nesting:
             if node in seen:
                 continue
             seen.add(node)
-            mixes = node.op_type in _MIX or (node.op_type in _DECIDE and not _is_settled(node, constants))
-            if mixes and node.domain in STANDARD:
+            decides = node.op_type in _DECIDE and node.domain in STANDARD and not _is_settled(node, constants)
+            if decides or mixes(node, batch, constants):
                 found[label(node)] = None
             read = [above for i in node.inputs if i is not None and (above := i.producer()) is not None]
             around = self.owner(node)

@@ -24,6 +24,12 @@ from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive
 from inspector.graph.skeleton import Skeleton
 from inspector.graph.taps import find_taps
 
+_COARSE: Final = frozenset(
+    kind
+    for kind in ir.DataType
+    if kind not in {ir.DataType.UNDEFINED, ir.DataType.STRING, ir.DataType.BOOL} and kind.bitwidth < 32
+)
+
 
 class OnnxView:
     """The facts of one loaded model; see `inspector.ModelView` for what each member means.
@@ -122,6 +128,11 @@ class OnnxView:
             tapped = {tap.tensor for tap in site.layer.taps.values()}
             found.update((str(v.name), (v, site.layer)) for v in values if v.name in tapped)
         return found
+
+    @cached_property
+    def is_coarse(self) -> bool:
+        """Whether nodes give numbers of fewer than 32 bits, in which a little difference can become a larger one."""
+        return any(v.dtype in _COARSE for node in self._nesting.nodes for v in node.outputs)
 
     @cached_property
     def reserved(self) -> str:

@@ -200,7 +200,8 @@ def test_models_whose_branches_see_one_input_at_a_time_agree_with_the_input_alon
 
 def test_inputs_that_run_alone_keep_their_names_positions_and_labels() -> None:
     whole = Batch({"x": X[:3]}, BatchInfo(("a", "b", "c"), 7, ("cat", None, "dog")))
-    infos = [(len(one.feeds["x"]), one.info) for one in _singly([whole, Batch({"x": X[:1]}, BatchInfo(("d",), 10))])]
+    single = Batch({"x": X[:1]}, BatchInfo(("d",), 10))
+    infos = [(len(one.feeds["x"]), one.info) for one in (*_singly(whole), *_singly(single))]
     assert infos == [
         (1, BatchInfo(("a",), 7, ("cat",))),
         (1, BatchInfo(("b",), 8, (None,))),

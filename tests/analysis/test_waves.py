@@ -234,9 +234,9 @@ def test_where_an_estimate_leaves_something_out_no_large_batch_is_chosen() -> No
     """What NonZero gives is as long as its input has values that are not zero."""
     data = model(
         f"[c] a = Conv {SAME} (x, w) r = Relu(a) n = NonZero(r) f = Cast <to=1> (n) s = ReduceSum <keepdims=0> (f) "
-        f"t = Mul(r, s) [d] b = Conv {SAME} (t, w) y = Relu(b)",
+        f"t = Mul(s, zero) u = Add(r, t) [d] b = Conv {SAME} (u, w) y = Relu(b)",
         inputs="float[N,4,12,12] x",
-        weights={"w": numbers(4, 4, 3, 3)},
+        weights={"w": numbers(4, 4, 3, 3), "zero": np.zeros((), np.float32)},
     )
     report = service.audit(data, X, ["sparsity"])
     assert report.provenance.batch == UNSURE

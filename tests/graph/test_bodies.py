@@ -84,8 +84,10 @@ def test_the_models_own_outputs_stay_as_they_were(name: str) -> None:
 @ALL
 def test_only_nodes_that_the_data_decide_stand_in_the_way_of_shared_runs(name: str) -> None:
     view = load(BRANCHED[name].data)
+    mean = "ReduceMean 'p'"  # of everything; the condition goes by it
     decided = {
-        "siblings": ("If 'choose'",), "nested": ("If 'choose'", "If 'inner'"), "constant": (),
+        "siblings": ("If 'choose'", mean), "nested": ("If 'choose'", "If 'inner'", mean, "ReduceMax 'm'"),
+        "constant": (),
     }  # fmt: skip
     tensors = {tap.tensor for tap in view.taps()}
     assert set(view.decided_by_data(tensors)) == set(decided[name])
@@ -93,8 +95,8 @@ def test_only_nodes_that_the_data_decide_stand_in_the_way_of_shared_runs(name: s
 
 
 def test_what_reads_a_branch_or_a_loop_depends_on_how_it_was_decided() -> None:
-    assert load(AFTER).decided_by_data({"a"}) == ("If 'choose'",)
-    assert load(LOOPED).decided_by_data({"a"}) == ("Loop 'turn'",)
+    assert load(AFTER).decided_by_data({"a"}) == ("If 'choose'", "ReduceMean 'p'")
+    assert load(LOOPED).decided_by_data({"a"}) == ("Loop 'turn'", "ReduceMax 'm'")
     assert load(ZOO["in_a_loop"].data).decided_by_data({"a"}) == ()
 
 
@@ -103,7 +105,7 @@ def test_a_loop_whose_body_gives_nothing_is_for_a_runtime_to_refuse() -> None:
     (node,) = (n for n in proto.graph.node if n.op_type == "Loop")
     body = next(a.g for a in node.attribute if a.name == "body")
     del body.output[:]
-    assert load(proto.SerializeToString()).decided_by_data({"a"}) == ("Loop 'turn'",)
+    assert load(proto.SerializeToString()).decided_by_data({"a"}) == ("Loop 'turn'", "ReduceMax 'm'")
 
 
 def test_outputs_that_say_by_an_empty_name_that_they_are_not_there_go_in_bodies_too() -> None:
