@@ -102,7 +102,8 @@ def compare(name: str, path: Path, rounds: int) -> None:
             print(
                 f"  {step:12} {key:18} {spread([row[key] / (size if unit == 'x file' else 1) for row in rows])} {unit}"
             )
-    print(f"  load + instrument / onnxruntime's session: {statistics.median(ours) / statistics.median(plain):.2f}\n")
+    ratios = [mine / other for mine, other in zip(ours, plain, strict=True)]
+    print(f"  load + instrument / onnxruntime's session, round by round: {spread(ratios).strip()}\n")
 
 
 def spread(values: list[float]) -> str:
