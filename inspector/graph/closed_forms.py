@@ -22,6 +22,8 @@ Function = Callable[[Array], Array]
 _RELATIVE: Final = 1e-3
 """GELU by erf and by tanh differ by a tenth at -3; 1/6 as an exporter rounds it, by 1e-4 at most."""
 _ABSOLUTE: Final = 1e-6
+_RISEN: Final = 1e-2
+"""What a function has reached within 1 of where it is cut. GELU has not, within 1 of where float32 makes it 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,20 @@ def form(grid: Grid, values: Array) -> Form | None:
 def gives_zeros(grid: Grid, values: Array) -> bool:
     """True where the function is exactly 0 on an interval, and not everywhere: then a zero says that a unit is off."""
     zero = values[grid.middle & (np.abs(grid.x) >= _ABSOLUTE)] == 0  # nearer to 0, x + 1 - 1 is 0 by rounding
-    return bool((zero[1:] & zero[:-1]).any() and values.any())
+    return bool(values.any() and ((zero[1:] & zero[:-1]).any() or _is_cut_further_out(grid, values)))
+
+
+def _is_cut_further_out(grid: Grid, values: Array) -> bool:
+    """Whether an interval of zeros ends where the function rises: one of GELU or SiLU only fades away beyond it."""
+    x, zero = grid.x, (values == 0) & ~grid.middle & grid.near
+    with np.errstate(invalid="ignore"):
+        risen = np.abs(values) > _RISEN
+    for last in np.flatnonzero(zero[1:] & zero[:-1]) + 1:
+        low, high = x[last - 1], x[last]
+        beside = ((x > high) & (x <= high + 1)) | ((x < low) & (x >= low - 1))
+        if risen[beside].any():
+            return True
+    return False
 
 
 def _is_same(grid: Grid, values: Array, function: Function) -> bool:

@@ -59,7 +59,7 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     contents = (
         _read_bytes(source, label, limits) if isinstance(source, bytes) else _read_file(Path(source), label, limits)
     )
-    proto = _parse(contents.skeleton, label)
+    proto = _parse(contents, label)
     survey = survey_of(proto)
     external = _external(survey, path, label, limits)
     facts = {
@@ -124,7 +124,8 @@ def _check_size(size: int, label: str, limits: Limits) -> None:
         raise LimitError(label, "it is too large", expected=f"at most {limits.size} bytes", found=f"{size} bytes")
 
 
-def _parse(data: bytearray, label: str) -> onnx.ModelProto:
+def _parse(contents: Contents, label: str) -> onnx.ModelProto:
+    data, size = contents.skeleton, contents.size
     if not data:
         raise ModelError(label, "it is empty", expected="an ONNX model", found="0 bytes")
     proto = onnx.ModelProto()
@@ -135,7 +136,7 @@ def _parse(data: bytearray, label: str) -> onnx.ModelProto:
             label,
             "it is not an ONNX file, or it is cut short",
             expected="a serialized ModelProto",
-            found=f"{len(data)} bytes that begin with {bytes(data[:8])!r}",
+            found=f"{size} bytes" + f" that begin with {bytes(data[:8])!r}" * (len(data) == size),
             remedy="Check the file against its source, for example by size or sha256.",
         ) from error
     if not proto.ir_version or not proto.graph.node:

@@ -40,7 +40,7 @@ def mixes(node: ir.Node, batch: Batch, constants: Constants) -> bool:
     """Whether the node certainly works along the batch."""
     if node.domain not in STANDARD:
         return False
-    if node.op_type in _ALWAYS:
+    if node.op_type in _ALWAYS or (node.op_type == "Scan" and _carries_on(node, batch)):
         return True
     rule, value = _RULES.get(node.op_type), node.inputs[0] if node.inputs else None
     if rule is None or value is None or value.shape is None or not _begins_with(value, batch):
@@ -48,6 +48,19 @@ def mixes(node: ir.Node, batch: Batch, constants: Constants) -> bool:
     rank = len(value.shape)
     axes = rule(node, rank, constants)
     return axes is not None and not {0, -rank}.isdisjoint(axes) and _is_data(value)
+
+
+def _carries_on(node: ir.Node, batch: Batch) -> bool:
+    """Whether a Scan goes from input to input, and takes something along."""
+    scanned = node.inputs[max(0, len(node.inputs) - _int(node, "num_scan_inputs", 0)) :]
+    if len(scanned) == len(node.inputs):
+        return False
+    axes = [*_ints(node, "scan_input_axes", ())] or [0] * len(scanned)
+    return any(
+        value is not None and value.shape is not None and axis in {0, -len(value.shape)}
+        and _begins_with(value, batch) and _is_data(value)
+        for value, axis in zip(scanned, axes, strict=False)
+    )  # fmt: skip
 
 
 def _begins_with(value: ir.Value, batch: Batch) -> bool:

@@ -82,6 +82,8 @@ class _Geometry:
         self.pads = step.numbers("pads", (0,) * (2 * n))
         self.mode = step.text("auto_pad", "NOTSET")
         self.spans = tuple(d * (k - 1) + 1 for d, k in zip(self.dilations, kernel, strict=True))
+        self.pools = step.node.op_type not in _WEIGHT
+        self.padded = tuple(kernel) if self.pools else self.spans
         if min(self.strides) < 1 or min(self.dilations) < 1:
             raise ValueError(f"strides {self.strides}, dilations {self.dilations}")
 
@@ -115,20 +117,26 @@ def _one_conv_axis(step: Step, trace: Trace, t: int, geometry: _Geometry) -> Tra
     if geometry.mode == "VALID":
         before = Shift()
     elif geometry.mode != "NOTSET" and window is not None:
-        before = _same(step, window.extent, span, stride, lower=geometry.mode == "SAME_LOWER")
+        before = _same(step, window.extent, geometry, i)
     keeps = geometry.mode.startswith("SAME") or geometry.pads[i] + geometry.pads[i + len(geometry.spans)] == span - 1
     if window is not None and not isinstance(extent, int) and keeps:
         extent = window.extent if stride == 1 else step.open.extent("ceil", window.extent, stride)
     return trace.reaching(t, Reading(Shift().plus(before, -1), span - 1, stride, extent), step.why)
 
 
-def _same(step: Step, size: Extent, span: int, stride: int, *, lower: bool) -> Shift:
-    """Padding before the first unit that makes ceil(size / stride) units; the odd one goes after it, or `lower`."""
+def _same(step: Step, size: Extent, geometry: _Geometry, i: int) -> Shift:
+    """Padding before the first unit that makes ceil(size / stride) units; the odd one goes after it, or before.
+
+    onnxruntime leaves dilation out of it in pools, and lets them begin behind the first place where strides are longer
+    than kernels.
+    """
+    span, stride, lower = geometry.padded[i], geometry.strides[i], geometry.mode == "SAME_LOWER"
+    behind = geometry.pools and span < stride
 
     def padding(last: int) -> int:
         """`last`: how many units the last window has before the end of the input, 1 to stride."""
-        total = max(span - last, 0)
-        return (total + lower) // 2
+        total = span - last if behind else max(span - last, 0)
+        return int((total + lower) / 2)
 
     if isinstance(size, int):
         return Shift(Fraction(padding((size - 1) % stride + 1)))
@@ -136,7 +144,7 @@ def _same(step: Step, size: Extent, span: int, stride: int, *, lower: bool) -> S
     if low == high:
         return Shift(Fraction(low))
     reason = f"the padding of {step.why} depends on the size of the input"
-    return step.open.shift(reason, "same", size, span, stride, lower, low=low, high=high)
+    return step.open.shift(reason, "same", size, span, stride, lower, behind, low=low, high=high)
 
 
 def _one_transposed_axis(step: Step, trace: Trace, t: int, geometry: _Geometry) -> Trace:

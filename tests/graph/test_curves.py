@@ -148,6 +148,26 @@ def test_a_function_with_a_leak_however_small_is_not_taken_for_one_with_zeros() 
         assert name(values) is None
 
 
+@pytest.mark.parametrize(
+    ("body", "name", "zeros"),
+    [
+        ("h = Add(a, five) e = Clip(h, zero, ten) y = Div(e, ten)", "HardSigmoid", Zeros.EXACT),
+        ("g = Greater(a, minus) y = Where(g, a, zero)", "ThresholdedRelu", Zeros.EXACT),
+        ("h = Neg(a) e = Add(h, some) y = HardSigmoid <alpha=0.16666667> (e)", "HardSigmoid", Zeros.EXACT),
+        ("s = Sigmoid(a) y = Mul(a, s)", "SiLU", Zeros.NOT_MEANINGFUL),
+        ("d = Div(a, root) e = Erf(d) f = Add(e, one) m = Mul(a, f) y = Mul(m, half)", "GELU", Zeros.NOT_MEANINGFUL),
+    ],
+)  # fmt: skip
+def test_zeros_count_wherever_the_function_is_cut_and_not_where_it_fades_away(
+    body: str, name: str, zeros: Zeros
+) -> None:
+    numbers = {"five": 5, "zero": 0, "ten": 10, "minus": -5, "some": 2.5, "root": math.sqrt(2), "one": 1, "half": 0.5}
+    weights = {key: np.array(value, np.float32) for key, value in numbers.items()}
+    view = load(model(f"[c] a = Conv {SAME} (x, w) {body}", weights={"w": W, **weights}))
+    (tap,) = view.taps()
+    assert (tap.activation, tap.zeros) == (name, zeros)
+
+
 def test_what_follows_a_residual_sum_is_walked_once_for_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     consumers = walk.consumers

@@ -13,7 +13,7 @@ FREE, ONE = "float[N,3,6,5] x", "float[1,3,6,5] x"
 NUMBERS = {
     "w": W, "p": np.ones((6, 5), "f"), "i0": np.array([0]),
     "m4": np.array([-4]), "c0": np.array(0), "c1": np.array(1), "none": np.array([], np.int64),
-    "k": np.ones((1, 3, 1, 1), "f"), "v": np.ones(3, "f"),
+    "k": np.ones((1, 3, 1, 1), "f"), "v": np.ones(3, "f"), "zero": np.array(0, "f"),
 }  # fmt: skip
 
 
@@ -43,6 +43,10 @@ MIXING = {
     "the greatest": ("q, r = TopK <axis=0> (x, i0) s = Add(x, q)", 17),
     "mean and variance": ("s = MeanVarianceNormalization (x)", 17),
     "layer of everything": ("s = LayerNormalization <axis=0> (x, x)", 17),
+    "running maximum": (
+        ("z, s = Scan <num_scan_inputs=1, body = b (float t, float[3,6,5] row) => (float u, float[3,6,5] q) "
+         "{ m = ReduceMax <keepdims=0> (row) u = Max(t, m) q = Sub(row, u) }> (zero, x)"), 18,
+    ),
     "training": ("n, mm, vv = BatchNormalization <training_mode=1> (x, v, v, v, v) s = Relu(n)", 17),
 }  # fmt: skip
 APART = {
@@ -50,6 +54,14 @@ APART = {
     "mean of a picture, negative": ("m = ReduceMean <axes=[-1,-2,-3]> (x) s = Sub(x, m)", 17),
     "of no axes": ("m = ReduceSum <noop_with_empty_axes=1> (x) s = Div(x, m)", 13),
     "of no axes, listed": ("m = ReduceMax <noop_with_empty_axes=1> (x, none) s = Div(x, m)", 18),
+    "each by itself": (
+        "s = Scan <num_scan_inputs=1, body = b (float[3,6,5] row) => (float[3,6,5] q) { q = Relu(row) }> (x)", 18,
+    ),
+    "row by row of a picture": (
+        ("z, s = Scan <num_scan_inputs=1, scan_input_axes=[2], scan_output_axes=[2], "
+         "body = b (float t, float[n,3,5] row) => (float u, float[n,3,5] q) "
+         "{ u = Identity(t) q = Add(row, t) }> (zero, x)"), 18,
+    ),
     "softmax of two axes": ("s = Softmax <axis=1> (x)", 11),
     "softmax of two axes, as it comes": ("s = Softmax (x)", 11),
     "softmax": ("s = Softmax (x)", 17),
