@@ -12,6 +12,8 @@ from inspector import Metric, Table
 from inspector.errors import InputError
 from inspector.policy.changes import LEVEL
 from inspector.policy.compare import compare
+from inspector.policy.judge import judged
+from inspector.policy.load import load_policy
 from inspector.policy.matching import matched
 from inspector.policy.proportions import p_value
 from inspector.report import Report
@@ -102,6 +104,22 @@ def test_what_makes_a_comparison_unfair_is_said_first(other: dict[str, object]) 
     answer = compare(made, changed)
     assert [f.rule for f in answer.findings][:2] == ["compare/unfair", "compare/died"]
     assert metrics(answer)["unfair"] == 1
+
+
+def test_numbers_of_the_whole_model_are_no_layer() -> None:
+    layers = [*tap("a", [1, 2]), *tap("b", [3])]
+    made, same = report(*layers), report(Metric("total", np.array(2)), *layers)
+    assert metrics(compare(made, judged(made, (load_policy("builtin:release"),))))["added_layers"] == 0
+    for pair in ((made, same), (same, made)):
+        answer = compare(*pair)
+        assert answer.findings == ()
+        assert judged(answer, (load_policy("builtin:unchanged"),)).ok
+    assert matched(same, report(*tap("A", [1, 2]), *tap("b", [3]))).renamed == (("a", "A"),)
+
+
+def test_numbers_that_both_sides_have_of_the_whole_model_are_compared() -> None:
+    before, after = (report(Metric("total", np.array(n)), *tap("a", [1])) for n in (2, 5))
+    assert metrics(compare(before, after))["delta_sparsity_total"] == 3
 
 
 def test_counts_that_no_run_gives_are_no_drift() -> None:
