@@ -16,9 +16,10 @@ from inspector.policy.compare_view import NAME, Unfair, blocks, findings
 from inspector.policy.matching import Matches, matched, single_numbers
 from inspector.report import AnalysisResult, Provenance, Report
 
+LAYERS: Final = ("added", "removed", "renamed", "resized")
+"""What can be said of a layer; each is a finding, a metric, and an attribute of `Matches`."""
 RULES: Final = tuple(
-    f"{NAME}/{rule}"
-    for rule in ("unfair", "died", "revived", "drifted", "added-layer", "removed-layer", "renamed-layer")
+    f"{NAME}/{rule}" for rule in ("unfair", "died", "revived", "drifted", *(f"{word}-layer" for word in LAYERS))
 )
 METRICS: Final = (
     MetricInfo("died", "channels that are dead and were not", "channels"),
@@ -27,6 +28,7 @@ METRICS: Final = (
     MetricInfo("added_layers", "layers without a counterpart before", "layers"),
     MetricInfo("removed_layers", "layers without a counterpart after", "layers"),
     MetricInfo("renamed_layers", "layers matched by position and channels", "layers"),
+    MetricInfo("resized_layers", "layers whose channels are not compared, as their number differs", "layers"),
     MetricInfo("unfair", "facts of the two runs that differ and should not"),
 )
 
@@ -104,6 +106,6 @@ def _metrics(matches: Matches, changes: Sequence[Change], unfair: Unfair) -> Ite
             yield Metric(name, np.asarray(np.count_nonzero(flag)), x.layer, x.tap)
     for layer, tap, analysis, name, old, new in single_numbers(matches):
         yield Metric(_delta(analysis, name), new - old, layer, tap)
-    counts = {"added_layers": matches.added, "removed_layers": matches.removed, "renamed_layers": matches.renamed}
-    for name, found in {**counts, "unfair": unfair}.items():
-        yield Metric(name, np.asarray(len(found)))
+    for word in LAYERS:
+        yield Metric(f"{word}_layers", np.asarray(len(getattr(matches, word))))
+    yield Metric("unfair", np.asarray(len(unfair)))

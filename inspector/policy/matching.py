@@ -42,6 +42,20 @@ class Matches:
     added: tuple[str, ...]
     whole: tuple[tuple[Numbers, Numbers], ...] = ()
 
+    @property
+    def resized(self) -> tuple[tuple[str, int, int], ...]:
+        """Layers of the pairs that have another number of channels: name after, channels before, channels after."""
+        widths = ((b.name, *_widths(a, b)) for a, b in self.pairs)
+        return tuple((name, was, now) for name, was, now in widths if was != now)
+
+
+def _widths(a: Numbers, b: Numbers) -> tuple[int, int]:
+    """Channels of either side by the first metric that both have of every channel and that differs in size."""
+    sizes = (
+        (a.values[key].size, v.size) for key, v in b.values.items() if v.ndim and key in a.values and a.values[key].ndim
+    )
+    return next(((was, now) for was, now in sizes if was != now), (0, 0))
+
 
 def numbers_of(report: Report) -> dict[str, Numbers]:
     """What a report has numbers about, in its order: layers by name, and the whole model under the empty name."""

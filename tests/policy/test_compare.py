@@ -122,6 +122,25 @@ def test_numbers_that_both_sides_have_of_the_whole_model_are_compared() -> None:
     assert metrics(compare(before, after))["delta_sparsity_total"] == 3
 
 
+def test_a_layer_of_another_width_is_named_as_nothing_of_it_is_compared() -> None:
+    before = report(*tap("a", [9]), *tap("b", [9, 9, 9, 9]))
+    answer = compare(before, report(*tap("a", [9]), *tap("b", [0] * 6)))
+    (found,) = answer.findings
+    assert (found.rule, found.layer, found.evidence) == ("compare/resized-layer", "b", {"before": 4, "after": 6})
+    assert "'b'" in found.message
+    assert "4 before, 6 after" in found.message
+    assert metrics(answer)["resized_layers"] == 1
+    (table,) = [b for b in answer.results[0].blocks if isinstance(b, Table) and b.title == "Layers that differ"]
+    assert table.rows == (("b", "b", "resized: 4 channels before, 6 after"),)
+    verdict = judged(answer, (load_policy("builtin:unchanged"),))
+    assert [f.rule for f in verdict.results[-1].findings] == ["policy/same-layers"]
+
+
+def test_layers_that_other_analyses_looked_at_have_no_other_width() -> None:
+    before = report(*tap("a", [9, 9]), Metric("channel_peak", np.zeros(5), "a", "act"))
+    assert compare(before, report(*tap("a", [9, 9]))).findings == ()
+
+
 def test_counts_that_no_run_gives_are_no_drift() -> None:
     odd = report(*tap("c", [200, -1, 2**62], 100))
     assert channels(compare(odd, report(*tap("c", [1, 1, 1]))), "drifted") == {}
