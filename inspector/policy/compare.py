@@ -14,7 +14,8 @@ from inspector.errors import InputError
 from inspector.policy.changes import LEAST, LEVEL, Change, changes_of
 from inspector.policy.compare_view import NAME, Unfair, blocks, findings
 from inspector.policy.matching import Matches, matched, single_numbers
-from inspector.report import AnalysisResult, Provenance, Report
+from inspector.policy.unfair import unfair_facts
+from inspector.report import AnalysisResult, Report
 
 LAYERS: Final = ("added", "removed", "renamed", "resized")
 """What can be said of a layer; each is a finding, a metric, and an attribute of `Matches`."""
@@ -66,7 +67,7 @@ def compare(before: Report, after: Report) -> Report:
             raise InputError(f"{word} report", "it has no metrics to compare", remedy=remedy)
     matches = matched(before, after)
     changes = changes_of(matches)
-    unfair = _unfair(before.provenance, after.provenance)
+    unfair = unfair_facts(before, after)
     old = before.provenance
     params = {"model": old.model, "sha256": old.sha256, "started": old.started, "level": LEVEL, "least": LEAST}
     result = AnalysisResult(
@@ -80,24 +81,6 @@ def compare(before: Report, after: Report) -> Report:
     note = f"compared with model {old.model} (sha256 {old.sha256[:12]}) of {old.started or 'an unknown time'}"
     origin = replace(after.provenance, notes=(*after.provenance.notes, note))
     return Report(origin, (result,), after.skipped, after.skipped_count)
-
-
-_FACTS: Final = {
-    "data_sha256": "other inputs",
-    "inputs": "another number of inputs",
-    "preprocess": "other preprocessing",
-    "fidelity": "another fidelity",
-    "device": "another device",
-}
-
-
-def _unfair(a: Provenance, b: Provenance) -> Unfair:
-    """Facts of the runs that differ and should not."""
-    found = [
-        (why, str(getattr(a, f)), str(getattr(b, f))) for f, why in _FACTS.items() if getattr(a, f) != getattr(b, f)
-    ]
-    was, ran = (", ".join(sorted(p.providers)) for p in (a, b))
-    return (*found, *([("other execution providers", was, ran)] if was != ran else []))
 
 
 def _metrics(matches: Matches, changes: Sequence[Change], unfair: Unfair) -> Iterator[Metric]:

@@ -119,7 +119,7 @@ def _resized(name: str, was: int, now: int) -> Finding:
     return Finding(f"{NAME}/resized-layer", Severity.INFO, message, name, (), evidence, _LOOK)
 
 
-_AGAIN: Final = "Run both models with the same inputs and settings, and compare again."
+_AGAIN: Final = "Run both models with the same inputs, settings and options, and compare again."
 _LOOK: Final = "Look at the layer in the report of either model; what died in it is not among the findings here."
 _SAYS: Final = {
     "died": "are dead and were not before",

@@ -16,7 +16,7 @@ from inspector.policy.judge import judged
 from inspector.policy.load import load_policy
 from inspector.policy.matching import matched
 from inspector.policy.proportions import p_value
-from inspector.report import Report
+from inspector.report import AnalysisResult, Report
 
 
 def metrics(answer: Report, where: str = "") -> dict[str, float]:
@@ -104,6 +104,49 @@ def test_what_makes_a_comparison_unfair_is_said_first(other: dict[str, object]) 
     answer = compare(made, changed)
     assert [f.rule for f in answer.findings][:2] == ["compare/unfair", "compare/died"]
     assert metrics(answer)["unfair"] == 1
+
+
+def with_options(options: str, name: str = "distribution") -> Report:
+    made = report(*tap("conv1", [100, 50]))
+    return replace(made, results=(*made.results, AnalysisResult(name, "1", options)))
+
+
+def test_other_options_of_an_analysis_make_a_comparison_unfair() -> None:
+    before, after = (with_options(f'{{"tau": {tau}, "kind": "act"}}') for tau in (0.01, 0.9))
+    answer = compare(before, after)
+    (found,) = answer.findings
+    assert found.rule == "compare/unfair"
+    assert "other options of 'distribution' (tau=0.01 before, tau=0.9 after)" in found.message
+    assert metrics(answer)["unfair"] == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ('{"taps": null}', '{"taps": ["a", "b"]}', ("taps=null", 'taps=["a", "b"]')),
+        ("{}", '{"kind": "act"}', ("", "kind=act")),
+        ("not json", "[1]", ("not json", "[1]")),
+        ("[" * 100_000, "{}", ("[" * 100_000, "")),
+    ],
+    ids=("list", "missing", "no object", "too deep"),
+)
+def test_options_are_told_whatever_they_are(was: str, now: str, said: tuple[str, str]) -> None:
+    (found,) = compare(with_options(was), with_options(now)).findings
+    assert (found.evidence["before"], found.evidence["after"]) == said
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (with_options('{"a": 1, "b": 2}'), with_options('{"b":2,"a":1.0}')),
+        (with_options(""), with_options("{}")),
+        (with_options("{}"), report(*tap("conv1", [100, 50]))),
+        (with_options('{"policies": []}', "policy"), with_options('{"policies": [1]}', "policy")),
+        (with_options('{"started": "1"}', "compare"), with_options('{"started": "2"}', "compare")),
+    ],
+)
+def test_what_is_no_other_option_is_fair(pair: tuple[Report, Report]) -> None:
+    assert compare(*pair).findings == ()
 
 
 def test_numbers_of_the_whole_model_are_no_layer() -> None:
