@@ -14,11 +14,13 @@ from inspector.errors import InputError
 from inspector.policy.changes import LEAST, LEVEL, Change, changes_of
 from inspector.policy.compare_view import NAME, Unfair, blocks, findings
 from inspector.policy.matching import Matches, matched, single_numbers
-from inspector.report import AnalysisResult, Provenance, Report
+from inspector.policy.unfair import unfair_facts
+from inspector.report import AnalysisResult, Report
 
+LAYERS: Final = ("added", "removed", "renamed", "resized")
+"""What can be said of a layer; each is a finding, a metric, and an attribute of `Matches`."""
 RULES: Final = tuple(
-    f"{NAME}/{rule}"
-    for rule in ("unfair", "died", "revived", "drifted", "added-layer", "removed-layer", "renamed-layer")
+    f"{NAME}/{rule}" for rule in ("unfair", "died", "revived", "drifted", *(f"{word}-layer" for word in LAYERS))
 )
 METRICS: Final = (
     MetricInfo("died", "channels that are dead and were not", "channels"),
@@ -27,6 +29,7 @@ METRICS: Final = (
     MetricInfo("added_layers", "layers without a counterpart before", "layers"),
     MetricInfo("removed_layers", "layers without a counterpart after", "layers"),
     MetricInfo("renamed_layers", "layers matched by position and channels", "layers"),
+    MetricInfo("resized_layers", "layers whose channels are not compared, as their number differs", "layers"),
     MetricInfo("unfair", "facts of the two runs that differ and should not"),
 )
 
@@ -64,7 +67,7 @@ def compare(before: Report, after: Report) -> Report:
             raise InputError(f"{word} report", "it has no metrics to compare", remedy=remedy)
     matches = matched(before, after)
     changes = changes_of(matches)
-    unfair = _unfair(before.provenance, after.provenance)
+    unfair = unfair_facts(before, after)
     old = before.provenance
     params = {"model": old.model, "sha256": old.sha256, "started": old.started, "level": LEVEL, "least": LEAST}
     result = AnalysisResult(
@@ -80,30 +83,12 @@ def compare(before: Report, after: Report) -> Report:
     return Report(origin, (result,), after.skipped, after.skipped_count)
 
 
-_FACTS: Final = {
-    "data_sha256": "other inputs",
-    "inputs": "another number of inputs",
-    "preprocess": "other preprocessing",
-    "fidelity": "another fidelity",
-    "device": "another device",
-}
-
-
-def _unfair(a: Provenance, b: Provenance) -> Unfair:
-    """Facts of the runs that differ and should not."""
-    found = [
-        (why, str(getattr(a, f)), str(getattr(b, f))) for f, why in _FACTS.items() if getattr(a, f) != getattr(b, f)
-    ]
-    was, ran = (", ".join(sorted(p.providers)) for p in (a, b))
-    return (*found, *([("other execution providers", was, ran)] if was != ran else []))
-
-
 def _metrics(matches: Matches, changes: Sequence[Change], unfair: Unfair) -> Iterator[Metric]:
     for x in changes:
         for name, flag in (("died", x.died), ("revived", x.revived), ("drifted", x.drifted)):
             yield Metric(name, np.asarray(np.count_nonzero(flag)), x.layer, x.tap)
     for layer, tap, analysis, name, old, new in single_numbers(matches):
         yield Metric(_delta(analysis, name), new - old, layer, tap)
-    counts = {"added_layers": matches.added, "removed_layers": matches.removed, "renamed_layers": matches.renamed}
-    for name, found in {**counts, "unfair": unfair}.items():
-        yield Metric(name, np.asarray(len(found)))
+    for word in LAYERS:
+        yield Metric(f"{word}_layers", np.asarray(len(getattr(matches, word))))
+    yield Metric("unfair", np.asarray(len(unfair)))

@@ -25,24 +25,28 @@ def blocks(
     sides = (("model", before.provenance.model, after.provenance.model),
              ("sha256", before.provenance.sha256, after.provenance.sha256), *unfair)  # fmt: skip
     yield Table("What was compared", (Column("fact"), Column("before"), Column("after")), tuple(sides))
-    rows: list[tuple[Cell, ...]] = [
-        *((old, new, "renamed") for old, new in matches.renamed),
-        *((n, None, "removed") for n in matches.removed),
-    ]
-    rows += [(None, n, "added") for n in matches.added]
+    rows = tuple(_layer_rows(matches))
     if rows:
         sides_of = (Column("before", "no such layer"), Column("after", "no such layer"), Column("what"))
-        yield Table("Layers that differ", sides_of, tuple(rows))
+        yield Table("Layers that differ", sides_of, rows)
     yield _channel_table(changes)
     yield _metric_table(matches)
     yield Note(
-        "Layers are matched by name, then by position and number of channels. Died: dead now and not before; "
+        "Layers are matched by name, then by position and number of channels. Channels of a layer that has another "
+        "number of them than before are not compared. Died: dead now and not before; "
         "revived: the other way round. Drifted: the shares of inputs for which a channel is active differ by "
         f"{LEAST:g} or more and by more than chance (pooled two-proportion test, Fisher's exact test for small "
         f"counts, two-sided; p times the number of channels compared under {LEVEL:g}). The test takes the inputs of "
         "both runs for independent samples; where both runs saw the same inputs it errs on the side of silence.",
         "What the words mean",
     )
+
+
+def _layer_rows(matches: Matches) -> Iterator[tuple[Cell, ...]]:
+    yield from ((old, new, "renamed") for old, new in matches.renamed)
+    yield from ((name, None, "removed") for name in matches.removed)
+    yield from ((None, name, "added") for name in matches.added)
+    yield from ((name, name, f"resized: {was} channels before, {now} after") for name, was, now in matches.resized)
 
 
 def _channel_table(changes: Sequence[Change]) -> Table:
@@ -106,9 +110,17 @@ def findings(matches: Matches, changes: Sequence[Change], unfair: Unfair) -> Ite
     for word, names in lists:
         for name in names:
             yield Finding(f"{NAME}/{word}-layer", Severity.INFO, f"Layer {name!r} was {word}", name)
+    yield from (_resized(*layer) for layer in matches.resized)
 
 
-_AGAIN: Final = "Run both models with the same inputs and settings, and compare again."
+def _resized(name: str, was: int, now: int) -> Finding:
+    message = f"Layer {name!r} has another number of channels ({was} before, {now} after): they were not compared"
+    evidence: dict[str, Cell] = {"before": was, "after": now}
+    return Finding(f"{NAME}/resized-layer", Severity.INFO, message, name, (), evidence, _LOOK)
+
+
+_AGAIN: Final = "Run both models with the same inputs, settings and options, and compare again."
+_LOOK: Final = "Look at the layer in the report of either model; what died in it is not among the findings here."
 _SAYS: Final = {
     "died": "are dead and were not before",
     "revived": "were dead before and are not any more",

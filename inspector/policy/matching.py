@@ -31,16 +31,34 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Pairs of layers that are the same (`renamed` lists those of them with two names), and the rest of either side."""
+    """Pairs of layers that are the same (`renamed` lists those of them with two names), and the rest of either side.
+
+    `whole` is the pair of what both sides say of the whole model, which is no layer; empty where one says nothing.
+    """
 
     pairs: tuple[tuple[Numbers, Numbers], ...]
     renamed: tuple[tuple[str, str], ...]
     removed: tuple[str, ...]
     added: tuple[str, ...]
+    whole: tuple[tuple[Numbers, Numbers], ...] = ()
+
+    @property
+    def resized(self) -> tuple[tuple[str, int, int], ...]:
+        """Layers of the pairs that have another number of channels: name after, channels before, channels after."""
+        widths = ((b.name, *_widths(a, b)) for a, b in self.pairs)
+        return tuple((name, was, now) for name, was, now in widths if was != now)
 
 
-def layers_of(report: Report) -> dict[str, Numbers]:
-    """The layers that a report has numbers about, in its order; the whole model is the layer without a name."""
+def _widths(a: Numbers, b: Numbers) -> tuple[int, int]:
+    """Channels of either side by the first metric that both have of every channel and that differs in size."""
+    sizes = (
+        (a.values[key].size, v.size) for key, v in b.values.items() if v.ndim and key in a.values and a.values[key].ndim
+    )
+    return next(((was, now) for was, now in sizes if was != now), (0, 0))
+
+
+def numbers_of(report: Report) -> dict[str, Numbers]:
+    """What a report has numbers about, in its order: layers by name, and the whole model under the empty name."""
     found: dict[str, dict[Key, Array]] = {}
     for result in report.results:
         for m in result.metrics:
@@ -50,7 +68,9 @@ def layers_of(report: Report) -> dict[str, Numbers]:
 
 def matched(before: Report, after: Report) -> Matches:
     """Layers by name; then those left over that stand at the same position and have as many channels."""
-    old, new = layers_of(before), layers_of(after)
+    old, new = numbers_of(before), numbers_of(after)
+    model = (old.pop("", None), new.pop("", None))
+    whole = ((model[0], model[1]),) if model[0] and model[1] else ()
     pairs = [(old[name], new[name]) for name in old if name in new]
     renamed: list[tuple[str, str]] = []
     for a, b in zip(old.values(), new.values(), strict=False):
@@ -61,12 +81,12 @@ def matched(before: Report, after: Report) -> Matches:
     removed = tuple(name for name in old if name not in new and name not in gone)
     added = tuple(name for name in new if name not in old and name not in came)
     order = {name: at for at, name in enumerate(new)}
-    return Matches(tuple(sorted(pairs, key=lambda p: order[p[1].name])), tuple(renamed), removed, added)
+    return Matches(tuple(sorted(pairs, key=lambda p: order[p[1].name])), tuple(renamed), removed, added, whole)
 
 
 def single_numbers(matches: Matches) -> Iterator[tuple[str, str, str, str, Array, Array]]:
     """Layer, tap, analysis and metric of every single number, before and after; NaN where one side lacks it."""
-    for a, b in matches.pairs:
+    for a, b in (*matches.pairs, *matches.whole):
         for key in dict.fromkeys((*b.values, *a.values)):
             old, new = a.values.get(key, _ABSENT), b.values.get(key, _ABSENT)
             if not old.ndim and not new.ndim:

@@ -12,9 +12,11 @@ from inspector import Metric, Table
 from inspector.errors import InputError
 from inspector.policy.changes import LEVEL
 from inspector.policy.compare import compare
+from inspector.policy.judge import judged
+from inspector.policy.load import load_policy
 from inspector.policy.matching import matched
 from inspector.policy.proportions import p_value
-from inspector.report import Report
+from inspector.report import AnalysisResult, Report
 
 
 def metrics(answer: Report, where: str = "") -> dict[str, float]:
@@ -102,6 +104,84 @@ def test_what_makes_a_comparison_unfair_is_said_first(other: dict[str, object]) 
     answer = compare(made, changed)
     assert [f.rule for f in answer.findings][:2] == ["compare/unfair", "compare/died"]
     assert metrics(answer)["unfair"] == 1
+
+
+def with_options(options: str, name: str = "distribution") -> Report:
+    made = report(*tap("conv1", [100, 50]))
+    return replace(made, results=(*made.results, AnalysisResult(name, "1", options)))
+
+
+def test_other_options_of_an_analysis_make_a_comparison_unfair() -> None:
+    before, after = (with_options(f'{{"tau": {tau}, "kind": "act"}}') for tau in (0.01, 0.9))
+    answer = compare(before, after)
+    (found,) = answer.findings
+    assert found.rule == "compare/unfair"
+    assert "other options of 'distribution' (tau=0.01 before, tau=0.9 after)" in found.message
+    assert metrics(answer)["unfair"] == 1
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ('{"taps": null}', '{"taps": ["a", "b"]}', ("taps=null", 'taps=["a", "b"]')),
+        ("{}", '{"kind": "act"}', ("", "kind=act")),
+        ("not json", "[1]", ("not json", "[1]")),
+        ("[" * 100_000, "{}", ("[" * 100_000, "")),
+    ],
+    ids=("list", "missing", "no object", "too deep"),
+)
+def test_options_are_told_whatever_they_are(was: str, now: str, said: tuple[str, str]) -> None:
+    (found,) = compare(with_options(was), with_options(now)).findings
+    assert (found.evidence["before"], found.evidence["after"]) == said
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (with_options('{"a": 1, "b": 2}'), with_options('{"b":2,"a":1.0}')),
+        (with_options(""), with_options("{}")),
+        (with_options("{}"), report(*tap("conv1", [100, 50]))),
+        (with_options('{"policies": []}', "policy"), with_options('{"policies": [1]}', "policy")),
+        (with_options('{"started": "1"}', "compare"), with_options('{"started": "2"}', "compare")),
+    ],
+)
+def test_what_is_no_other_option_is_fair(pair: tuple[Report, Report]) -> None:
+    assert compare(*pair).findings == ()
+
+
+def test_numbers_of_the_whole_model_are_no_layer() -> None:
+    layers = [*tap("a", [1, 2]), *tap("b", [3])]
+    made, same = report(*layers), report(Metric("total", np.array(2)), *layers)
+    assert metrics(compare(made, judged(made, (load_policy("builtin:release"),))))["added_layers"] == 0
+    for pair in ((made, same), (same, made)):
+        answer = compare(*pair)
+        assert answer.findings == ()
+        assert judged(answer, (load_policy("builtin:unchanged"),)).ok
+    assert matched(same, report(*tap("A", [1, 2]), *tap("b", [3]))).renamed == (("a", "A"),)
+
+
+def test_numbers_that_both_sides_have_of_the_whole_model_are_compared() -> None:
+    before, after = (report(Metric("total", np.array(n)), *tap("a", [1])) for n in (2, 5))
+    assert metrics(compare(before, after))["delta_sparsity_total"] == 3
+
+
+def test_a_layer_of_another_width_is_named_as_nothing_of_it_is_compared() -> None:
+    before = report(*tap("a", [9]), *tap("b", [9, 9, 9, 9]))
+    answer = compare(before, report(*tap("a", [9]), *tap("b", [0] * 6)))
+    (found,) = answer.findings
+    assert (found.rule, found.layer, found.evidence) == ("compare/resized-layer", "b", {"before": 4, "after": 6})
+    assert "'b'" in found.message
+    assert "4 before, 6 after" in found.message
+    assert metrics(answer)["resized_layers"] == 1
+    (table,) = [b for b in answer.results[0].blocks if isinstance(b, Table) and b.title == "Layers that differ"]
+    assert table.rows == (("b", "b", "resized: 4 channels before, 6 after"),)
+    verdict = judged(answer, (load_policy("builtin:unchanged"),))
+    assert [f.rule for f in verdict.results[-1].findings] == ["policy/same-layers"]
+
+
+def test_layers_that_other_analyses_looked_at_have_no_other_width() -> None:
+    before = report(*tap("a", [9, 9]), Metric("channel_peak", np.zeros(5), "a", "act"))
+    assert compare(before, report(*tap("a", [9, 9]))).findings == ()
 
 
 def test_counts_that_no_run_gives_are_no_drift() -> None:
