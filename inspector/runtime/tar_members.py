@@ -65,7 +65,10 @@ def members(file: BinaryIO, subject: str, most: Callable[[str], int]) -> Iterato
         if not header.isreg() or header.issparse():
             walk.skip(header.size if header.type not in tarfile.SUPPORTED_TYPES or header.isreg() else 0)
             yield Member(header.name, problem="links, devices and sparse files in a tar file are not read")
-        elif header.size > (allowed := most(header.name)):
+        elif (allowed := most(header.name)) and ".." in header.name.split("/"):
+            walk.skip(header.size)
+            yield Member(header.name, problem="names with '..' in a tar file are not read")
+        elif header.size > allowed:
             walk.skip(header.size)
             found = f"it is too large in its tar file: {header.size:,} bytes, at most {allowed:,}" if allowed else ""
             yield Member(header.name, problem=found)
@@ -104,7 +107,7 @@ class _Walk:
             if header.type not in _EXTENDED:
                 break
             said |= self._extended(header)
-        header.name = said.get("path", header.name).removeprefix("./")
+        header.name = _plain(said.get("path", header.name))
         if not said.get("size", "0").isdecimal():
             raise self.error("it is damaged (the size of a member is no number)", "Write it again.")
         header.size = int(said.get("size", header.size))
@@ -209,6 +212,11 @@ class _Xz(io.RawIOBase):
 
 def _xz_stream() -> lzma.LZMADecompressor:
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+
+
+def _plain(name: str) -> str:
+    """The name without steps that stay where they are: `./a` and `a/./b`."""
+    return "/".join(part for part in name.split("/") if part != ".")
 
 
 def _records(data: bytes) -> dict[str, str]:

@@ -149,6 +149,14 @@ def test_hidden_members_are_passed_over(tmp_path):
     assert [key for key, _, _ in found] == ["s.tar/0.png"]
 
 
+def test_names_with_dots_for_folders_are_read_or_told_and_never_lost(tmp_path):
+    names = ["../0.png", "a/../1.png", "././2.png", "b/./3.png", "./.hidden/4.png", "../notes.txt"]
+    found = read(source_of(tmp_path, tar_bytes({name: png(7) for name in names})))
+    assert [key for key, _, _ in found] == [f"s.tar/{n}" for n in ("../0.png", "a/../1.png", "2.png", "b/3.png")]
+    assert all("names with '..' in a tar file are not read" in x for _, _, x in found[:2])
+    assert [float(x.flat[0]) for _, _, x in found[2:]] == [7, 7]
+
+
 def test_a_file_cut_anywhere_gives_what_came_before_and_one_error_with_the_place(tmp_path):
     content = tar_bytes(samples(range(3)))
     ends = [2048 * k + 512 + len(png(PIXELS[k])) for k in range(3)]  # of pictures; a sample takes four blocks of 512
