@@ -84,6 +84,7 @@ class Keeper:
         shards: those of this run, in order.
         ids: of all shards by place, where they are stored.
         elsewhere: True where some were not read in this run.
+        idle: why this part of the data has no shard; empty where it has some, or the data has none either.
 
     Raises:
         SummaryError: checkpoints are of another run or of other data.
@@ -102,6 +103,7 @@ class Keeper:
         self.gathered = Gathered(plan)
         self.shards = tuple(feed.shards[first - 1 :: total])
         self.elsewhere = False
+        self.idle = _idle(first, total, len(feed.shards)) if feed.shards and not self.shards else ""
         self.ids: dict[int, str] = {}
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
@@ -151,3 +153,11 @@ class Keeper:
     def _take(self, part: Part) -> None:
         self._file.add(part)
         self.gathered.add(part)
+
+
+def _idle(first: int, total: int, shards: int) -> str:
+    have = "1 shard" if shards == 1 else f"{shards} shards"
+    return (
+        f"part {first}/{total} is empty, as the data has only {have}: nothing was run. Merge it with the other parts, "
+        "or give fewer parts or a smaller shard size (--shard-size)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -57,6 +58,8 @@ def merged(
             gathered.add(part)
     if twice:
         gathered.note(f"{twice} shards were given more than once; each counts once")
+    if gap := _gap(shard.tally.index for shard in shards):
+        gathered.note(gap)
     results = conclude(view, plan, gathered.totals, None, asked)
     provenance = replace(gathered.provenance, model=view.name)
     report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
@@ -102,6 +105,17 @@ def _request(name: str, params: str) -> AnalysisRequest:
     if not isinstance(values, dict):
         raise SummaryError("summaries", f"the parameters of {name[:80]!r} cannot be read", expected="a JSON object")
     return AnalysisRequest(name, values)
+
+
+def _gap(places: Iterable[int]) -> str:
+    """What is known to be missing: places of the data before the last one; those after it cannot be known."""
+    known = set(places)
+    missing = max(known, default=-1) + 1 - len(known)
+    if not missing:
+        return ""
+    first = next(i for i in itertools.count() if i not in known)
+    what = f"{missing:,} shards of the data are" if missing > 1 else "1 shard of the data is"
+    return f"{what} missing, the first at place {first + 1:,}; a part may not have been given"
 
 
 def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:

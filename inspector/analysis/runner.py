@@ -112,9 +112,13 @@ def report(
         return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
     with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
-        (run or _here(view, plan, setting))(feed, keeper)
-        feed.finish()
-    results, provenance = _concluded(view, plan, setting, feed, keeper)
+        if not keeper.idle:
+            (run or _here(view, plan, setting))(feed, keeper)
+            feed.finish()
+    if keeper.idle:
+        results, provenance = (), _idle(view, feed, keeper)
+    else:
+        results, provenance = _concluded(view, plan, setting, feed, keeper)
     provenance = replace(provenance, started=started, seconds=time.monotonic() - began, waited=feed.waited)
     found = Report(provenance, results, tuple(keeper.gathered.skipped), keeper.gathered.skipped_count)
     if keeper.problem:
@@ -148,6 +152,13 @@ def _concluded(
     if late is not None and not provenance.device:
         provenance = combined(provenance, setting.provenance(view, feed, late))
     return results, provenance
+
+
+def _idle(view: OnnxView, feed: Feed, keeper: Keeper) -> Provenance:
+    """Of a part that has no shard."""
+    notes = (*feed.source.notes, keeper.idle)
+    preprocess = feed.preprocess.text if feed.preprocess else ""
+    return replace(_origin(view), data=feed.source.description, preprocess=preprocess, notes=notes)
 
 
 def _origin(view: OnnxView) -> Provenance:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from inspector.errors import LimitError, NotFoundError, ParameterError
 from inspector.paths import why_unread
-from inspector.policy.rules import NUMBERS, TEXTS, Override, Policy, Rule, override_name
+from inspector.policy.rules import NUMBERS, TEXTS, Override, Policy, Rule, control_character, override_name
 
 MAX_BYTES: Final = 1 << 20
 """Size of a policy file."""
@@ -70,7 +70,7 @@ def _builtin(name: str) -> bytes:
 
 def _parsed(name: str, data: bytes) -> Policy:
     try:
-        tree = tomllib.loads(data.decode("utf-8"))
+        tree = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"policy {name!r}", "it cannot be read", expected="TOML", found=str(error)) from error
     _check_keys(f"key of policy {name!r}", tree, ("about", "rule", "finding"))
@@ -80,10 +80,16 @@ def _parsed(name: str, data: bytes) -> Policy:
         raise ParameterError(f"policy {name!r}", "it has no rules", expected=expected)
     if (count := len(items) + len(others)) > MAX_RULES:
         raise LimitError(f"policy {name!r}", "too many rules", expected=f"at most {MAX_RULES}", found=str(count))
+    _check_text(f"about of policy {name!r}", about)
     rules = tuple(_rule(f"rule {item.get('id', at)!r} of policy {name!r}", item) for at, item in enumerate(items, 1))
     check_ids(rules)
     overrides = tuple(_valid(_OVERRIDE, Override, override_name(at, name), item) for at, item in enumerate(others, 1))
     return Policy(name, hashlib.sha256(data).hexdigest(), rules, about, overrides)
+
+
+def _check_text(subject: str, text: str) -> None:
+    if (found := control_character(text)) is not None:
+        raise ParameterError(subject, "it has a control character", found=repr(found), remedy="Leave it out.")
 
 
 def _are_tables(items: object) -> bool:

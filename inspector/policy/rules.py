@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, StrictFloat
+from pydantic import AfterValidator, ConfigDict, Field, StrictFloat
 
 from inspector.contract import Array, Severity
 from inspector.render.numbers import number
 
-Text = Annotated[str, Field(max_length=2000)]
+
+def control_character(text: str) -> str | None:
+    """The first one in a text that could steer a terminal; line feeds and tabs are fine."""
+    return next((c for c in text if unicodedata.category(c) == "Cc" and c not in "\n\t"), None)
+
+
+def _readable(text: str) -> str:
+    if (found := control_character(text)) is not None:
+        raise ValueError(f"it has the control character {found!r}")
+    return text
+
+
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_readable)]
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Limit = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Layers = Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)]
@@ -136,7 +149,7 @@ class Override:
 
     rule: Name
     severity: Severity | Literal["ignore"]
-    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+    reason: Annotated[Text, Field(min_length=1)]
     layers: Layers = ("*",)
 
     @property

@@ -22,6 +22,8 @@ MAX_MEMBERS: Final = 1_000_000
 """Members of one tar file that are looked at."""
 MAX_EXTENDED: Final = 64 * 1024
 """Bytes of one extended header (long names)."""
+MAX_AFTER_END: Final = 2**20
+"""Unpacked bytes after the end mark that are read to come to the checksum of what is packed."""
 XZ_MEMORY: Final = 256 * 2**20
 """Bytes that unpacking .xz may take; the file itself says how many it needs."""
 
@@ -57,13 +59,16 @@ def members(file: BinaryIO, subject: str, most: Callable[[str], int]) -> Iterato
     walk = _Walk(file, subject)
     for _ in range(MAX_MEMBERS):
         if (header := walk.header()) is None:
-            return
+            return walk.finish()
         if header.isdir():
             continue
         if not header.isreg() or header.issparse():
             walk.skip(header.size if header.type not in tarfile.SUPPORTED_TYPES or header.isreg() else 0)
             yield Member(header.name, problem="links, devices and sparse files in a tar file are not read")
-        elif header.size > (allowed := most(header.name)):
+        elif (allowed := most(header.name)) and ".." in header.name.split("/"):
+            walk.skip(header.size)
+            yield Member(header.name, problem="names with '..' in a tar file are not read")
+        elif header.size > allowed:
             walk.skip(header.size)
             found = f"it is too large in its tar file: {header.size:,} bytes, at most {allowed:,}" if allowed else ""
             yield Member(header.name, problem=found)
@@ -102,7 +107,7 @@ class _Walk:
             if header.type not in _EXTENDED:
                 break
             said |= self._extended(header)
-        header.name = said.get("path", header.name).removeprefix("./")
+        header.name = _plain(said.get("path", header.name))
         if not said.get("size", "0").isdecimal():
             raise self.error("it is damaged (the size of a member is no number)", "Write it again.")
         header.size = int(said.get("size", header.size))
@@ -121,6 +126,15 @@ class _Walk:
     def skip(self, size: int) -> None:
         """Passes over the data of a member and its padding."""
         self._pass(size + -size % _BLOCK)
+
+    def finish(self) -> None:
+        """After the end mark: reads a packed file on to its end, as its checksum stands there."""
+        left = MAX_AFTER_END if self.packed else 0
+        while left and (piece := self._read(left)):
+            left -= len(piece)
+        if self.packed and not left and self._read(1):
+            told = f"more than {MAX_AFTER_END:,} bytes follow its end mark, so that its checksum was not reached"
+            raise self.error(told, "Write it again.")
 
     def error(self, problem: str, remedy: str) -> InputError:
         """An error of the file, with the place."""
@@ -162,10 +176,10 @@ class _Walk:
 
 
 class _Xz(io.RawIOBase):
-    """Unpacks .xz in bounded memory, which `lzma.LZMAFile` does not."""
+    """Unpacks .xz, of one stream or several, in bounded memory, which `lzma.LZMAFile` does not."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._unpack = file, lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+        self._file, self._left, self._unpack = file, b"", _xz_stream()
 
     def readable(self) -> bool:
         return True
@@ -173,13 +187,36 @@ class _Xz(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         into = memoryview(buffer)
         piece = b""
-        while not piece and not self._unpack.eof:
-            more = self._file.read(2**16) if self._unpack.needs_input else b""
+        while not piece and (not self._unpack.eof or self._next_stream()):
+            more = self._packed() if self._unpack.needs_input else b""
             if self._unpack.needs_input and not more:
                 raise EOFError("the packed data ends early")
             piece = self._unpack.decompress(more, len(into))
         into[: len(piece)] = piece
         return len(piece)
+
+    def _next_stream(self) -> bool:
+        """Whether another stream follows, after zeros or at once; if so it is begun."""
+        self._left = self._unpack.unused_data.lstrip(b"\0")
+        while not self._left and (more := self._file.read(io.DEFAULT_BUFFER_SIZE)):
+            self._left = more.lstrip(b"\0")
+        if self._left:
+            self._unpack = _xz_stream()
+        return bool(self._left)
+
+    def _packed(self) -> bytes:
+        """The next packed bytes; few at once, as those after the end of a stream are copied for each stream."""
+        left, self._left = self._left, b""
+        return left or self._file.read(io.DEFAULT_BUFFER_SIZE)
+
+
+def _xz_stream() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+
+
+def _plain(name: str) -> str:
+    """The name without steps that stay where they are: `./a` and `a/./b`."""
+    return "/".join(part for part in name.split("/") if part != ".")
 
 
 def _records(data: bytes) -> dict[str, str]:

@@ -142,7 +142,7 @@ class _Sample:
 def _most(name: str) -> int:
     """Bytes that a member may have: 0 for what is not read, hidden files among it."""
     lower = name.lower()
-    if any(part.startswith(".") for part in name.split("/")):
+    if any(part.startswith(".") and part != ".." for part in name.split("/")):
         return 0
     if lower.endswith(pictures.SUFFIXES):
         return pictures.MAX_BYTES

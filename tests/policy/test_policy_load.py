@@ -29,6 +29,35 @@ def test_a_policy_is_what_its_file_says(file: Path) -> None:
     assert (rule.limit, rule.severity, rule.missing) == ("at least 1.5 and at most 3", Severity.WARNING, "fail")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_policy(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + RULE.encode() + b"max = 3\n")
+    assert load_policy(file).rules[0].max == 3
+    assert load_policy(file).sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (RULE + 'max = 1\nmessage = "a\\u001b[2Jb"', "message in rule 'a'"),
+        (RULE + 'max = 1\nremedy = "a\\u009bb"', "remedy in rule 'a'"),
+        ('[[rule]]\nid = "a"\nreport = "device"\none_of = ["\\u0007"]', "one_of in rule 'a'"),
+        (FINDING.replace("So.", "So\\u0008.") + 'severity = "info"', "reason in finding 1"),
+        ('about = "\\r"\n' + RULE + "max = 1", "about of policy"),
+    ],
+)
+def test_control_characters_in_a_policy_are_refused(file: Path, text: str, where: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InspectorError, match="control character") as caught:
+        load_policy(file)
+    assert where in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_a_message_may_have_several_lines(file: Path) -> None:
+    file.write_text(RULE + 'max = 1\nmessage = "one\\n\\ttwo \u2013 \u00e9"')
+    assert load_policy(file).rules[0].message == "one\n\ttwo \u2013 \u00e9"
+
+
 def test_a_policy_may_say_what_findings_count_as_and_nothing_else(file: Path) -> None:
     file.write_text(FINDING + 'severity = "ignore"\nlayers = ["stem*"]\n' + FINDING + 'severity = "error"\n')
     policy = load_policy(file)

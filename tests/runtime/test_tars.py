@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
 import tracemalloc
 from pathlib import Path
@@ -147,6 +149,14 @@ def test_hidden_members_are_passed_over(tmp_path):
     assert [key for key, _, _ in found] == ["s.tar/0.png"]
 
 
+def test_names_with_dots_for_folders_are_read_or_told_and_never_lost(tmp_path):
+    names = ["../0.png", "a/../1.png", "././2.png", "b/./3.png", "./.hidden/4.png", "../notes.txt"]
+    found = read(source_of(tmp_path, tar_bytes({name: png(7) for name in names})))
+    assert [key for key, _, _ in found] == [f"s.tar/{n}" for n in ("../0.png", "a/../1.png", "2.png", "b/3.png")]
+    assert all("names with '..' in a tar file are not read" in x for _, _, x in found[:2])
+    assert [float(x.flat[0]) for _, _, x in found[2:]] == [7, 7]
+
+
 def test_a_file_cut_anywhere_gives_what_came_before_and_one_error_with_the_place(tmp_path):
     content = tar_bytes(samples(range(3)))
     ends = [2048 * k + 512 + len(png(PIXELS[k])) for k in range(3)]  # of pictures; a sample takes four blocks of 512
@@ -172,6 +182,50 @@ def test_a_packed_file_that_is_cut_gives_what_came_before(tmp_path, mode):
     assert float(first[2].flat[0]) == 3
     assert problem[2].startswith("s.tar: it cannot be read on (")
     assert "of what it unpacks to" in problem[2]
+
+
+def damaged(content: bytes, packing: str) -> bytes:
+    """The content packed, and spoilt so that only the checksum at its end knows."""
+    if packing == "xz":
+        packed = lzma.compress(content)
+        return packed[:-20] + bytes([packed[-20] ^ 1]) + packed[-19:]
+    packed = gzip.compress(content, 0)
+    at = packed.index(png(4)) + 2  # stored, not packed: inside of the second picture nothing but the sum is wrong
+    return packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :]
+
+
+@pytest.mark.parametrize("packing", ["gz", "xz"])
+def test_the_checksum_after_the_end_mark_is_looked_at(tmp_path, packing):
+    content = tar_bytes({"0.png": png(3), "1.png": png(4), "2.png": png(5)})
+    found = read(source_of(tmp_path, damaged(content, packing), f"s.tar.{packing}"))
+    assert [key.rpartition("/")[2] for key, _, _ in found] == ["0.png", "1.png", "2.png", f"s.tar.{packing}"]
+    assert "it cannot be read on (" in found[3][2]
+    assert "noticed at byte 3,584 of what it unpacks to" in found[3][2]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_file_whose_trailer_is_cut_off_is_told(tmp_path, pack):
+    content = tar_bytes({"0.png": png(3), "1.png": png(4)})
+    found = read(source_of(tmp_path, pack(content[:1024]) + pack(content[1024:])[:-4], "s.tar"))
+    assert float(found[0][2].flat[0]) == 3
+    assert found[-1][2].startswith("s.tar: it cannot be read on (")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("between", [b"", bytes(12)])
+def test_a_packed_file_may_be_of_several_streams(tmp_path, pack, between):
+    content = tar_bytes(samples(range(11)))
+    cuts = [content[at : at + 700] for at in range(0, len(content), 700)]
+    between = b"" if pack is bz2.compress else between
+    assert_is_the_data_set(source_of(tmp_path, between.join(map(pack, [*cuts, b""])) + between))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_follows_the_end_mark_is_read_as_far_as_the_limit(tmp_path, pack):
+    good = tar_bytes(samples(range(11)))
+    assert_is_the_data_set(source_of(tmp_path, pack(good + bytes(2**20 - 20_000))))
+    last = read(source_of(tmp_path, pack(good + bytes(64 * 2**20))))[-1]
+    assert "more than 1,048,576 bytes follow its end mark" in last[2]
 
 
 def test_a_damaged_header_is_told_with_its_place(tmp_path):

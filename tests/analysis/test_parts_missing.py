@@ -1,0 +1,80 @@
+"""Parts of a data set that are empty, and parts that were not given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inspector import Report, service
+from inspector.analysis.sums import scan
+from inspector.errors import InputError, SummaryError
+from inspector.faces.cli import main
+from inspector.faces.wire import report_from_json, report_to_json
+from inspector.samples import SAMPLES
+
+MODEL = SAMPLES[0].model
+X = np.random.default_rng(5).random((8, 1, 16, 16), np.float32)
+
+
+def audited(path: Path, part: str, *, shard_size: int) -> Report:
+    return service.audit(MODEL, X, ["sparsity"], device="cpu", shard_size=shard_size, part=part, summaries=path)
+
+
+def content(report: Report) -> str:
+    """The report, without its times."""
+    provenance = replace(report.provenance, started="", seconds=0, waited=0)
+    return report_to_json(replace(report, provenance=provenance))
+
+
+def test_a_part_without_a_shard_says_so_and_can_be_merged(tmp_path: Path) -> None:
+    files = [tmp_path / f"{k}.sum" for k in (1, 2, 3)]
+    first, second, third = (audited(file, f"{k}/3", shard_size=4) for k, file in enumerate(files, 1))
+    assert first.results[0].blocks
+    assert second.results[0].blocks
+    assert (third.results, third.provenance.inputs, third.ok) == ((), 0, True)
+    (note,) = third.provenance.notes
+    assert note.startswith("part 3/3 is empty, as the data has only 2 shards: nothing was run.")
+    assert report_from_json(report_to_json(third)) == third
+    assert scan(files[2])[1] == ()
+    whole = service.audit(MODEL, X, ["sparsity"], device="cpu", shard_size=4)
+    for order in (files, files[::-1]):
+        merged = service.merge(MODEL, order)
+        assert content(merged) == content(whole)
+    with pytest.raises(SummaryError, match="there are none to add up"):
+        service.merge(MODEL, files[2:])
+
+
+def test_the_command_runs_an_empty_part_and_merges_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [str(tmp_path / f"{k}.sum") for k in (1, 2)]
+    points = str(tmp_path / "points")
+    for k, file in enumerate(files, 1):
+        common = ["audit", str(MODEL), "--data", "noise:8", "--device", "cpu", "--resume", points]
+        assert main([*common, "--part", f"{k}/2", "--summaries", file]) == 0
+    said = capsys.readouterr()
+    assert "part 2/2 is empty, as the data has only 1 shard" in " ".join((said.out + said.err).split())
+    assert main(["merge", str(MODEL), *files]) == 0
+
+
+def test_data_without_any_input_stays_an_error_whatever_the_part(tmp_path: Path) -> None:
+    for part in ("", "1/2", "2/2"):
+        with pytest.raises(InputError):
+            service.audit(MODEL, X[:0], ["sparsity"], device="cpu", part=part)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_merge_notes_the_shards_that_it_knows_to_be_missing(tmp_path: Path) -> None:
+    files = [tmp_path / f"{k}.sum" for k in (1, 2, 3)]
+    for k, file in enumerate(files, 1):
+        audited(file, f"{k}/3", shard_size=1)
+
+    def missing(*given: int) -> list[str]:
+        notes = service.merge(MODEL, [files[k - 1] for k in given]).provenance.notes
+        return [note for note in notes if "missing" in note]
+
+    assert missing(1, 2, 3) == missing(3, 1, 2) == []
+    assert missing(1) == ["4 shards of the data are missing, the first at place 2; a part may not have been given"]
+    assert missing(2, 3)[0].startswith("3 shards of the data are missing, the first at place 1;")
+    assert missing(1, 2)[0].startswith("2 shards of the data are missing, the first at place 3;")
