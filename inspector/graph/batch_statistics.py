@@ -15,11 +15,10 @@ import onnx
 import onnx_ir as ir
 
 from inspector.graph.constants import STANDARD
-from inspector.graph.ops import Lowering
+from inspector.graph.ops import NARROW, Lowering
 from inspector.graph.shapes import Kinds
 from inspector.graph.writing import add_node
 
-_NARROW: Final = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 _MOMENTUM: Final = 0.9
 
 
@@ -65,7 +64,7 @@ class _Writer:
     def statistics(self, node: onnx.NodeProto) -> tuple[str, str]:
         """Mean and variance of what it reads, (C,) each, in float32 where that has 16 bits."""
         to, read, given = self._to, self._kind(node.input[0]), self._kind(node.input[3])
-        narrow = read in _NARROW
+        narrow = read in NARROW
         maps = to.node("Reshape", [node.input[0], to.constant("int64", 0, 0, -1)])  # (N, C, everything else)
         maps = to.cast(maps, ir.DataType.FLOAT) if narrow else maps
         mean = to.reduce("ReduceMean", maps, [0, 2])

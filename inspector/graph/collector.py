@@ -27,7 +27,8 @@ def paused() -> Iterator[None]:
     """A time without it, for the whole process; also a decorator.
 
     It starts whenever some hundred objects are new, goes through them, and now and then through everything. While a
-    graph is built it finds nothing: for a model of 1,000 convolutions that is a tenth of the time, or a third.
+    graph is built it finds nothing: for a model of 1,000 convolutions that is a tenth of loading, and nearly half of
+    rewriting where it happens to go through everything.
     """
     with _pauses.lock:
         if not _pauses.count:

@@ -21,6 +21,7 @@ from inspector.graph.shapes import Kinds, dims_of
 Space = tuple[int, ...] | None
 """Sizes of the axes from 2 on; None where one is not known."""
 _MOST_SCALE: Final = 1e6
+"""Beyond, and below 0, a scale is none, and a size may be too large for an integer."""
 _SAME: Final = (b"SAME_UPPER", b"SAME_LOWER")
 
 

@@ -40,7 +40,8 @@ PREFIX: Final = "inspector/"
 """Every name that the rewrite adds begins so."""
 _AXES_INPUT: Final = {"ReduceSum": 13, "Squeeze": 13, "Unsqueeze": 13}
 """Opset from which an operator takes its axes as an input; 18 for all the others."""
-_NARROW: Final = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+NARROW: Final = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+"""Element types that are computed with in float32."""
 _MOST_POSITIONS: Final = (1 << 63) - 1
 
 
@@ -244,7 +245,7 @@ class _Writer:
             return self._turned(real if single else self.to.cast(real, ir.DataType.FLOAT))
         if self.wide or self.tensor.dtype == ir.DataType.FLOAT:
             return self._turned(name)
-        if self.tensor.dtype not in _NARROW:
+        if self.tensor.dtype not in NARROW:
             return self._turned(self.to.cast(name, ir.DataType.FLOAT))
         # Where a runtime computes float16 in float32, it takes its narrowing and our widening for nothing and leaves
         # out both: then rows tell of numbers that the tensor cannot hold. A view between them costs nothing.

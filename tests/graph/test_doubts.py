@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from models import model, numbers
 
 from inspector.contract.measures import TAPPED, Ops
+from inspector.errors import RunError
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
 from inspector.runtime.session import open_session
@@ -24,7 +26,7 @@ def pair(each: st.SearchStrategy[int], size: int = 2) -> st.SearchStrategy[list[
     return st.lists(each, min_size=size, max_size=size)
 
 
-def agree(body: str, weights: Mapping[str, np.ndarray], shape: list[int], opset: int) -> None:
+def assert_agree(body: str, weights: Mapping[str, np.ndarray], shape: list[int], opset: int) -> None:
     """What is counted is what is there; sizes that are told are those of the run."""
     data = model(
         f"{body} [c] a = Conv(q, w) y = Relu(a)",
@@ -58,14 +60,12 @@ def test_pooling(  # noqa: PLR0917 - all that decides
 ) -> None:  # fmt: skip
     dilated = kind == "MaxPool" or (opset >= 19 if kind == "AveragePool" else opset >= 18)
     fits = all(d * (k - 1) + 1 <= size for d, k, size in zip(dilations, kernel, shape, strict=True))
-    if not fits or any(p >= k for p, k in zip(pads, kernel * 2, strict=True)):
-        return  # a runtime refuses it
-    if kind == "LpPool" and opset < 18:
-        return  # has no rounding up, and no dilation
+    assume(fits and all(p < k for p, k in zip(pads, kernel * 2, strict=True)))  # a runtime refuses it otherwise
+    assume(kind != "LpPool" or opset >= 18)  # before, it has no rounding up, and no dilation
     body = f"q = {kind} <kernel_shape={kernel}, strides={strides}, ceil_mode={up}"
     body += f", dilations={dilations}" if dilated else ""
     body += f", pads={pads}" if mode == "NOTSET" else f', auto_pad="{mode}"'
-    agree(body + "> (x)", {}, shape, opset)
+    assert_agree(body + "> (x)", {}, shape, opset)
 
 
 @given(
@@ -74,7 +74,7 @@ def test_pooling(  # noqa: PLR0917 - all that decides
 )  # fmt: skip
 @settings(max_examples=60)
 def test_resizing_by_scales(opset: int, shape: list[int], one: float, other: float, mode: str) -> None:
-    agree(f'q = Resize <mode="{mode}"> (x, , s)' if opset >= 13 else "q = Resize (x, r, s)",
+    assert_agree(f'q = Resize <mode="{mode}"> (x, , s)' if opset >= 13 else "q = Resize (x, r, s)",
           {"s": np.array([1, 1, one, other], np.float32)} | ({} if opset >= 13 else {"r": np.zeros(0, np.float32)}),
           shape, opset)  # fmt: skip
 
@@ -84,13 +84,13 @@ def test_resizing_by_scales(opset: int, shape: list[int], one: float, other: flo
 @pytest.mark.parametrize("sizes", [(7, 5), (30, 11), (20, 20)])
 def test_resizing_to_sizes(sizes: tuple[int, int], policy: str, opset: int) -> None:
     body = f'q = Resize <mode="nearest", axes=[2,3], keep_aspect_ratio_policy="{policy}"> (x, , , s)'
-    agree(body, {"s": np.array(sizes)}, [13, 10], opset)
+    assert_agree(body, {"s": np.array(sizes)}, [13, 10], opset)
 
 
 @given(st.sampled_from([0.7, 1.3, 1.9, 2.0, 2.8]), st.floats(1, 3, width=32), pair(side))
 @settings(max_examples=30)
 def test_upsampling(one: float, other: float, shape: list[int]) -> None:
-    agree("q = Upsample(x, s)", {"s": np.array([1, 1, max(one, 1), other], np.float32)}, shape, 9)
+    assert_agree("q = Upsample(x, s)", {"s": np.array([1, 1, max(one, 1), other], np.float32)}, shape, 9)
 
 
 @given(
@@ -104,11 +104,8 @@ def test_transposed_convolutions(  # noqa: PLR0917 - all that decides
 ) -> None:  # fmt: skip
     extra = [min(e, max(s, d) - 1) for e, s, d in zip(extra, strides, dilations, strict=True)]
     body = f'q = ConvTranspose <strides={strides}, dilations={dilations}, auto_pad="{mode}", output_padding={extra}>'
-    try:
-        agree(body + " (x, v)", {"v": numbers(3, 3, *kernel)}, shape, opset)
-    except Exception as error:
-        if "onnxruntime" not in str(error):
-            raise
+    with contextlib.suppress(RunError):  # padding may leave nothing of a map
+        assert_agree(body + " (x, v)", {"v": numbers(3, 3, *kernel)}, shape, opset)
 
 
 def test_what_is_in_doubt_stays_so_behind_it_and_what_is_not_is_known() -> None:
