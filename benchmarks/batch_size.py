@@ -68,7 +68,7 @@ def measured(name: str, rounds: int, device: str) -> list[list[str]]:
     for size in CHOICES:
         timing, count = timings[str(size)], max(least, size)
         spreads = (timing.wall_ratio.scaled(least / count), timing.processor_ratio.scaled(least / count))
-        estimate = model.footprint.peak(model.names, size) / (1 << 20)
+        estimate = model.footprint.part(model.names).peak(size) / (1 << 20)
         mark = " (chosen)" if size == taken else ""
         rows.append(
             [name, f"{size}{mark}", f"{1000 * timing.wall.median / count:.2f}", *map(str, spreads), f"{estimate:,.0f}"]

@@ -225,7 +225,7 @@ class Observer:
         free, fixed = bool(self._free), None if self._free else self._fixed
         plain = instrument(self._view, (), free=free, keep_outputs=True)
         watched = [instrument(self._view, part, shapes=shapes, free=free, keep_outputs=True) for part in waves.parts]
-        most = max(model.footprint.peak(model.names, fixed or 1) for model in watched)
+        most = max(model.footprint.part(model.names).peak(fixed or 1) for model in watched)
         if most > self._how.memory:
             return Checked(notes=(f"outputs not checked: with them the model would take {most} bytes",))
 
@@ -354,9 +354,8 @@ def _singly(batch: Batch) -> Iterator[Batch]:
 
 def _all_open(models: Sequence[Instrumented], batch: int) -> int:
     """Bytes for the weights of all models at once, and for the values of the one that runs."""
-    weights = [model.footprint.weight(model.names) for model in models]
-    values = [model.footprint.peak(model.names, batch) - w for model, w in zip(models, weights, strict=True)]
-    return sum(weights) + max(values)
+    parts = [model.footprint.part(model.names) for model in models]
+    return sum(part.weight for part in parts) + max(part.peak(batch) - part.weight for part in parts)
 
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:

@@ -71,20 +71,16 @@ def plan_waves(model: Instrumented, taps: Sequence[Tap], sizes: Sizes, budget: i
         LimitError: not even one tap fits.
     """
     slots, known, allowed = tuple(model.slots), sizes.known, budget
-
-    def needs(size: int) -> int:
-        return model.footprint.peak(model.names, size)
-
+    whole = model.footprint.part(model.names)
     if sizes.enough is not None:  # a single input may take more
-        enough = model.footprint.weight(model.names) + sizes.enough
-        allowed = min(budget, max(enough, needs(known[0])))
-    fitting = _most(len(known), lambda n: needs(known[n - 1]) <= allowed)
+        allowed = min(budget, max(whole.weight + sizes.enough, whole.peak(known[0])))
+    fitting = _most(len(known), lambda n: whole.peak(known[n - 1]) <= allowed)
     if not fitting:
         return _in_waves(model, taps, known[0], budget)
-    estimate = needs(known[fitting - 1])
+    estimate = whole.peak(known[fitting - 1])
     if sizes.enough is None:
         return Waves((slots,), known[fitting - 1], estimate)
-    more = fitting < len(known) and needs(known[fitting])
+    more = fitting < len(known) and whole.peak(known[fitting])
     return Waves((slots,), known[fitting - 1], estimate, _why(sizes, more, budget))
 
 
@@ -102,7 +98,7 @@ def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int)
     together = all(place.columns is not None for place in model.slots.values())
 
     def needs(requests: Sequence[Request]) -> int:
-        return model.footprint.peak([model.slots[r].row.value for r in requests], batch, in_turn=together)
+        return model.footprint.part([model.slots[r].row.value for r in requests], in_turn=together).peak(batch)
 
     known = {tap.tensor: tap.name for tap in reversed(taps)}
     parts = _fill(_by_tap(tuple(model.slots), known), lambda part: needs(part) <= budget)

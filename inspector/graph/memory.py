@@ -12,7 +12,7 @@ bodies of If, Loop and Scan, and the process around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,22 @@ class _Step:
     view: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Memory of a part of a graph.
+
+    `weight` is the bytes of its weights. `moments` are the bytes of the values that are alive at one time, each as a
+    fixed part and one that comes with every input of a batch.
+    """
+
+    weight: int
+    moments: tuple[tuple[int, int], ...]
+
+    def peak(self, batch: int) -> int:
+        """Bytes that it takes at most, for `batch` inputs at a time."""
+        return self.weight + max(fixed + each * batch for fixed, each in self.moments)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Footprint:
     """Memory of a graph and of every part of it.
@@ -51,34 +67,35 @@ class Footprint:
     unknown: tuple[str, ...]
     _steps: tuple[_Step, ...]
 
-    def weight(self, outputs: Iterable[str]) -> int:
-        """Bytes of the weights that the part of the graph above `outputs` holds."""
-        read = {name for step in self._order(tuple(outputs)) for name in step.reads}
-        return sum(size for name, size in self.weights.items() if name in read)
-
-    def peak(self, outputs: Iterable[str], batch: int, *, in_turn: bool = False) -> int:
-        """Bytes that the part of the graph above `outputs` takes at most, for `batch` inputs at a time.
+    def part(self, outputs: Iterable[str], *, in_turn: bool = False) -> Part:
+        """What the graph above `outputs` takes.
 
         `in_turn`: they are made one after the other, as what a graph joins before it gives it out.
         """
         kept = tuple(outputs)
         order = self._order(kept, in_turn=in_turn)
+        read = {name for step in order for name in step.reads}
+        weight = sum(size for name, size in self.weights.items() if name in read)
+        return Part(weight, tuple(self._moments(order, kept)))
+
+    def _moments(self, order: Sequence[_Step], kept: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """The size of all values alive before the first step, and when each step has made its own."""
         buffers = _buffers(order)
         last = _last_reads(order, buffers)
         forever = {buffers.get(name, name) for name in (*kept, *self.fed)}
-        live = sum(self._size(name, batch) for name in self.fed)
-        most = live
+        fixed, each = self._together(self.fed)
+        yield fixed, each
         for number, step in enumerate(order):
-            made = sum(self._size(name, batch) for name in step.makes if buffers[name] == name)
+            more = self._together(name for name in step.makes if buffers[name] == name)
+            fixed, each = fixed + more[0], each + more[1]
+            yield fixed, each
             touched = {buffers.get(name, name) for name in (*step.reads, *step.makes)} - forever
-            live += made
-            most = max(most, live)
-            live -= sum(self._size(name, batch) for name in touched if last.get(name, number) == number)
-        return self.weight(kept) + most
+            less = self._together(name for name in touched if last.get(name, number) == number)
+            fixed, each = fixed - less[0], each - less[1]
 
-    def _size(self, name: str, batch: int) -> int:
-        fixed, each = self.sizes.get(name, (0, 0))
-        return fixed + each * batch
+    def _together(self, names: Iterable[str]) -> tuple[int, int]:
+        sizes = [self.sizes[name] for name in names if name in self.sizes]
+        return sum(fixed for fixed, _ in sizes), sum(each for _, each in sizes)
 
     def _order(self, outputs: Sequence[str], *, in_turn: bool = False) -> list[_Step]:
         """The steps above `outputs`, in the order in which the runtime takes them."""

@@ -10,7 +10,7 @@ import numpy as np
 from inspector import Block, Cell, Column, Finding, Heatmap, Note, Scale, ScaleKind, Severity, Table
 from inspector_plugins._distribution_result import TapDistribution
 from inspector_plugins._findings import severity_after
-from inspector_plugins._tables import mean_of, number, without_empty
+from inspector_plugins._tables import mean_of, number, numbers, verdicts, without_empty
 from inspector_plugins._wording import channels_of, counted
 
 RULES: Final = ("distribution/dormant", "distribution/saturated", "distribution/unvarying")
@@ -97,13 +97,9 @@ def _channel_rows(x: TapDistribution) -> Iterator[tuple[Cell, ...]]:
     flags = {
         "dormant": x.dormant, "saturated": x.saturated, "unvarying": x.unvarying, "not finite": x.not_finite,
     }  # fmt: skip
-    for c in range(x.tap.channels):
-        quantiles = (number(q) for q in (*x.means[:, c], *x.peaks[:, c]))
-        verdict = ", ".join(name for name, flag in flags.items() if flag[c])
-        yield (
-            x.tap.name, c, number(x.mean[c]), number(x.deviation[c]), *quantiles, number(x.score[c]),
-            number(x.at_bound[c]), verdict,
-        )  # fmt: skip
+    columns = (x.mean, x.deviation, *x.means, *x.peaks, x.score, x.at_bound)
+    for channel, row in enumerate(zip(*map(numbers, columns), verdicts(flags), strict=True)):
+        yield x.tap.name, channel, *row
 
 
 def _definitions(params: Any) -> Note:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inspector import Array, Block, Cell, Column, Heatmap, Metric, MetricInfo, Note, Scale, ScaleKind, Table
 from inspector_plugins._selectivity_result import Selectivities, TapSelectivity
-from inspector_plugins._tables import number
+from inspector_plugins._tables import numbers
 from inspector_plugins._wording import counted
 
 METRICS: Final = (
@@ -28,7 +28,7 @@ def metrics(result: Selectivities) -> Iterator[Metric]:
     """All of them, tap by tap."""
     for x in result.taps:
         known = x.index[np.isfinite(x.index)]
-        numbers = {
+        values_of = {
             "inputs": int(x.inputs.sum()),
             "unlabelled": x.unlabelled,
             "classes": len(x.classes),
@@ -36,7 +36,7 @@ def metrics(result: Selectivities) -> Iterator[Metric]:
             "most": known.max() if known.size else np.nan,
             "channel_index": x.index,
         }
-        for name, values in numbers.items():
+        for name, values in values_of.items():
             yield Metric(name, np.asarray(values), x.tap.layer, x.tap.kind.value)
 
 
@@ -132,13 +132,18 @@ def _channels(taps: Sequence[TapSelectivity]) -> Table:
 
 
 def _channel_rows(x: TapSelectivity) -> Iterator[tuple[Cell, ...]]:
-    for c in range(x.tap.channels):
-        if not np.isfinite(x.index[c]):
-            yield x.tap.name, c, None, None, None, None
-            continue
-        best = int(x.best[c])
-        others = np.delete(x.activity[:, c], best).mean()
-        yield x.tap.name, c, float(x.index[c]), x.classes[best], number(x.activity[best, c]), number(others)
+    own = x.activity[x.best, range(x.tap.channels)]
+    cells = (numbers(x.index), x.best.tolist(), numbers(own), numbers(_beside(x)))
+    for channel, (index, best, activity, others) in enumerate(zip(*cells, strict=True)):
+        known = (index, x.classes[best], activity, others) if index is not None else (None,) * 4
+        yield x.tap.name, channel, *known
+
+
+def _beside(x: TapSelectivity) -> Array:
+    """How active every channel is for the classes that are not its best, in the mean: (C,)."""
+    others = x.activity.T[np.arange(len(x.classes)) != x.best[:, None]].reshape(x.tap.channels, -1)
+    with np.errstate(invalid="ignore"):  # Inf less Inf, of a channel that has no index
+        return np.asarray(others.mean(axis=1))
 
 
 def _classes(taps: Sequence[TapSelectivity]) -> Table:

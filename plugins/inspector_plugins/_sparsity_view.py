@@ -23,7 +23,7 @@ from inspector import (
 from inspector_plugins._findings import firing_bound, severity_after
 from inspector_plugins._inputs import in_order
 from inspector_plugins._sparsity_result import LayerSparsity
-from inspector_plugins._tables import mean_of, number, without_empty
+from inspector_plugins._tables import mean_of, number, numbers, verdicts, without_empty
 
 _MAX_LISTED: Final = 24
 
@@ -110,12 +110,9 @@ def _channel_rows(x: LayerSparsity) -> Iterator[tuple[Cell, ...]]:
         "structurally dead": x.structurally_dead, "dead": x.dead, "rare": x.rare, "never zero": x.never_zero,
         "constant": x.constant, "not finite": x.not_finite,
     }  # fmt: skip
-    for c in range(x.tap.channels):
-        verdict = ", ".join(name for name, flag in flags.items() if flag[c])
-        yield (
-            x.tap.name, c, number(x.zero_fraction[c]), int(x.active[c]), number(x.peak[c]), number(x.low[c]),
-            number(x.mean[c]), verdict,
-        )  # fmt: skip
+    cells = (numbers(x.zero_fraction), x.active.tolist(), *(numbers(values) for values in (x.peak, x.low, x.mean)))
+    for channel, row in enumerate(zip(*cells, verdicts(flags), strict=True)):
+        yield x.tap.name, channel, *row
 
 
 def _inputs(result: Sequence[LayerSparsity]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -24,6 +25,20 @@ def without_empty(table: Table) -> Table:
 def number(value: Any) -> float | None:
     """A cell; a dash for what is not finite."""
     return float(value) if np.isfinite(value) else None
+
+
+def numbers(values: Array) -> list[float | None]:
+    """A cell for each of some values (n,)."""
+    return [value if finite else None for value, finite in zip(values.tolist(), np.isfinite(values), strict=True)]
+
+
+def verdicts(flags: Mapping[str, Array]) -> list[str]:
+    """What is special about each channel, in words; `flags` says of which channels (C,) each word is true."""
+    words: list[list[str]] = [[] for _ in next(iter(flags.values()))]
+    for word, flag in flags.items():
+        for channel in np.flatnonzero(flag):
+            words[channel].append(word)
+    return [", ".join(found) for found in words]
 
 
 def mean_of(values: Array) -> float | None:

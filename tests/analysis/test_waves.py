@@ -198,8 +198,8 @@ def test_the_batch_that_is_chosen_is_the_largest_that_fits_and_is_not_more_than_
     view = service.load(DEEP)
     plan = make_plan(view, ["sparsity"], allow_maps=False)
     whole = instrument(view, plan.requests, shapes={"v0": (4, 12, 12)})
-    weights, taps = whole.footprint.weight(whole.names), [layer.tap() for layer in view.layers]
-    cost = {size: whole.footprint.peak(whole.names, size) for size in (*CHOICES, 128)}
+    weights, taps = whole.footprint.part(whole.names).weight, [layer.tap() for layer in view.layers]
+    cost = {size: whole.footprint.part(whole.names).peak(size) for size in (*CHOICES, 128)}
     monkeypatch.setitem(ENOUGH, "cuda", 0)
     for budget, enough in itertools.product((cost[1], cost[5 - 1], cost[8] + 1, cost[64], cost[128]), repeat=2):
         monkeypatch.setitem(ENOUGH, "cpu", enough - weights)
@@ -280,7 +280,7 @@ def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None
     whole = instrument(view, plan.requests, shapes={"v0": (4, 12, 12)})
 
     def cost(requests: Any, batch: int) -> int:
-        return whole.footprint.peak([whole.slots[r].row.value for r in requests], batch)
+        return whole.footprint.part([whole.slots[r].row.value for r in requests]).peak(batch)
 
     taps = [layer.tap() for layer in view.layers]
     for budget in range(needed(1) // 3, needed(3), needed(1) // 9):

@@ -32,8 +32,8 @@ def of(body: str, **options: object) -> Footprint:
 @pytest.mark.parametrize("batch", [1, 2, 7])
 def test_a_chain_holds_its_input_and_two_neighbours(batch: int) -> None:
     found = of(f"a = Conv {SAME} (x, w) r = Relu(a) s = Tanh(r) y = Neg(s)", weights=WEIGHTS)
-    assert found.peak(["y"], batch) == W + batch * (X + 2 * A)
-    assert found.weight(["y"]) == W
+    assert found.part(["y"]).peak(batch) == W + batch * (X + 2 * A)
+    assert found.part(["y"]).weight == W
     assert found.unknown == ()
 
 
@@ -41,29 +41,29 @@ def test_outputs_and_values_that_are_read_late_stay() -> None:
     """a waits for the sum; u is an output."""
     found = of(f"a = Conv {SAME} (x, w) u = Relu(a) s = Tanh(u) y = Add(s, a)",
                outputs="float[N,C,H,W] y, float[N,C,H,W] u", weights=WEIGHTS)  # fmt: skip
-    assert found.peak(["y"], 1) == W + X + 3 * A
-    assert found.peak(["y", "u"], 1) == W + X + 4 * A
+    assert found.part(["y"]).peak(1) == W + X + 3 * A
+    assert found.part(["y", "u"]).peak(1) == W + X + 4 * A
 
 
 def test_a_view_takes_no_memory_of_its_own_and_keeps_its_source() -> None:
     found = of(f"a = Conv {SAME} (x, w) f = Flatten(a) g = Identity(f) y = Neg(g)", weights=WEIGHTS,
                outputs="float[N,M] y")  # fmt: skip
-    assert found.peak(["y"], 1) == W + X + 2 * A
+    assert found.part(["y"]).peak(1) == W + X + 2 * A
 
 
 def test_a_part_of_a_graph_takes_only_what_lies_above_its_outputs() -> None:
     found = of(f"a = Conv {SAME} (x, w) r = Relu(a) e = Conv {SAME} (r, u) y = Relu(e)",
                weights={**WEIGHTS, "u": numbers(64, 4, 3, 3)})  # fmt: skip
-    assert found.peak(["r"], 1) == W + X + 2 * A
-    assert found.weight(["y"]) == W + 64 * 36 * 4
+    assert found.part(["r"]).peak(1) == W + X + 2 * A
+    assert found.part(["y"]).weight == W + 64 * 36 * 4
 
 
 def test_side_branches_run_after_the_trunk_so_their_sources_wait() -> None:
     """Three pooled maps, and the trunk's end: all are alive when the first pool gives its four numbers."""
     trunk = " ".join(f"v{i + 1} = Neg(v{i}) p{i} = GlobalMaxPool(v{i + 1})" for i in range(3))
     found = of(f"v0 = Conv {SAME} (x, w) {trunk} y = Neg(v3)", weights=WEIGHTS)
-    assert found.peak(["p0", "p1", "p2", "y"], 1) == W + X + 4 * A + 4 * 4
-    assert found.peak(["y"], 1) == W + X + 2 * A
+    assert found.part(["p0", "p1", "p2", "y"]).peak(1) == W + X + 4 * A + 4 * 4
+    assert found.part(["y"]).peak(1) == W + X + 2 * A
 
 
 def test_a_size_that_only_the_run_knows_is_said_to_be_unknown() -> None:
@@ -71,13 +71,13 @@ def test_a_size_that_only_the_run_knows_is_said_to_be_unknown() -> None:
         f"a = Conv {SAME} (x, w) z = NonZero(a) y = Relu(a)", weights=WEIGHTS, outputs="float[N,C,H,W] y, int64[P,Q] z"
     )
     assert found.unknown == ("z",)
-    assert found.peak(["y", "z"], 1) == W + X + 2 * A
+    assert found.part(["y", "z"]).peak(1) == W + X + 2 * A
 
 
 def test_a_fixed_batch_is_counted_once_and_as_it_is() -> None:
     view = service.load(ZOO["batch_4"].data)
     written = instrument(view, (), keep_outputs=True)
-    assert written.footprint.peak(written.names, 1) == written.footprint.peak(written.names, 9) > 4 * (X + A)
+    assert written.footprint.part(written.names).peak(1) == written.footprint.part(written.names).peak(9) > 4 * (X + A)
 
 
 BATCH = 2
@@ -106,5 +106,5 @@ def test_the_runtime_takes_between_half_and_twice_the_estimate(
     session.run(None, {feed: np.ones((BATCH, *shape), np.float32)})
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     peaks = [int(e["args"]["mem_in_use_peak"]) for e in events if "mem_in_use_peak" in e.get("args", {})]
-    estimate = written.footprint.peak(written.names, BATCH)
+    estimate = written.footprint.part(written.names).peak(BATCH)
     assert estimate / 2 < max(peaks) < 2 * estimate
