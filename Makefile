@@ -9,7 +9,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu ray fuzz zoo bench bench-loading protos format clean
+.PHONY: help install demo test lint gpu ray fuzz zoo bench bench-gpu bench-loading protos format clean
 
 help:  ## Shows this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
@@ -56,6 +56,11 @@ bench: $(READY)  ## Measures audits: against plain inference and other tools, by
 	$(BIN)/python -m benchmarks.adding_up --write
 	$(BIN)/python -m benchmarks.decoding --write
 	$(BIN)/python -m benchmarks.on_ray --write
+
+bench-gpu:  ## Measures audits on an NVIDIA GPU; needs an environment with onnxruntime-gpu, torch and triton.
+	python -m benchmarks.against_plain --device cuda --batch 64 --write
+	python -m benchmarks.batch_size --device cuda --write
+	python -m benchmarks.on_device --write
 
 bench-loading: $(READY)  ## Measures loading and rewriting beside onnxruntime's own; needs 10 GB of disk, 8 GB of memory.
 	$(BIN)/python benchmarks/loading.py
