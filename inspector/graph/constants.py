@@ -54,9 +54,12 @@ _KEEP_SIZE: Final = frozenset(
     }
 )
 _BROADCAST: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
-_REFERENCE_FROM: Final = {"QuantizeLinear": 21, "DequantizeLinear": 21}
-"""Opset in which the reference implementation has an operator that was there, meaning the same, before."""
-_MEANS_THE_SAME: Final = frozenset({("com.microsoft", name) for name in _REFERENCE_FROM})
+_QUANTIZED: Final = ("QuantizeLinear", "DequantizeLinear")
+_REFERENCE_FROM: Final = {name: 21 for name in _QUANTIZED} | {"BatchNormalization": 14}
+"""Opset in which the reference implementation has an operator that was there, meaning the same, before.
+
+Its older forms of the last mix statistics of what they read into those that they are given."""
+_MEANS_THE_SAME: Final = frozenset({("com.microsoft", name) for name in _QUANTIZED})
 """Operators of other domains that are the standard ones, for more element types."""
 
 _log = logging.getLogger(__name__)
@@ -189,6 +192,8 @@ def _broadcast_size(shapes: Sequence[tuple[int, ...]]) -> int | None:
 
 def run_node(node: ir.Node, inputs: Sequence[Array | None]) -> list[Array] | None:
     """One node through the ONNX reference implementation; None where that cannot do it."""
+    if node.op_type == "QuantizeLinear":  # onnxruntime divides in float32, whatever it is given
+        inputs = [a.astype(np.float32) if a is not None and a.dtype == np.float16 else a for a in inputs]
     feeds = {f"i{k}": a for k, a in enumerate(inputs) if a is not None}
     values = [None if a is None else ir.Value(name=f"i{k}") for k, a in enumerate(inputs)]
     copy = ir.Node("", node.op_type, values, list(node.attributes.values()), num_outputs=len(node.outputs))

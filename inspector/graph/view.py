@@ -13,7 +13,7 @@ from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.errors import Inapplicable, ModelError, NotFoundError
 from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
-from inspector.graph.convolutions import as_numbers, stored_numbers
+from inspector.graph.convolutions import as_numbers, input_of, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.external import DataFile
 from inspector.graph.folding import fold, rounding
@@ -85,8 +85,10 @@ class OnnxView:
         site = self._site(layer)
         numbers = stored_numbers(site.node, site.form, self._constants)
         if numbers is None:
+            which = "weights" if self._constants(input_of(site.node, site.form.weight)) is None else "bias or scales"
             raise Inapplicable(
-                f"layer {layer!r}", "its weights are computed while the model runs, so they have no value of their own"
+                f"layer {layer!r}",
+                f"its {which} are computed while the model runs, so that its filters have no value of their own",
             )
         weight, bias = numbers
         channels = site.layer.out_channels

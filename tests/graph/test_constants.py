@@ -154,6 +154,33 @@ def test_an_initializer_whose_bytes_do_not_fit_its_shape_is_a_fault_of_the_model
         load(proto.SerializeToString())
 
 
+@pytest.mark.parametrize("opset", OPSETS)
+def test_a_normalisation_of_weights_goes_by_the_statistics_that_it_is_given(opset: int) -> None:
+    """The reference implementation mixes others in, for opsets before 14."""
+    three = np.array([1, 2, 4], np.float32)
+    given = {"w": W, "g": three, "b": three - 2, "m": three / 8, "v": three**2}
+    found = weight("k = BatchNormalization <epsilon=0.5> (w, g, b, m, v)", opset, given)
+    g, b, m, v = (given[name].astype(np.float64).reshape(3, 1, 1) for name in "gbmv")
+    np.testing.assert_allclose(found, g * (W - m) / np.sqrt(v + 0.5) + b, rtol=1e-6, atol=1e-6)
+
+
+def test_a_normalisation_by_element_or_in_training_before_opset_14_is_no_constant() -> None:
+    given = {"w": W, "g": np.ones(3, np.float32)}
+    for node in ("k = BatchNormalization <spatial=0>", "k, p, q, r, s = BatchNormalization"):
+        with pytest.raises(Inapplicable):
+            weight(f"{node} (w, g, g, g, g)", 7, given)
+
+
+def test_half_precision_is_quantized_as_a_runtime_does_it() -> None:
+    """A quotient in float32, not one that was rounded to float16 before it is rounded to an integer."""
+    halves = (np.random.default_rng(0).normal(size=W.shape) * 9).astype(np.float16)
+    scale = np.array(0.3, np.float16)
+    body = "q = QuantizeLinear(w, s, z) d = DequantizeLinear(q, s, z) k = Cast <to=1> (d)"
+    found = weight(body, 19, {"w": halves, "s": scale, "z": np.array(0, np.int8)})
+    steps = np.rint(halves.astype(np.float32) / np.float32(scale))
+    np.testing.assert_array_equal(found, (steps.astype(np.float16) * scale).astype(np.float32))
+
+
 def test_a_standardised_weight_is_evaluated_as_the_exporters_write_it() -> None:
     """Weight standardisation: every filter has mean 0 and variance 1, by a BatchNormalization in training mode."""
     filters = len(W)
