@@ -55,7 +55,7 @@ _KEEP_SIZE: Final = frozenset(
 )
 _BROADCAST: Final = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min"})
 _QUANTIZED: Final = ("QuantizeLinear", "DequantizeLinear")
-_REFERENCE_FROM: Final = {name: 21 for name in _QUANTIZED} | {"BatchNormalization": 14}
+_REFERENCE_FROM: Final = dict.fromkeys(_QUANTIZED, 21) | {"BatchNormalization": 14}
 """Opset in which the reference implementation has an operator that was there, meaning the same, before.
 
 Its older forms of the last mix statistics of what they read into those that they are given."""

@@ -2,7 +2,7 @@
 
 onnxruntime recommends that for devices with memory of their own. Python can also ask it for page-locked host memory
 (`create_and_register_allocator_v2` for `CudaPinned`, then `OrtValue.ortvalue_from_shape_and_type(memory_info=…)`), from
-which copies are faster; that is left out until `python -m benchmarks.on_device` has shown on a GPU that it gains something.
+which copies are faster; that is left out until `python -m benchmarks.on_device` shows on a GPU what it gains.
 """
 
 from __future__ import annotations
