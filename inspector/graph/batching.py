@@ -1,6 +1,8 @@
-"""Makes the batch dimension free where a model fixed it, so that inputs can share a run."""
+"""The batch dimension: who fixes it, what hangs on it, and how it is made free so that inputs can share a run."""
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -9,6 +11,7 @@ import onnx_ir as ir
 from inspector.contract import Array, TensorInfo
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.ops import PREFIX
+from inspector.graph.shapes import Kinds, dims_of, forget_outputs, inferred
 from inspector.graph.writing import add_tensor
 
 
@@ -24,6 +27,53 @@ def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:
 def fixing(inputs: tuple[TensorInfo, ...]) -> dict[str, int]:
     """The batch sizes of the inputs that fix theirs, by name."""
     return {i.name: i.shape[0] for i in inputs if i.shape and isinstance(i.shape[0], int)}
+
+
+class Batch:
+    """How the values of a model hang on its batch.
+
+    `kinds`: their types as inferred, without what a file declares for them.
+    """
+
+    def __init__(self, inputs: tuple[TensorInfo, ...], message: onnx.ModelProto, kinds: Kinds) -> None:
+        self._first = {i.shape[0] for i in inputs if i.shape and i.shape[0] is not None}
+        self._fixed, self._message, self._kinds = fixed_batch(inputs) or 1, message, kinds
+
+    def copies(self, value: ir.Value) -> int | None:
+        """Entries that axis 0 of a value has for one input; None where that is open.
+
+        An input whose first axis divides no batch has none: then it is what the value has.
+        """
+        name = value.name or ""
+        size = _first_axis(self._kinds.get(name)) if name in self._kinds else _declared(value)
+        if size in self._first:
+            return 1
+        known = size if isinstance(size, int) else self._alone.get(name)
+        if known is None:
+            return None
+        return known // self._fixed if known % self._fixed == 0 else known
+
+    @cached_property
+    def _alone(self) -> dict[str, int]:
+        """Axis 0 of every value, by name, where a free batch is of one input, or as large as others fix it."""
+        message = onnx.ModelProto()
+        message.CopyFrom(self._message)
+        fix_batch(message, self._fixed)
+        forget_outputs(message.graph)
+        sizes = {name: dims_of(kind) for name, kind in inferred(message).items()}
+        return {name: dims[0] for name, dims in sizes.items() if dims and dims[0] is not None}
+
+
+def _first_axis(kind: onnx.TypeProto | None) -> int | str | None:
+    """Its size, or its name where it is free; None where nothing is known of it."""
+    dims = kind.tensor_type.shape.dim if kind is not None else ()
+    return (dims[0].dim_value if dims[0].HasField("dim_value") else dims[0].dim_param or None) if dims else None
+
+
+def _declared(value: ir.Value) -> int | str | None:
+    """The same, as a file has it."""
+    dims = value.shape.dims if value.shape is not None else ()
+    return (dims[0] if isinstance(dims[0], int) else dims[0].value) if dims else None
 
 
 def fix_batch(message: onnx.ModelProto, batch: int) -> None:

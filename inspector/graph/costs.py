@@ -6,6 +6,7 @@ Multiply-accumulates (MACs), with M filters, C input channels, g groups:
     ConvTranspose   C * M / g * prod(kernel) * prod(space of the input)
 
 All other convolutions count as Conv does; what DeformConv does to find its pixels is not counted.
+Where a model makes several maps of an input on the way, as of the frames of a video, all of them count.
 The usual convention: taps that fall into padding count, adding the bias does not, and one MAC is what others count as
 two operations (FLOPs). Only layers are counted; fully connected layers, pooling, normalisation and activations are not.
 """
@@ -13,7 +14,7 @@ two operations (FLOPs). Only layers are counted; fully connected layers, pooling
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -39,9 +40,13 @@ class Cost:
     activation_bytes: int | None
 
 
-def layer_costs(sites: Iterable[Site]) -> dict[str, Cost]:
-    """By name of the layer. Shapes must have been inferred; the batch axis is left out, and every branch runs."""
-    return {site.layer.name: _cost(site) for site in sites}
+Copies = Callable[[ir.Value], int | None]
+"""How many entries axis 0 of a value has for one input; None where that is open."""
+
+
+def layer_costs(sites: Iterable[Site], copies: Copies) -> dict[str, Cost]:
+    """By name of the layer. Shapes must have been inferred; every branch runs."""
+    return {site.layer.name: _cost(site, copies) for site in sites}
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -59,19 +64,25 @@ def multiply_accumulates(layer: Layer, space: Sequence[int]) -> int:
     return math.prod(layer.weight_shape) * math.prod(space)
 
 
-def _cost(site: Site) -> Cost:
-    layer, node, last = site.layer, site.node, site.form.channels_last
+def _cost(site: Site, copies: Copies) -> Cost:
+    layer, node = site.layer, site.node
     output = node.outputs[0]
-    rank = len(layer.kernel) + 2
-    made = _space(output, rank, last=last)
-    walked = _space(node.inputs[0], rank, last=last) if site.form.transposed else made
+    made = _positions(site, output, copies)
+    walked = _positions(site, node.inputs[0], copies) if site.form.transposed else made
     countable = output.dtype not in (None, ir.DataType.UNDEFINED, ir.DataType.STRING)
     bits = output.dtype.bitwidth if countable and output.dtype is not None else None
     return Cost(
         layer.parameters,
-        None if walked is None else multiply_accumulates(layer, walked),
-        None if made is None or bits is None else -(-layer.out_channels * math.prod(made) * bits // _BITS_OF_A_BYTE),
+        None if walked is None else multiply_accumulates(layer, (walked,)),
+        None if made is None or bits is None else -(-layer.out_channels * made * bits // _BITS_OF_A_BYTE),
     )
+
+
+def _positions(site: Site, value: ir.Value | None, copies: Copies) -> int | None:
+    """Places of all maps of a value that one input makes; None where that is open."""
+    space = _space(value, len(site.layer.kernel) + 2, last=site.form.channels_last)
+    count = None if value is None or space is None else copies(value)
+    return None if count is None or space is None else count * math.prod(space)
 
 
 def _space(value: ir.Value | None, rank: int, *, last: bool) -> tuple[int, ...] | None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Filters, Layer, Tap, TapKind, TensorInfo
 from inspector.errors import Inapplicable, ModelError, NotFoundError
+from inspector.graph.batching import Batch
 from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
 from inspector.graph.convolutions import as_numbers, input_of, stored_numbers
@@ -147,7 +148,7 @@ class OnnxView:
 
     @cached_property
     def _costs(self) -> dict[str, Cost]:
-        return layer_costs(self._sites.values())
+        return layer_costs(self._sites.values(), Batch(self.inputs, self.source.message, self.source.kinds).copies)
 
     def _site(self, name: str) -> Site:
         if name not in self._sites:

@@ -137,6 +137,35 @@ def test_the_batch_is_not_counted() -> None:
     assert costs_of(one) == costs_of(many) == {"c": Cost(108, 108 * 4 * 3, 4 * 4 * 3 * 4)}
 
 
+@pytest.mark.parametrize(
+    ("inputs", "body", "maps"),
+    [
+        ("float[N,8,3,6,5] x", "r = Reshape(x, frames)", 8),
+        ("float[1,8,3,6,5] x", "r = Reshape(x, frames)", 8),
+        ("float[2,8,3,6,5] x", "r = Reshape(x, frames)", 8),
+        ("float[N,3,6,5] x", "r = Reshape(x, frames)", 1),
+        ("float[N,3,6,5] x", "r = Concat <axis=0> (x, x, x)", 3),
+        ("float[N,3,6,5] x, float[1,3,6,5] z", "r = Add(x, z)", 1),
+        ("float[3,6,5] x", "r = Reshape(x, frames)", 1),
+    ],
+)
+def test_all_maps_that_one_input_makes_are_counted(inputs: str, body: str, maps: int) -> None:
+    weights = {"w": WEIGHT, "frames": np.array([-1, 3, 6, 5])}
+    used = {name: array for name, array in weights.items() if name == "w" or name in body}
+    view = load(model(f"{body} [c] a = Conv (r, w) y = Relu(a)", inputs=inputs, weights=used))
+    assert costs_of(view) == {"c": Cost(108, maps * 108 * 4 * 3, maps * 4 * 4 * 3 * 4)}
+
+
+def test_a_number_of_maps_that_only_a_run_knows_is_not_guessed() -> None:
+    body = (
+        "found = NonZero(k) places = Transpose(found) s = Shape(places) t = Slice(s, zero, one) "
+        "q = Concat <axis=0> (t, rest) r = Reshape(x, q) [c] a = Conv (r, w) y = Relu(a)"
+    )
+    weights = {"w": WEIGHT, "zero": np.array([0]), "one": np.array([1]), "rest": np.array([3, 6, 5])}
+    view = load(model(body, inputs="float[N,3,6,5] x, float[K] k", weights=weights))
+    assert costs_of(view) == {"c": Cost(108, None, None)}
+
+
 def test_bytes_follow_the_element_type() -> None:
     view = load(
         model(BODY, inputs="float16[N,3,6,5] x", outputs="float16[N,C,H,W] y", weights={"w": WEIGHT.astype("float16")})
