@@ -157,10 +157,14 @@ class Report:
         return tuple(f for r in self.results for f in r.findings)
 
     @property
+    def failed(self) -> tuple[AnalysisResult, ...]:
+        """The results of analyses that failed; being inapplicable is no failure."""
+        return tuple(r for r in self.results if r.failure and r.failure.kind != "INAPPLICABLE")
+
+    @property
     def ok(self) -> bool:
-        """False when an analysis failed (being inapplicable is no failure), or a finding is an error."""
-        failed = any(r.failure and r.failure.kind != "INAPPLICABLE" for r in self.results)
-        return not failed and all(f.severity is not Severity.ERROR for f in self.findings)
+        """False when an analysis failed, or a finding is an error."""
+        return not self.failed and all(f.severity is not Severity.ERROR for f in self.findings)
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""

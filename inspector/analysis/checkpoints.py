@@ -11,6 +11,7 @@ from inspector.analysis.parts import Part
 from inspector.analysis.plan import Plan
 from inspector.analysis.sums import SUFFIX, Stored, Writer, scan
 from inspector.errors import InspectorError, LimitError, SummaryError
+from inspector.whole import clear_left
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +31,7 @@ class Checkpoints:
         self._folder, self._identity, self._plan, self._ids = folder, identity, plan, ids
         self.problem = ""
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f".*{SUFFIX}.*.tmp"):  # of a run that was killed while it wrote
-            left.unlink(missing_ok=True)
+        clear_left(folder, lambda name: name.endswith(SUFFIX))  # of a run that was killed while it wrote
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             self._scan(path)
 

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from inspector.analysis.store import MAX_BYTES, from_bytes, to_bytes
 from inspector.errors import LimitError, OutputError, SummaryError
 from inspector.paths import writing
 from inspector.report import Provenance
+from inspector.whole import Whole, clear_left_of
 
 MAGIC: Final = b"inspector sums 1\n"
 MAX_TEXT: Final = 1 << 20
@@ -59,12 +59,10 @@ class Writer:
     """
 
     def __init__(self, path: Path, identity: Identity, plan: Plan) -> None:
-        self._path, self._plan, self._count = path, plan, 0
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        self._temporary = Path(name)
-        self._file = os.fdopen(number, "wb")
+        self._plan, self._count = plan, 0
+        self._whole = Whole(path)
         try:
-            self._file.write(MAGIC)
+            self._whole.file.write(MAGIC)
             self._write(_to_json(identity))
         except OSError:
             self.drop()
@@ -91,20 +89,14 @@ class Writer:
 
     def drop(self) -> None:
         """Leaves nothing behind."""
-        with contextlib.suppress(OSError):  # closing flushes what the disk has no room for
-            self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        self._whole.drop()
 
     def _write(self, content: bytes) -> None:
-        _write(self._file, content)
+        _write(self._whole.file, content)
 
     def _finish(self) -> None:
         self._write(json.dumps({"shards": self._count}).encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._temporary.replace(self._path)
-        _sync_folder(self._path.parent)
+        self._whole.finish()
 
 
 class Saving:
@@ -123,6 +115,7 @@ class Saving:
         self._writer: Writer | None = None
         if path is not None:
             with writing(self._subject):
+                clear_left_of(path)
                 self._writer = Writer(path, identity, plan)
 
     def __enter__(self) -> Saving:
@@ -242,15 +235,6 @@ def _left(file: BinaryIO) -> int:
 
 def _cut_short(path: Path) -> SummaryError:
     return SummaryError(str(path), "it was cut short", remedy="Copy or make it again.")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a new name last through a power failure."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 _IDENTITY: Final = TypeAdapter(Identity)

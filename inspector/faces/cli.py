@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -17,13 +20,17 @@ from rich.console import Console
 from inspector import service
 from inspector.errors import InspectorError, ParameterError
 from inspector.faces import terminal
+from inspector.faces.apart import check_unread, places_of
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
+from inspector.faces.exports import parse_formats
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
-from inspector.faces.outcome import FAILED, FINE, Outcome, read_report
+from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome, read_report
+from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
 from inspector.report import Report
+from inspector.whole import clear_left_of, whole
 
 app = typer.Typer(
     name="inspector",
@@ -71,7 +78,9 @@ Policies = Annotated[
 ]
 Formats = Annotated[
     list[str],
-    typer.Option("--format", metavar="NAME=FILE", help="junit, sarif, metrics, summary or html to a file; repeatable."),
+    typer.Option(
+        "--format", metavar="NAME=FILE|-", help="junit, sarif, metrics, summary or html, to a file; repeatable."
+    ),
 ]
 Summaries = Annotated[str, typer.Option("--summaries", metavar="FILE.sum", help="Write the summaries, for merge.")]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
@@ -79,13 +88,35 @@ Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that a
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit code: 0 fine, 1 a finding failed, 2 it could not be done."""
+    with forgiving():
+        try:
+            code = _run(arguments)
+            settle()
+        except (InspectorError, OSError) as error:
+            _say(_plain(error))
+        except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is no verdict
+            _say(f"this is a fault of the inspector, please report it: {_plain(error)}", traceback.format_exc())
+        else:
+            return code
+    return FAILED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(args=None if arguments is None else list(arguments))
-    except SystemExit as end:  # how typer ends, well or badly
-        return int(end.code or FINE)
-    except (InspectorError, OSError) as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/]: {_plain(error)}")
-    return FAILED
+    except Ended as end:
+        return end.code
+    except SystemExit as end:  # how typer ends, well or badly; its 1 is no finding of ours
+        return FINE if not end.code else end.code if end.code == INTERRUPTED else FAILED
+    return FINE
+
+
+def _say(text: str, more: str = "") -> None:
+    with contextlib.suppress(OSError):  # nobody can be told that nobody can be told
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/]: {text}")
+        if more and sys.stderr:
+            sys.stderr.write(more)
+            sys.stderr.flush()
 
 
 def _plain(error: Exception) -> str:
@@ -123,10 +154,12 @@ def inspect(
     rows: Rows = 30,
 ) -> None:
     """Looks closely at a model's filters, and at a few inputs on their way through it."""
-    outcome = Outcome.of(json_file, out, rows, formats)
+    outcome = Outcome(json_file, out, rows, parse_formats(formats), model).check([model], inputs)
+    view = service.load(model)
+    outcome.check_model(view)
     with terminal.progress(Console(stderr=True)) as watch:
         report = service.inspect(
-            service.load(model), _sources(inputs), analyses, preprocess=preprocess, device=device,
+            view, _sources(inputs), analyses, preprocess=preprocess, device=device,
             fidelity=fidelity.value, strict=strict, memory=_bytes(memory), self_check=self_check, watch=watch,
         )  # fmt: skip
     outcome.show(report)
@@ -156,12 +189,16 @@ def audit(
     rows: Rows = 30,
 ) -> None:
     """Adds up what a model does with a whole data set: dead filters, sparsity, health."""
-    outcome = Outcome.of(json_file, out, rows, formats)
+    outcome = Outcome(json_file, out, rows, parse_formats(formats), model)
+    outcome.check([model, *policies], data, summaries, resume)
 
     def made() -> Report:
+        view = service.load(model)
+        outcome.check_model(view, summaries)
         with terminal.progress(Console(stderr=True)) as watch:
             return service.audit(
-                model, _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
+                model if runner else view,  # a cluster's workers load it themselves
+                _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
                 fidelity=fidelity.value, batch_size=batch_size, strict=strict, memory=_bytes(memory),
                 self_check=self_check, resume=resume, summaries=summaries, runner=runner, part=part,
                 shard_size=shard_size, watch=watch,
@@ -182,8 +219,15 @@ def merge(
     rows: Rows = 30,
 ) -> None:
     """Adds up the summaries of several audits of one model: parts of the data, machines, days."""
-    outcome = Outcome.of(json_file, out, rows, formats)
-    outcome.show_made(lambda: service.merge(service.load(model), files, policies=policies, summaries=summaries))
+    outcome = Outcome(json_file, out, rows, parse_formats(formats), model)
+    outcome.check([model, *files, *policies], kept=summaries)
+
+    def made() -> Report:
+        view = service.load(model)
+        outcome.check_model(view, summaries)
+        return service.merge(view, files, policies=policies, summaries=summaries)
+
+    outcome.show_made(made)
 
 
 @app.command()
@@ -195,7 +239,7 @@ def check(
     rows: Rows = 30,
 ) -> None:
     """Judges a stored report by policies, without running anything."""
-    outcome = Outcome.of(json_file, None, rows, formats)
+    outcome = Outcome(json_file, None, rows, parse_formats(formats)).check([report, *policies])
     outcome.show(service.check(read_report(report), policies))
 
 
@@ -209,7 +253,7 @@ def compare(
     rows: Rows = 30,
 ) -> None:
     """Says what changed from one stored report to another: channels that died, revived or drifted."""
-    outcome = Outcome.of(json_file, None, rows, formats)
+    outcome = Outcome(json_file, None, rows, parse_formats(formats)).check([before, after, *policies])
     outcome.show(service.compare(read_report(before), read_report(after), policies))
 
 
@@ -230,13 +274,17 @@ def activations(
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
     out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")  # as NumPy would
     check_file(out)
+    check_unread([out], [model, *places_of(inputs, [out])])
+    view = service.load(model)
+    check_unread([out], [file.path for file in view.data_files])
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
-            service.load(model), _sources(inputs), taps, preprocess=preprocess, device=device,
+            view, _sources(inputs), taps, preprocess=preprocess, device=device,
             fidelity=fidelity.value, strict=strict, memory=_bytes(memory), watch=watch,
         )  # fmt: skip
-    with writing(f"file {str(out)!r}"):
-        np.savez(out, allow_pickle=False, **maps)
+    clear_left_of(out)
+    with writing(f"file {str(out)!r}"), whole(out) as file:
+        np.savez(file, allow_pickle=False, **maps)
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
 
 

@@ -13,11 +13,12 @@ from rich.console import Console
 
 from inspector.errors import RunError
 from inspector.faces import terminal
-from inspector.faces.files import save_report
+from inspector.faces.files import REPORT, save_report
 from inspector.faces.grpc.client import Client
 from inspector.faces.wire import report_to_json
 from inspector.report import Report
 from inspector.samples import SAMPLES, Sample
+from inspector.whole import write_whole
 
 SHOWN_INPUTS: Final = 2
 _ANNOUNCED: Final = "listening on "
@@ -33,7 +34,7 @@ def run_demo(out: Path, console: Console) -> None:
             console.rule(f"{sample.name}: {sample.about}")
             terminal.print_report(_audit(client, sample, out), console, max_rows=12)
             report = _inspect(client, sample, out)
-    (out / "report.json").write_text(report_to_json(report), encoding="utf-8")
+    write_whole(out / REPORT, report_to_json(report).encode())
     _say_where(out, console)
 
 

@@ -7,13 +7,17 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from inspector.errors import InspectorError
 from inspector.faces.wire import report_to_json
 from inspector.render.sheet import Drawn, block_pngs, is_drawn
 from inspector.report import Report
+from inspector.whole import clear_left, whole, write_whole
 
-_LONGEST = 60
+REPORT: Final = "report.json"
+"""The name of the report among its pictures."""
+_LONGEST: Final = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,20 +38,22 @@ class Saved:
 def save_report(report: Report, folder: Path) -> list[Saved]:
     """Writes `report.json` and every picture of a report into a folder; see `save_pictures`."""
     saved = save_pictures(report, folder)
-    (folder / "report.json").write_text(report_to_json(report), encoding="utf-8")
+    write_whole(folder / REPORT, report_to_json(report).encode())
     return saved
 
 
 def save_pictures(report: Report, folder: Path) -> list[Saved]:
     """Writes every picture of a report as `NN-analysis-title.png` into a folder, which is made where it is missing.
 
-    A picture of several sheets gives `NN-analysis-title-1.png`, `-2.png` and so on. Files of these names are replaced.
+    A picture of several sheets gives `NN-analysis-title-1.png`, `-2.png` and so on. Files of these names are
+    replaced, each whole.
     A block that cannot be drawn costs nothing but its own file.
 
     Raises:
         OSError: the folder cannot be written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    clear_left(folder, lambda name: name.endswith(".png"))
     return [_save(block, folder, stem) for block, stem in _stems(report)]
 
 
@@ -68,7 +74,8 @@ def _save(block: Drawn, folder: Path, stem: str) -> Saved:
         return Saved(block, problem=str(error))
     names = [f"{stem}.png"] if len(sheets) == 1 else [f"{stem}-{at}.png" for at in range(1, len(sheets) + 1)]
     for name, data in zip(names, sheets, strict=True):
-        (folder / name).write_bytes(data)
+        with whole(folder / name, lasting=False) as file:
+            file.write(data)
     return Saved(block, tuple(folder / name for name in names))
 
 

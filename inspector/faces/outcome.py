@@ -6,47 +6,79 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-import typer
 from rich.console import Console
 
-from inspector.contract import Severity
 from inspector.errors import InputError, LimitError, OutputError
 from inspector.faces import terminal
-from inspector.faces.exports import parse_formats, write_formats
-from inspector.faces.files import Saved, save_report
+from inspector.faces.apart import check_apart, check_no_checkpoint, check_unread, places_of
+from inspector.faces.exports import to_format, write_format
+from inspector.faces.files import REPORT, Saved, save_report
+from inspector.faces.streams import settle, write_out
 from inspector.faces.wire import report_from_json, report_to_json
+from inspector.graph.view import OnnxView
 from inspector.paths import check_file, check_folder, why_unread, writing
 from inspector.report import Report
+from inspector.whole import write_whole
 
-FINE, FOUND, FAILED = 0, 1, 2
+FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+STDOUT: Final = "-"
 MAX_REPORT_BYTES: Final = 1 << 29
 """Size of a stored report that is read."""
 
 
+class Ended(Exception):  # noqa: N818 - a verdict, not a fault
+    """A command has done what it could; `code` says what came of it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where a report goes to: JSON (`-`: standard output, in place of text), a folder of pictures, other formats."""
+    """Where a report goes to: JSON, a folder of pictures, other formats (`-`: standard output, in place of text).
+
+    `model` is its file, where it is known.
+    """
 
     json_file: str = ""
     out: Path | None = None
     rows: int = 30
-    formats: tuple[tuple[str, Path], ...] = ()
+    formats: tuple[tuple[str, str], ...] = ()
+    model: Path | None = None
 
-    @classmethod
-    def of(cls, json_file: str, out: Path | None, rows: int, formats: Sequence[str] = ()) -> Outcome:
-        """Checks the formats, and whether all places can be written, so that mistakes are said before anything runs.
+    def check(self, reads: Sequence[str | Path], data: Sequence[str] = (), kept: str = "", resume: str = "") -> Self:
+        """Checks whether all places can be written, so that mistakes are said before anything runs; gives itself back.
+
+        `reads` and `data` are what the command reads, `kept` and `resume` the file of summaries and the folder of
+        checkpoints that it writes beside its report.
 
         Raises:
-            InspectorError: there is no such format, or something cannot be written.
+            InspectorError: something cannot be written, or would overwrite something else of this command.
         """
-        outcome = cls(json_file, out, rows, parse_formats(formats))
-        for file in outcome._files():
+        if sum(place == STDOUT for place in (self.json_file, *(file for _, file in self.formats))) > 1:
+            remedy = "Name a file for all but one of them."
+            raise OutputError("standard output", "two things are to be written to it", remedy=remedy)
+        files, folder = self._files(), [self.out / REPORT] if self.out else []
+        for file in files:
             check_file(file)
-        if out is not None:
-            check_folder(out)
-        return outcome
+        if self.out is not None:
+            check_folder(self.out)
+        if kept:
+            check_file(Path(kept), beside=True)
+        if resume:
+            check_folder(Path(resume))
+        writes = [*files, *folder, *([Path(kept)] if kept else [])]
+        check_apart(writes)
+        check_no_checkpoint(writes, resume)
+        check_unread(writes, [*map(Path, reads), *places_of(data, writes)])
+        return self
+
+    def check_model(self, view: OnnxView, kept: str = "") -> None:
+        """The same of the data files beside a model, which are known once it is loaded."""
+        check_unread([*self._files(), *([Path(kept)] if kept else [])], [file.path for file in view.data_files])
 
     def show_made(self, make: Callable[[], Report]) -> None:
         """Shows what `make` gives, also where that could not write a file of its own, which is told afterwards."""
@@ -66,39 +98,48 @@ class Outcome:
 
         Raises:
             OutputError: something cannot be written, or `problem`.
+            Ended: all is written, and the report is not fine.
         """
         problems, saved = [problem] if problem else [], list[Saved]()
-        for file, write in self._writes(report, saved):
+        for subject, write in self._writes(report, saved):
             try:
-                with writing(file):
+                with writing(subject):
                     write()
             except OutputError as error:
                 problems.append(error)
-        if self.json_file == "-":
-            print(report_to_json(report))
-        else:
-            terminal.print_report(report, Console(), max_rows=self.rows, saved=saved)
         if problems:
             raise problems[0]
-        if any(r.failure and r.failure.kind != "INAPPLICABLE" for r in report.results):
-            raise typer.Exit(FAILED)
-        if any(f.severity is Severity.ERROR for f in report.findings):
-            raise typer.Exit(FOUND)
+        if report.failed:
+            raise Ended(FAILED)
+        if not report.ok:
+            raise Ended(FOUND)
+
+    def _print(self, report: Report, saved: list[Saved]) -> None:
+        format_out = next((name for name, file in self.formats if file == STDOUT), "")
+        if self.json_file == STDOUT:
+            write_out(report_to_json(report) + "\n")
+        elif format_out:
+            write_out(to_format(format_out, report, self.model))
+        else:
+            terminal.print_report(report, Console(), max_rows=self.rows, saved=saved)
+        settle()
 
     def _files(self) -> list[Path]:
-        named = [file for _, file in self.formats]
-        return [Path(self.json_file), *named] if self.json_file not in ("", "-") else named
+        places = (self.json_file, *(file for _, file in self.formats))
+        return [Path(place) for place in places if place not in ("", STDOUT)]
 
     def _writes(self, report: Report, saved: list[Saved]) -> Iterator[tuple[str, Callable[[], object]]]:
-        """Everything that is to be written, each with what to call it; pictures are added to `saved`."""
-        if self.json_file not in ("", "-"):
+        """All that is to be written and shown, in order, each with what to call it; pictures are added to `saved`."""
+        if self.json_file not in ("", STDOUT):
             file = Path(self.json_file)
-            yield f"file {self.json_file!r}", lambda: file.write_text(report_to_json(report), encoding="utf-8")
+            yield f"file {self.json_file!r}", lambda: write_whole(file, report_to_json(report).encode())
         if self.out is not None:
             out = self.out
             yield f"folder {str(out)!r}", lambda: saved.extend(save_report(report, out))
-        for one in self.formats:
-            yield f"file {str(one[1])!r}", partial(write_formats, report, [one])
+        for name, place in self.formats:
+            if place != STDOUT:
+                yield f"file {place!r}", partial(write_format, name, report, Path(place), self.model)
+        yield "standard output", lambda: self._print(report, saved)
 
 
 def read_report(file: Path) -> Report:

@@ -16,7 +16,7 @@ import pytest
 from toys import Again, Peak, Peaks, installed
 
 import inspector
-from inspector import Report, service
+from inspector import Report, service, whole
 from inspector.analysis import sums
 from inspector.errors import InputError, ParameterError, SummaryError
 from inspector.faces.wire import report_to_json
@@ -28,6 +28,7 @@ SIZE, COUNT = 7, 40
 OPTIONS = {"preprocess": "unit", "device": "cpu", "batch_size": 4, "shard_size": SIZE}
 CHILD = """
 import os, signal, sys
+from inspector import whole
 from inspector.analysis import sums
 from inspector.faces.cli import main
 
@@ -46,7 +47,7 @@ def killing(original):
 if when == "written":      # under its temporary name, not on the disk yet
     os.fsync = killing(os.fsync)
 elif when == "appeared":
-    sums._sync_folder = killing(sums._sync_folder)
+    whole._sync_folder = killing(whole._sync_folder)
 elif when == "half":       # some of its frames are in the file
     sums._write = killing(sums._write)
 sys.exit(main(arguments))
@@ -197,7 +198,8 @@ def test_checkpoints_of_other_data_are_refused(folder: Path, tmp_path: Path) -> 
 def test_a_full_disk_ends_the_checkpoints_and_not_the_run(
     folder: Path, tmp_path: Path, undisturbed: str, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    calls, original = 0, getattr(sums, failing)
+    module = sums if failing == "_write" else whole
+    calls, original = 0, getattr(module, failing)
 
     def full(*arguments: Any) -> None:
         nonlocal calls
@@ -206,7 +208,7 @@ def test_a_full_disk_ends_the_checkpoints_and_not_the_run(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(*arguments)
 
-    monkeypatch.setattr(sums, failing, full)
+    monkeypatch.setattr(module, failing, full)
     report = service.audit(DIGITS.model, folder, **OPTIONS, resume=tmp_path)
     (note,) = report.provenance.notes
     assert note == "checkpoints could not be written from shard 1 on: No space left on device"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from wire_strategies import REPORTS, laws
 
 from inspector import Finding, InspectorError, Metric, Severity
-from inspector.faces.exports import FORMATS, parse_formats
+from inspector.faces.exports import FORMATS, parse_formats, to_format, write_format
 from inspector.faces.exports.plain_text import in_markdown, in_sarif, in_xml
 from inspector.faces.exports.summary import MOST
 from inspector.policy.judge import judged
@@ -109,20 +111,24 @@ def check_sarif(text: str) -> dict[str, Any]:
     assert driver["name"]  # 3.19.8
     ids = [rule["id"] for rule in driver["rules"]]  # 3.49.3
     assert len(ids) == len(set(ids))  # 3.19.23: unique
+    for rule in driver["rules"]:  # what GitHub asks for
+        assert all(rule[name]["text"] for name in ("fullDescription", "help"))
+        assert isinstance(rule["shortDescription"]["text"], str)
     for invocation in run["invocations"]:
         assert isinstance(invocation["executionSuccessful"], bool)  # 3.20.14
-        assert all(n["message"]["text"] is not None for n in invocation["toolExecutionNotifications"])  # 3.58.5
+        notes = invocation["toolExecutionNotifications"] + invocation["toolConfigurationNotifications"]
+        assert all(note["message"]["text"] is not None for note in notes)  # 3.58.5
+        assert {n["associatedRule"]["id"] for n in notes if "associatedRule" in n} <= set(ids)  # 3.58.3
     for result in run["results"]:
         assert isinstance(result["message"]["text"], str)  # 3.27.11, 3.11.8
         assert result["level"] in {"none", "note", "warning", "error"}  # 3.27.10
-        for suppression in result.get("suppressions", []):
-            assert suppression["kind"] in {"inSource", "external"}  # 3.35.2
-            assert suppression["status"] in {"accepted", "underReview", "rejected"}  # 3.35.3
+        assert result["partialFingerprints"]["primaryLocationLineHash"]  # 3.27.17
         assert ids[result["ruleIndex"]] == result["ruleId"]  # 3.27.6
         for location in result["locations"]:
+            assert location["physicalLocation"]["region"] == {"startLine": 1}  # 3.30.5
             physical = location["physicalLocation"]["artifactLocation"]  # 3.29.2
             assert physical["uri"] == run["artifacts"][physical["index"]]["location"]["uri"]  # 3.4.5
-            assert re.fullmatch(r"[A-Za-z0-9._~%-]+", physical["uri"])  # 3.4.3, RFC 3986
+            assert re.fullmatch(r"[A-Za-z0-9._~%/:-]+", physical["uri"])  # 3.4.3, RFC 3986
             for logical in location.get("logicalLocations", []):
                 assert logical["name"]  # 3.33.4
     assert {role for a in run["artifacts"] for role in a["roles"]} == {"analysisTarget"}  # 3.24.6
@@ -182,14 +188,67 @@ def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
     assert cases["conv2"][0].text == "error (was warning): Dead. Prune policy p: It was pruned."
 
 
-def test_sarif_suppresses_what_is_ignored_and_says_so_of_every_result() -> None:
-    first, second, third = check_sarif(FORMATS["sarif"](decided()))["results"]
-    external = {"kind": "external", "status": "accepted", "justification": "policy p: It is padding."}
-    assert [r["suppressions"] for r in (first, second, third)] == [[external], [], []]
-    assert [r["level"] for r in (first, second, third)] == ["warning", "error", "warning"]
+def test_sarif_has_no_result_of_what_is_ignored_as_viewers_open_an_alert_for_each_and_says_so() -> None:
+    run = check_sarif(FORMATS["sarif"](decided()))
+    second, third = run["results"]
+    assert [r["locations"][0]["logicalLocations"][0]["name"] for r in (second, third)] == ["conv2", "conv3"]
+    assert [r["level"] for r in (second, third)] == ["error", "warning"]
     assert second["properties"]["overruled"] == {"level": "warning", "policy": "p", "reason": "It was pruned."}
     assert "overruled" not in third["properties"]
-    assert all("suppressions" not in r for r in check_sarif(FORMATS["sarif"](made()))["results"])
+    assert run["invocations"][0]["executionSuccessful"] is True
+    assert run["invocations"][0]["toolConfigurationNotifications"] == [
+        {
+            "level": "note",
+            "message": {"text": "sparsity/dead is ignored: Dead (policy p: It is padding.)"},
+            "associatedRule": {"id": "sparsity/dead"},
+        }
+    ]
+    assert check_sarif(FORMATS["sarif"](made()))["invocations"][0]["toolConfigurationNotifications"] == []
+
+
+def test_sarif_rules_say_what_they_ask_and_what_to_do() -> None:
+    rules = {rule["id"]: rule for rule in check_sarif(FORMATS["sarif"](made()))["tool"]["driver"]["rules"]}
+    assert rules["policy/few"]["fullDescription"]["text"] == (
+        "A rule of the policy p: sparsity.dead has to be at most 1."
+    )
+    assert rules["sparsity/dead"]["fullDescription"]["text"] == "The analysis sparsity found this in a model: dead."
+    assert rules["sparsity/dead"]["help"]["text"] == "Prune"
+    assert "docs/numbers.md" in rules["policy/fed"]["help"]["text"]
+
+
+def marks(*findings: Finding) -> list[str]:
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=findings),))
+    results = check_sarif(FORMATS["sarif"](report))["results"]
+    return [result["partialFingerprints"]["primaryLocationLineHash"] for result in results]
+
+
+def test_a_finding_has_one_fingerprint_in_every_run_and_no_other_has_it() -> None:
+    one = finding(Severity.WARNING)
+    others = (
+        finding(Severity.WARNING, "sparsity/low"),
+        finding(Severity.WARNING, layer="conv2"),
+        replace(one, channels=(0,)),
+        one,  # another tap of the layer, say
+    )
+    found = marks(one, *others)
+    assert len(set(found)) == 5
+    later = replace(one, severity=Severity.ERROR, message="Dead now", evidence={"inputs": 9}, remedy="")
+    assert marks(later)[0] == found[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("models/a b.onnx", "models/a%20b.onnx"),
+        ("./models/../m.onnx", "m.onnx"),
+        ("../m.onnx", "../m.onnx"),
+        ("c:m.onnx", "c%3Am.onnx"),
+        ("/srv/m#1.onnx", "file:///srv/m%231.onnx"),
+    ],
+)
+def test_sarif_names_the_model_by_the_path_that_was_given(path: str, uri: str) -> None:
+    run = check_sarif(to_format("sarif", made(), Path(path)))
+    assert run["artifacts"][0]["location"]["uri"] == uri
 
 
 def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:
@@ -213,7 +272,7 @@ def test_a_page_says_what_was_overruled_and_why() -> None:
 
 def test_metrics_are_nested_numbers_without_what_json_lacks() -> None:
     assert json.loads(FORMATS["metrics"](made())) == {
-        "run": {"inputs": 7, "skipped": 0},
+        "run": {"inputs": 7, "skipped": 0, "ok": 0, "errors": 3, "failed_analyses": 1},
         "sparsity": {"dead": {"conv1:act": 2}},
         "sparsity#2": {"dead": {"conv1:act": 2}},
         "filters": {},
@@ -240,6 +299,36 @@ def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() ->
     assert any("It broke" in line for line in lines)
 
 
+def test_the_summary_lists_broken_rules_first_however_many_there_are() -> None:
+    fine = [Rule(f"fine-{n}", report="inputs", min=1) for n in range(MOST + 60)]
+    bad = [
+        Rule("note", report="inputs", min=9, severity=Severity.INFO),
+        Rule("stop", report="inputs", min=9),
+        Rule("gone", metric="none.at-all", min=9, severity=Severity.WARNING),
+        Rule("lets-pass", metric="none.at-all", min=9, missing="pass"),
+    ]
+    report = judged(Report(Provenance("m", "ab", inputs=7), ()), [Policy("p", "00", (*fine, *bad))])
+    rows = [cells(line) for line in FORMATS["summary"](report).splitlines() if line.startswith("| ")]
+    assert [row[0] for row in rows[1:5]] == ["stop", "gone", "note", "fine-0"]
+    assert rows[MOST][0] == "fine-96"
+
+
+def test_the_summary_of_a_step_is_added_to_and_any_other_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, step, other = FORMATS["summary"](made()), tmp_path / "step", tmp_path / "other"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
+    for file in (step, other):
+        file.write_text("before\n")
+        write_format("summary", made(), file)
+        write_format("metrics", made(), tmp_path / "metrics")
+    assert step.read_text() == "before\n\n" + text
+    assert other.read_text() == text
+    (tmp_path / "link").symlink_to(step)
+    write_format("summary", made(), tmp_path / "link")
+    assert step.read_text() == "before\n\n" + text + "\n" + text
+
+
 def test_the_summary_is_of_limited_length() -> None:
     many = tuple(finding(Severity.INFO, layer=f"l{n}", message="x" * 5000) for n in range(5000))
     text = FORMATS["summary"](Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=many),)))
@@ -253,15 +342,23 @@ def test_a_name_in_markdown_is_one_line_without_markup_and_reads_as_it_is(text: 
     line = in_markdown(text)
     assert line.isprintable() or line == ""
     left = re.sub(r"&#\d+;", "", line)
+    left = left.replace("<!-- -->", "")
     assert set(left).isdisjoint("<>|`*_[]()#!\\~@$:{}+=\"'&")
     shown = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
-    assert unescape(line).strip() == shown.strip()
+    assert unescape(line.replace("<!-- -->", "")).strip() == shown.strip()
+
+
+def test_no_name_becomes_a_link_or_a_mention() -> None:
+    """What GitHub's parser, cmark-gfm, makes links of by itself: `www.`, schemes, and `@`, even as a reference."""
+    assert in_markdown("www.evil.example.com WwW.a.b") == "www&#46;evil.example.com WwW&#46;a.b"
+    assert in_markdown("http://a.b") == "http&#58;//a.b"
+    assert in_markdown("a@b.com") == "a&#64;<!-- -->b.com"
 
 
 def test_a_hostile_name_stays_in_its_cell() -> None:
     for line in FORMATS["summary"](hostile(HOSTILE)).splitlines():
         assert line.count("|") in {0, 5, 6}
-        assert "<" not in line
+        assert "<" not in line.replace("<!-- -->", "")
         assert "`" not in line
 
 

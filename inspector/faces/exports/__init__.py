@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from inspector.faces.exports.metrics import to_metrics
 from inspector.faces.exports.sarif import to_sarif
 from inspector.faces.exports.summary import to_summary
 from inspector.report import Report
+from inspector.whole import write_whole
 
 FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "junit": to_junit,
@@ -22,9 +24,11 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "html": to_html,
 }
 """From a report to the text of a file."""
+STEP_SUMMARY: Final = "GITHUB_STEP_SUMMARY"
+"""The variable that names the summary of a step."""
 
 
-def parse_formats(texts: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+def parse_formats(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """`name=file` each, as format and file.
 
     Raises:
@@ -38,11 +42,29 @@ def parse_formats(texts: Sequence[str]) -> tuple[tuple[str, Path], ...]:
             raise ParameterError(f"format {text!r}", "it says no file", expected="NAME=FILE, such as junit=report.xml")
         if name not in FORMATS:
             raise NotFoundError.among("format", name, FORMATS)
-        parsed.append((name, Path(file)))
+        parsed.append((name, file))
     return tuple(parsed)
 
 
-def write_formats(report: Report, formats: Sequence[tuple[str, Path]]) -> None:
-    """Writes the files; OSError where one cannot be written."""
-    for name, file in formats:
-        file.write_text(FORMATS[name](report), encoding="utf-8", newline="\n")
+def to_format(name: str, report: Report, model: Path | None = None) -> str:
+    """The report in a format; `model` is its file, for the format that names one."""
+    return to_sarif(report, model) if name == "sarif" else FORMATS[name](report)
+
+
+def write_format(name: str, report: Report, file: Path, model: Path | None = None) -> None:
+    """Writes a file, whole. The summary of a step of GitHub Actions is added to, as others write there too.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    data = to_format(name, report, model).encode()
+    if name == "summary" and _is_step_summary(file):
+        with file.open("ab") as summary:  # after an empty line, which ends a paragraph or a table
+            summary.write(b"\n" * bool(summary.tell()) + data)
+    else:
+        write_whole(file, data)
+
+
+def _is_step_summary(file: Path) -> bool:
+    named = os.environ.get(STEP_SUMMARY, "")
+    return bool(named) and os.path.realpath(named) == os.path.realpath(file)

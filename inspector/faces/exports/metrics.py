@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from inspector.contract import Severity
 from inspector.faces.wire_tensor import utf8
 from inspector.report import AnalysisResult, Report
 
@@ -30,8 +31,14 @@ def numbers_of(report: Report) -> Mapping[str, tuple[Number, ...]]:
 
 
 def counts_of(report: Report) -> Mapping[str, int]:
-    """How many inputs counted, and how many were skipped."""
-    return {"inputs": report.provenance.inputs, "skipped": report.skipped_count}
+    """How many inputs counted, or were skipped; and the verdict: `ok` is 1 where both counts after it are 0."""
+    return {
+        "inputs": report.provenance.inputs,
+        "skipped": report.skipped_count,
+        "ok": int(report.ok),
+        "errors": sum(finding.severity is Severity.ERROR for finding in report.findings),
+        "failed_analyses": len(report.failed),
+    }
 
 
 def to_metrics(report: Report) -> str:

@@ -8,6 +8,8 @@ from typing import Final
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARKUP: Final = re.compile(r"[!-+:-@\[-`{-~]")
 """ASCII punctuation but for `,`, `-`, `.` and `/`, which mean nothing inside of a line."""
+_LINK: Final = re.compile(r"(?<=www)\.", re.IGNORECASE)
+"""What GitHub makes a link of without any markup. Addresses with a scheme end at their escaped colon."""
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -19,10 +21,12 @@ def in_xml(text: str) -> str:
 def in_markdown(text: str) -> str:
     """One line of GitHub Markdown that shows the text as it is, in a paragraph or a table's cell.
 
-    Punctuation becomes character references, which CommonMark never takes for structure; line breaks become spaces.
+    Punctuation becomes character references, which CommonMark never takes for structure; line breaks become spaces. A
+    comment follows every `@`, as GitHub looks for mail addresses and names of people in what references stand for.
     """
     line = "".join(c if c.isprintable() else " " if c.isspace() else _REPLACEMENT for c in text)
-    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line).strip()
+    plain = _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line)
+    return _LINK.sub("&#46;", plain).replace("&#64;", "&#64;<!-- -->").strip()
 
 
 def in_sarif(text: str) -> str:

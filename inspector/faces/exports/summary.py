@@ -14,10 +14,11 @@ MOST: Final = 100
 """Rules, and findings, that are listed: a job's summary is limited to 1 MiB."""
 _LONGEST: Final = 300
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+_SEVERITIES: Final = tuple(severity.value for severity in _ORDER)
 
 
 def to_summary(report: Report) -> str:
-    """Verdict, provenance, rules and findings, worst first and ignored last; at most `MOST` of each."""
+    """Verdict, provenance, rules and findings, worst first; what holds or is ignored comes last; at most `MOST`."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -33,11 +34,20 @@ def _lines(report: Report) -> Iterator[str]:
         if result.failure:
             yield ""
             yield f"**{_text(result.name)}**: {_text(result.failure.message)}"
-    verdicts = judge.verdicts_of(report)
+    broken = {finding.rule for finding in report.findings}
+    verdicts = sorted(judge.verdicts_of(report), key=lambda v: (_finding_of(v) not in broken, _rank(v.severity)))
     rows = [(v.rule, v.about, v.limit, f"{v.broken} of {v.judged}", v.verdict) for v in verdicts]
     yield from _table(("rule", "about", "limit", "broken", "verdict"), rows)
     found = sorted(report.findings, key=lambda f: (f.ignored, _ORDER.index(f.severity)))
     yield from _table(("severity", "rule", "layer", "finding"), [_row(f) for f in found])
+
+
+def _finding_of(verdict: judge.Verdict) -> str:
+    return f"{judge.NAME}/{verdict.rule}"
+
+
+def _rank(severity: str) -> int:
+    return _SEVERITIES.index(severity) if severity in _SEVERITIES else 0  # a stored report may say anything
 
 
 def _row(finding: Finding) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from inspector.faces.wire_tensor import array_from_bytes
 from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
+from inspector.whole import whole
 
 SERVER_DATA: Final = "server:"
 """Before a path of data that the server holds."""
@@ -206,7 +207,7 @@ class Client:
             if summaries:
                 check_file(Path(summaries))
                 stack.enter_context(writing(f"file {str(summaries)!r}"))
-            file = stack.enter_context(Path(summaries).open("wb")) if summaries else None
+            file = stack.enter_context(whole(Path(summaries))) if summaries else None
             reader = ReportReader(file.write if file else None)
             for message in stack.enter_context(contextlib.closing(self._calls.follow(method, request, stop))):
                 progress = reader.add(message.event)

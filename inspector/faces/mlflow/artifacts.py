@@ -11,7 +11,7 @@ from mlflow.models import EvaluationArtifact
 from mlflow.tracking import MlflowClient
 from mlflow.tracking.artifact_utils import get_artifact_uri
 
-from inspector.faces.exports import write_formats
+from inspector.faces.exports import write_format
 from inspector.faces.files import save_report
 from inspector.report import Report
 
@@ -42,7 +42,8 @@ def log_files(report: Report, client: MlflowClient, run_id: str) -> Mapping[str,
     with TemporaryDirectory() as place:
         folder = Path(place)
         save_report(report, folder)
-        write_formats(report, [(name, folder / file) for name, file in FORMATS.items()])
+        for name, file in FORMATS.items():
+            write_format(name, report, folder / file)
         names = sorted(file.name for file in folder.iterdir())
         client.log_artifacts(run_id, place, FOLDER)
     paths = [f"{FOLDER}/{name}" for name in names]

@@ -28,7 +28,7 @@ def tags_of(report: Report, not_finite: Sequence[str]) -> Mapping[str, str]:
     origin = report.provenance
     severities = {finding.severity for finding in report.findings if not finding.ignored}
     broken = [finding.rule for finding in report.findings if finding.rule.startswith(f"{judge.NAME}/")]
-    failed = [result.name for result in report.results if result.failure and result.failure.kind != "INAPPLICABLE"]
+    failed = [result.name for result in report.failed]
     facts = {
         "version": version("onnx-inspector"),
         "ok": str(report.ok).lower(),

@@ -110,7 +110,7 @@ def test_every_report_has_metrics_and_tags_that_mlflow_takes(
     judged = AnalysisResult("policy", text, "{}", findings=(finding,), failure=Failure(text, text))
     report = Report(Provenance(text, text, text, providers={text: 3}), (*results, judged))
     metrics, not_finite = named(report)
-    assert len(metrics) + len(not_finite) == len(rows) + len({"inputs", "skipped"})
+    assert len(metrics) + len(not_finite) == len(rows) + len({"inputs", "skipped", "ok", "errors", "failed_analyses"})
     for name in (*metrics, *not_finite):
         _validate_metric_name(name)
     for name, said in tags_of(report, not_finite).items():
