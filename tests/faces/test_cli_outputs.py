@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inspector import paths, service
-from inspector.errors import OutputError
+from inspector.errors import InspectorError, OutputError
 from inspector.faces.cli import main
 from inspector.faces.grpc.client import Client
 from inspector.faces.wire import report_from_json
@@ -125,3 +125,12 @@ def test_maps_are_written_where_it_is_said_that_they_are(tmp_path: Path, capsys:
 def test_a_client_tries_its_file_before_it_asks_anything(tmp_path: Path) -> None:
     with Client("localhost:1", timeout=0.1) as client, pytest.raises(OutputError, match="its folder does not exist"):
         client.audit("digits", "server:digits", summaries=tmp_path / "none" / "a.sum")
+
+
+def test_summaries_that_a_server_does_not_send_leave_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.sum"
+    file.write_bytes(b"old")
+    with Client("localhost:1", timeout=0.1) as client, pytest.raises(InspectorError):
+        client.audit("digits", "server:digits", summaries=file)
+    assert file.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.sum"]

@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
+import typer
 
 from inspector import service
 from inspector.faces.cli import main
@@ -39,75 +40,101 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
     return file
 
 
-def run(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """The command in a process of its own, with a variable of the environment as `env`."""
-    env = {**os.environ, **options.pop("env", {})}
-    command = [sys.executable, "-m", "inspector", *arguments]
-    return subprocess.run(command, env=env, check=False, **{"stderr": subprocess.PIPE, **options})
+@contextmanager
+def printing_to(number: int, encoding: str = "utf-8", errors: str = "strict") -> Iterator[None]:
+    """What the block prints goes to an open file, as in a process of its own; so does what is buffered at its end."""
+    before = sys.stdout
+    sys.stdout = open(number, "w", encoding=encoding, errors=errors)  # noqa: SIM115 - a number is no path
+    try:
+        yield
+        sys.stdout.close()
+    finally:
+        sys.stdout = before
 
 
-def unread(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """The command into a pipe that nobody reads."""
+def unread() -> int:
+    """A pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
-    try:
-        return run(arguments, stdout=writing, **options)
-    finally:
-        os.close(writing)
+    return writing
+
+
+def judge(report: Path, *more: str) -> list[str]:
+    return ["check", str(report), "--policy", "builtin:release", *more]
 
 
 @pytest.mark.parametrize(("sample", "code"), [(DIGITS, 0), (HOT, 1)], ids=["fine", "found"])
-@pytest.mark.parametrize("to", [[], ["--json", "-"], ["--format", "junit=-"], ["--json", "/dev/stdout"]])
-def test_a_reader_that_goes_early_changes_no_verdict(
-    sample: Any, code: int, to: list[str], stored: Callable[[Any], Path], tmp_path: Path
+@pytest.mark.parametrize("to", [[], ["--json", "-"], ["--format", "junit=-"]])
+def test_a_reader_that_goes_early_changes_no_verdict(  # noqa: PLR0917 - what pytest hands out
+    sample: Any, code: int, to: list[str], stored: Callable[[Any], Path], tmp_path: Path, capsys: Capture
 ) -> None:
     beside = tmp_path / "summary.md"
-    arguments = ["check", str(stored(sample)), "--policy", "builtin:release", *to, "--format", f"summary={beside}"]
-    done = unread(arguments)
-    assert (done.returncode, done.stderr) == (code, b"")
+    with printing_to(unread()):
+        assert main(judge(stored(sample), *to, "--format", f"summary={beside}")) == code
     assert beside.read_text().startswith("## ")
+    assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("arguments", [["plugins"], ["plugins", "--json"], ["describe", str(DIGITS.model)], ["--help"]])
-def test_a_list_that_nobody_reads_to_its_end_is_no_failure(arguments: list[str]) -> None:
-    done = unread(arguments)
-    assert (done.returncode, done.stderr) == (0, b"")
+@pytest.mark.parametrize("to", [[], ["--json", "/dev/stdout"]])
+def test_the_same_in_a_process_of_its_own(to: list[str], stored: Callable[[Any], Path]) -> None:
+    command = [sys.executable, "-m", "inspector", *judge(stored(HOT), *to)]
+    pipe = unread()
+    done = subprocess.run(command, check=False, stdout=pipe, stderr=subprocess.PIPE)
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_neither_are_messages_that_nobody_reads(stored: Callable[[Any], Path]) -> None:
-    arguments = ["check", str(stored(HOT)), "--policy", "builtin:release"]
-    assert unread(arguments, stderr=subprocess.STDOUT).returncode == 1
-    assert unread(["check", "none.json", "--policy", "builtin:release"], stderr=subprocess.STDOUT).returncode == 2
+    pipe = unread()
+    command = [sys.executable, "-m", "inspector", *judge(Path("none.json"))]
+    assert subprocess.run(command, check=False, stdout=pipe, stderr=pipe).returncode == 2
+    os.close(pipe)
+
+
+@pytest.mark.parametrize("arguments", [["plugins"], ["plugins", "--json"], ["describe", str(DIGITS.model)], ["--help"]])
+def test_a_list_that_nobody_reads_to_its_end_is_no_failure(arguments: list[str], capsys: Capture) -> None:
+    with printing_to(unread()):
+        assert main(arguments) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("to", [[], ["--json", "-"]])
+@pytest.mark.parametrize("to", [[], ["--json", "-"], ["--format", "sarif=-"]])
 def test_a_full_disk_below_standard_output_is_no_verdict(
-    to: list[str], stored: Callable[[Any], Path], tmp_path: Path
+    to: list[str], stored: Callable[[Any], Path], tmp_path: Path, capsys: Capture
 ) -> None:
     beside = tmp_path / "summary.md"
-    arguments = ["check", str(stored(HOT)), "--policy", "builtin:release", *to, "--format", f"summary={beside}"]
-    with FULL.open("wb") as full:
-        done = run(arguments, stdout=full)
-        again = run(["plugins"], stdout=full)
-        assert run(arguments, stdout=full, stderr=full).returncode == 2
-    says = b"error: standard output: it cannot be written; found No space left on device. Make room, or name another."
-    assert (done.returncode, b" ".join(done.stderr.split())) == (2, says)
+    with printing_to(os.open(FULL, os.O_WRONLY)):
+        assert main(judge(stored(HOT), *to, "--format", f"summary={beside}")) == 2
+    says = "error: standard output: it cannot be written; found No space left on device. Make room, or name another."
+    assert " ".join(capsys.readouterr().err.split()) == says
     assert beside.read_text().startswith("## Failed")
-    assert (again.returncode, again.stderr.count(b"\n")) == (2, 1)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "ascii:surrogateescape"])
-def test_letters_that_a_terminal_lacks_change_no_verdict(
-    encoding: str, stored: Callable[[Any], Path], tmp_path: Path
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
+def test_a_full_disk_below_both_streams_ends_with_2() -> None:
+    with FULL.open("wb") as full:
+        command = [sys.executable, "-m", "inspector", "plugins"]
+        assert subprocess.run(command, check=False, stdout=full, stderr=full).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("encoding", "errors", "said"),
+    [("ascii", "strict", b"c?nv2"), ("ascii", "surrogateescape", b"c?nv2"), ("cp1252", "strict", b"c\xf6nv2")],
+)
+def test_letters_that_a_terminal_lacks_change_no_verdict(  # noqa: PLR0917 - what pytest hands out
+    encoding: str, errors: str, said: bytes, stored: Callable[[Any], Path], tmp_path: Path, capsys: Capture
 ) -> None:
-    arguments = ["check", str(stored(HOT)), "--policy", "builtin:release"]
-    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    done = run(arguments, env=env, stdout=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (1, b"")
-    assert b"c?nv2" in done.stdout if "ascii" in encoding else b"c\xf6nv2" in done.stdout
+    def shown(*more: str) -> bytes:
+        file = tmp_path / "out"
+        with printing_to(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), encoding, errors):
+            assert main(judge(stored(HOT), *more)) == 1
+        return file.read_bytes()
+
+    assert said in shown()
     for to in ("--json=-", "--format=junit=-"):  # for programs, which read UTF-8
-        assert "cönv2" in run([*arguments, to], env=env, stdout=subprocess.PIPE).stdout.decode()
+        assert "cönv2" in shown(to).decode()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -151,7 +178,7 @@ def test_whatever_goes_wrong_is_one_line_its_place_and_no_verdict(
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(click.Abort(), 2), (EOFError(), 2), (click.ClickException("x"), 2), (SystemExit("x"), 2), (SystemExit(1), 2),
+    [(typer.Abort(), 2), (EOFError(), 2), (typer.BadParameter("x"), 2), (SystemExit("x"), 2), (SystemExit(1), 2),
      (KeyboardInterrupt(), 130), (SystemExit(0), 0), (SystemExit(None), 0)],
 )  # fmt: skip
 def test_whatever_ends_a_command_is_no_verdict(
@@ -166,8 +193,7 @@ def test_whatever_ends_a_command_is_no_verdict(
 
 def test_a_process_without_standard_output_still_judges(stored: Callable[[Any], Path], tmp_path: Path) -> None:
     file = tmp_path / "r.json"
-    words = ["check", str(stored(HOT)), "--policy", "builtin:release", "--json", str(file)]
-    command = f"{sys.executable} -m inspector {' '.join(words)} >&-"
+    command = f"{sys.executable} -m inspector {' '.join(judge(stored(HOT), '--json', str(file)))} >&-"
     assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 1
     assert json.loads(file.read_text("utf-8"))["ok"] is False
 

@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
-import numpy as np
 import pytest
+from export_cases import ANY_TEXT, HOSTILE, decided, finding, hostile, made
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from wire_strategies import REPORTS, laws
 
-from inspector import Finding, InspectorError, Metric, Severity
-from inspector.faces.exports import FORMATS, parse_formats, to_format, write_format
-from inspector.faces.exports.plain_text import in_markdown, in_sarif, in_xml
+from inspector import InspectorError, Severity
+from inspector.faces.exports import FORMATS, parse_formats, write_format
+from inspector.faces.exports.plain_text import in_markdown, in_xml
 from inspector.faces.exports.summary import MOST
 from inspector.policy.judge import judged
-from inspector.policy.rules import Override, Policy, Rule
-from inspector.report import AnalysisResult, Failure, Provenance, Report
-
-HOSTILE = "a<b>&\"'|`*_[x](http://y)\n\x00\x1b[31m]]>{0}{{\ud800\N{SNOWMAN}"
-ANY_TEXT = st.text(st.characters(), max_size=40)
-
-
-def finding(severity: Severity, rule: str = "sparsity/dead", layer: str = "conv1", message: str = "Dead") -> Finding:
-    return Finding(rule, severity, message, layer, (0, 3), {"inputs": 5, "nan": float("nan")}, "Prune")
-
-
-def made() -> Report:
-    findings = (finding(Severity.WARNING), finding(Severity.ERROR, "sparsity/not-finite", "conv2", "NaN"))
-    metrics = (
-        Metric("dead", np.array(2), "conv1", "act"),
-        Metric("mean", np.array(np.nan), "conv1", "act"),
-        Metric("active", np.array([1, 2]), "conv1", "act"),
-    )
-    results = (
-        AnalysisResult("sparsity", "1", "{}", findings=findings, metrics=metrics),
-        AnalysisResult("sparsity", "1", "{}", metrics=metrics[:1]),
-        AnalysisResult("filters", "1", "{}", failure=Failure("PLUGIN_FAILED", "It broke")),
-        AnalysisResult("odd", "1", "{}", failure=Failure("INAPPLICABLE", "Nothing here")),
-    )
-    rules = (Rule("few", metric="sparsity.dead", max=1), Rule("fed", report="inputs", min=1))
-    report = Report(Provenance("m", "ab", "pictures", "cd", 7, started="2026-01-02T03:04:05+00:00", seconds=2), results)
-    return judged(report, [Policy("p", "00", rules)])
-
-
-def hostile(text: str) -> Report:
-    """A report that holds the text wherever a model, a plugin or a policy may have put it."""
-    result = AnalysisResult(
-        text, text, "{}", (), (Finding(text, Severity.ERROR, text, text, (), {text: text}, text),),
-        Failure(text, text, text), (Metric(text, np.array(1), text, text),),
-    )  # fmt: skip
-    return judged(Report(Provenance(text, text, text, text), (result,)), [Policy(text, "", (Rule("r", finding="*"),))])
-
+from inspector.policy.rules import Policy, Rule
+from inspector.report import AnalysisResult, Provenance, Report
 
 # ---------------------------------------------------------------------------------------------------------- JUnit
 
@@ -99,83 +61,7 @@ def test_what_xml_cannot_hold_is_replaced_and_the_rest_stays() -> None:
     assert in_xml("<&>\t\n\N{SNOWMAN}\U0001f600") == "<&>\t\n\N{SNOWMAN}\U0001f600"
 
 
-# ---------------------------------------------------------------------------------------------------------- SARIF
-
-
-def check_sarif(text: str) -> dict[str, Any]:
-    """What SARIF 2.1.0 requires of the parts that are used, by section; gives the run."""
-    log = json.loads(text)
-    assert log["version"] == "2.1.0"  # 3.13.2
-    (run,) = log["runs"]  # 3.13.4
-    driver = run["tool"]["driver"]  # 3.14.6, 3.18.2
-    assert driver["name"]  # 3.19.8
-    ids = [rule["id"] for rule in driver["rules"]]  # 3.49.3
-    assert len(ids) == len(set(ids))  # 3.19.23: unique
-    for rule in driver["rules"]:  # what GitHub asks for
-        assert all(rule[name]["text"] for name in ("fullDescription", "help"))
-        assert isinstance(rule["shortDescription"]["text"], str)
-    for invocation in run["invocations"]:
-        assert isinstance(invocation["executionSuccessful"], bool)  # 3.20.14
-        notes = invocation["toolExecutionNotifications"] + invocation["toolConfigurationNotifications"]
-        assert all(note["message"]["text"] is not None for note in notes)  # 3.58.5
-        assert {n["associatedRule"]["id"] for n in notes if "associatedRule" in n} <= set(ids)  # 3.58.3
-    for result in run["results"]:
-        assert isinstance(result["message"]["text"], str)  # 3.27.11, 3.11.8
-        assert result["level"] in {"none", "note", "warning", "error"}  # 3.27.10
-        assert result["partialFingerprints"]["primaryLocationLineHash"]  # 3.27.17
-        assert ids[result["ruleIndex"]] == result["ruleId"]  # 3.27.6
-        for location in result["locations"]:
-            assert location["physicalLocation"]["region"] == {"startLine": 1}  # 3.30.5
-            physical = location["physicalLocation"]["artifactLocation"]  # 3.29.2
-            assert physical["uri"] == run["artifacts"][physical["index"]]["location"]["uri"]  # 3.4.5
-            assert re.fullmatch(r"[A-Za-z0-9._~%/:-]+", physical["uri"])  # 3.4.3, RFC 3986
-            for logical in location.get("logicalLocations", []):
-                assert logical["name"]  # 3.33.4
-    assert {role for a in run["artifacts"] for role in a["roles"]} == {"analysisTarget"}  # 3.24.6
-    return dict(run)
-
-
-def test_sarif_has_findings_rules_the_model_and_what_failed() -> None:
-    run = check_sarif(FORMATS["sarif"](made()))
-    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == [
-        "policy/few", "policy/fed", "sparsity/dead", "sparsity/not-finite",
-    ]  # fmt: skip
-    assert [(r["ruleId"], r["level"]) for r in run["results"]] == [
-        ("sparsity/dead", "warning"), ("sparsity/not-finite", "error"), ("policy/few", "error"),
-        ("policy/few", "error"),
-    ]  # fmt: skip
-    first = run["results"][0]
-    assert first["message"]["text"] == "Dead. Prune"
-    assert first["locations"][0]["logicalLocations"] == [{"name": "conv1", "fullyQualifiedName": "conv1"}]
-    assert first["properties"] == {"channels": [0, 3], "evidence": {"inputs": 5, "nan": "nan"}}
-    assert run["artifacts"][0]["hashes"] == {"sha-256": "ab"}
-    assert run["invocations"][0]["executionSuccessful"] is False
-    assert run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"] == "filters: It broke"
-
-
-@laws
-@given(ANY_TEXT)
-def test_sarif_keeps_its_form_whatever_the_names_hold(text: str) -> None:
-    check_sarif(FORMATS["sarif"](hostile(text)))
-
-
-def test_sarif_messages_hold_no_links_and_no_placeholders() -> None:
-    assert in_sarif("[a](http://b) {0} \\") == "\\[a\\](http://b) {{0}} \\\\"
-
-
 # ------------------------------------------------------------------------------------- findings that are overruled
-
-
-def decided() -> Report:
-    """A warning that is ignored, one that is an error, and one as it was; of one rule, at three layers."""
-    layers = ("conv1", "conv2", "conv3")
-    found = tuple(finding(Severity.WARNING, layer=layer) for layer in layers)
-    overrides = (
-        Override("sparsity/dead", "ignore", "It is padding.", ("conv1",)),
-        Override("sparsity/dead", Severity.ERROR, "It was pruned.", ("conv2",)),
-    )
-    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=found),))
-    return judged(report, [Policy("p", "00", (), overrides=overrides)])
 
 
 def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
@@ -186,69 +72,6 @@ def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
     assert outcomes == {"conv1": ["skipped"], "conv2": ["failure"], "conv3": ["system-out"]}
     assert cases["conv1"][0].get("message") == "policy p: It is padding."
     assert cases["conv2"][0].text == "error (was warning): Dead. Prune policy p: It was pruned."
-
-
-def test_sarif_has_no_result_of_what_is_ignored_as_viewers_open_an_alert_for_each_and_says_so() -> None:
-    run = check_sarif(FORMATS["sarif"](decided()))
-    second, third = run["results"]
-    assert [r["locations"][0]["logicalLocations"][0]["name"] for r in (second, third)] == ["conv2", "conv3"]
-    assert [r["level"] for r in (second, third)] == ["error", "warning"]
-    assert second["properties"]["overruled"] == {"level": "warning", "policy": "p", "reason": "It was pruned."}
-    assert "overruled" not in third["properties"]
-    assert run["invocations"][0]["executionSuccessful"] is True
-    assert run["invocations"][0]["toolConfigurationNotifications"] == [
-        {
-            "level": "note",
-            "message": {"text": "sparsity/dead is ignored: Dead (policy p: It is padding.)"},
-            "associatedRule": {"id": "sparsity/dead"},
-        }
-    ]
-    assert check_sarif(FORMATS["sarif"](made()))["invocations"][0]["toolConfigurationNotifications"] == []
-
-
-def test_sarif_rules_say_what_they_ask_and_what_to_do() -> None:
-    rules = {rule["id"]: rule for rule in check_sarif(FORMATS["sarif"](made()))["tool"]["driver"]["rules"]}
-    assert rules["policy/few"]["fullDescription"]["text"] == (
-        "A rule of the policy p: sparsity.dead has to be at most 1."
-    )
-    assert rules["sparsity/dead"]["fullDescription"]["text"] == "The analysis sparsity found this in a model: dead."
-    assert rules["sparsity/dead"]["help"]["text"] == "Prune"
-    assert "docs/numbers.md" in rules["policy/fed"]["help"]["text"]
-
-
-def marks(*findings: Finding) -> list[str]:
-    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=findings),))
-    results = check_sarif(FORMATS["sarif"](report))["results"]
-    return [result["partialFingerprints"]["primaryLocationLineHash"] for result in results]
-
-
-def test_a_finding_has_one_fingerprint_in_every_run_and_no_other_has_it() -> None:
-    one = finding(Severity.WARNING)
-    others = (
-        finding(Severity.WARNING, "sparsity/low"),
-        finding(Severity.WARNING, layer="conv2"),
-        replace(one, channels=(0,)),
-        one,  # another tap of the layer, say
-    )
-    found = marks(one, *others)
-    assert len(set(found)) == 5
-    later = replace(one, severity=Severity.ERROR, message="Dead now", evidence={"inputs": 9}, remedy="")
-    assert marks(later)[0] == found[0]
-
-
-@pytest.mark.parametrize(
-    ("path", "uri"),
-    [
-        ("models/a b.onnx", "models/a%20b.onnx"),
-        ("./models/../m.onnx", "m.onnx"),
-        ("../m.onnx", "../m.onnx"),
-        ("c:m.onnx", "c%3Am.onnx"),
-        ("/srv/m#1.onnx", "file:///srv/m%231.onnx"),
-    ],
-)
-def test_sarif_names_the_model_by_the_path_that_was_given(path: str, uri: str) -> None:
-    run = check_sarif(to_format("sarif", made(), Path(path)))
-    assert run["artifacts"][0]["location"]["uri"] == uri
 
 
 def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:

@@ -114,11 +114,33 @@ def test_tags_say_the_verdict_and_where_the_numbers_come_from(net: str, client: 
         )
 
 
-def test_a_number_that_is_not_finite_is_left_out_and_named(log: Callable[[bytes], str], client: MlflowClient) -> None:
+def broken(log: Callable[[bytes], str]) -> str:
+    """The net with NaN among its weights."""
     proto = onnx.load_from_string(NET)
     bias = next(t for t in proto.graph.initializer if t.name == "b")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(4, np.nan, np.float32), "b"))
-    run = stored(client, evaluate(log(proto.SerializeToString()), ROWS, {"analyses": "sparsity"}))
+    return log(proto.SerializeToString())
+
+
+def test_the_gate_of_the_page_stops_what_the_command_stops(
+    net: str, log: Callable[[bytes], str], tmp_path: Path
+) -> None:
+    """Whatever the policy is about: an error of an analysis counts by itself."""
+    gate = {"run/ok": MetricThreshold(threshold=1, greater_is_better=True)}
+    (tmp_path / "ours.toml").write_text(FAILS.replace("min = 6", "min = 1"))
+    policies = {"policies": tmp_path / "ours.toml"}
+    fine = evaluate(net, ROWS, policies)
+    mlflow.validate_evaluation_results(gate, fine)
+    assert [fine.metrics[f"run/{name}"] for name in ("ok", "errors", "failed_analyses")] == [1, 0, 0]
+    bad = evaluate(broken(log), ROWS, policies)
+    assert bad.metrics["policy/broken/model"] == 0
+    assert [bad.metrics[f"run/{name}"] for name in ("ok", "errors", "failed_analyses")] == [0, 2, 0]
+    with pytest.raises(mlflow.models.evaluation.validation.ModelValidationFailedException):
+        mlflow.validate_evaluation_results(gate, bad)
+
+
+def test_a_number_that_is_not_finite_is_left_out_and_named(log: Callable[[bytes], str], client: MlflowClient) -> None:
+    run = stored(client, evaluate(broken(log), ROWS, {"analyses": "sparsity"}))
     assert "sparsity/mean/block.c1.Conv:act" in run.data.tags["inspector.not_finite"].split(", ")
     assert "sparsity/mean/block.c1.Conv:act" not in run.data.metrics
     assert "sparsity/mean/block.c2.Conv:conv" not in run.data.metrics
