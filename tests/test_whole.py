@@ -201,7 +201,11 @@ def test_a_file_that_is_cleared_away_while_it_is_made_is_made_again(
 
 
 def test_the_summaries_of_an_audit_clear_up_too(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
     assert python(KILLED, tmp_path / "a.sum").returncode == -9
-    assert python(KILLED, tmp_path / "00000000.sum").returncode == -9
-    service.audit(SAMPLES[0].model, "noise:2", summaries=tmp_path / "a.sum", resume=tmp_path)
-    assert names(tmp_path) == ["00000000.sum", "a.sum"]
+    assert python(KILLED, kept / "00000000.sum").returncode == -9
+    assert len(names(tmp_path)) == 2
+    service.audit(SAMPLES[0].model, "noise:2", summaries=tmp_path / "a.sum", resume=kept)
+    assert names(tmp_path) == ["a.sum", "kept"]
+    assert names(kept) == ["00000000.sum"]
