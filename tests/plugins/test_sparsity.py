@@ -116,6 +116,16 @@ def audited(x: Array, activation: str = "Relu", **params: object) -> Report:
     return service.audit(identity_net(activation), x, [service.AnalysisRequest("sparsity", params)])
 
 
+def test_finite_maps_whose_mean_overflows_are_finite() -> None:
+    x = np.ones((2, 3, 8, 8), np.float32)
+    x[:, 0], x[1, 1] = 3e38, 6e36
+    report = service.audit(identity_net(), x, fidelity="exact")
+    assert set(findings(report)) == {"constant"}
+    found = {row["channel"]: row for row in table(report, "Sparsity by channel")}
+    assert [found[c]["mean"] for c in range(3)] == [None, None, 1]
+    assert [found[c]["max"] for c in range(3)] == [float(np.float32(3e38)), float(np.float32(6e36)), 1]
+
+
 def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     """The first channel is broken for one input of three, the second for all, the third for none."""
     x = numbers(3, 3, 6, 5)
