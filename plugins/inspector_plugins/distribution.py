@@ -45,7 +45,6 @@ from inspector_plugins._distribution_result import SHARES, TapDistribution
 from inspector_plugins._distribution_view import RULES, show
 from inspector_plugins._watched import Watching, watched
 
-
 MEAN_ROUNDING: Final = 3e-6
 """How far the mean of a map of equal numbers may be from these, of one (docs/numbers.md)."""
 
