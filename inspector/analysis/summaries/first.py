@@ -38,7 +38,8 @@ class First(Summary):
         """Refuses what cannot have been made here, as stored summaries are read back."""
         one = (self.positions.ndim, self.ids.ndim, self.flat.ndim, self.shapes.ndim) == (1, 1, 1, 2)
         whole = one and self.shapes.dtype.kind == "i" and bool((self.shapes >= 0).all())
-        if not (whole and len(self.positions) == len(self.ids) == len(self.shapes) and self._ends[-1] == self.flat.size):
+        alike = whole and len(self.positions) == len(self.ids) == len(self.shapes)
+        if not (alike and self._ends[-1] == self.flat.size):
             raise SummaryError(
                 "first inputs",
                 "their parts do not fit each other",
