@@ -34,6 +34,11 @@ def power_of(peak: float) -> int:
     return max(_LEAST_POWER, math.floor(math.log10(peak)))
 
 
+def at_power(number: float, power: int) -> float:
+    """The number as a multiple of ten to that power."""
+    return number / 10.0**power if power else number
+
+
 def multiples(values: Array, power: int) -> Array:
     """The values, as multiples of ten to that power, in float32; what is not finite stays so."""
     multiple: Array = (values / 10.0**power if power else values).astype(np.float32)

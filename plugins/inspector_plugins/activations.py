@@ -32,6 +32,7 @@ from inspector import (
 from inspector_plugins._drawable import multiples, peak_of, power_of, slices_of, unit_of
 from inspector_plugins._inputs import in_order
 from inspector_plugins._watched import Watching, watched
+from inspector_plugins._wording import listed
 
 COLUMNS: Final = 8
 MARKS: Final = {
@@ -115,7 +116,7 @@ class Activations:
         return Images(
             title=f"{tap.name} for {name}",
             pictures=pictures,
-            columns=len(places) if depth > 1 else COLUMNS,
+            columns=len(places) if len(places) > 1 else COLUMNS,
             caption=f"Tensor {tap.tensor}{cut}. {_depth(depth, places)}{own}; {_framed(tap, pictures)}.",
         )
 
@@ -162,9 +163,10 @@ def _depth(depth: int, places: Sequence[int]) -> str:
     """How volumes are drawn; nothing for maps of one or two axes."""
     if depth == 1:
         return ""
-    left_out = f"{len(places)} of {depth} are drawn, z = {', '.join(map(str, places))}; the others are left out"
-    which = f"all {depth} are drawn" if len(places) == depth else left_out
-    return f"A row is one map, as slices across its first axis in space, z: {which}. "
+    some = f"z = {listed(places)} of {depth:,} are drawn, the others are left out"
+    which = f"all {depth:,} are drawn" if len(places) == depth else some
+    row = "A row is one map, as" if len(places) > 1 else "A map is drawn as"
+    return f"{row} slices across its first axis in space: {which}. "
 
 
 def _framed(tap: Tap, pictures: Sequence[Picture]) -> str:

@@ -119,7 +119,7 @@ def test_volumes_become_their_slices_on_one_scale_and_a_row_is_a_map() -> None:
     np.testing.assert_array_equal([p.values for p in grid.pictures], volume[0].reshape(4, 3, 4))
     assert [scale(p)[2] for p in grid.pictures] == [23, 23, 47, 47]
     assert grid.columns == 2
-    assert "slices across its first axis in space, z: all 2 are drawn. Every map has its own scale" in grid.caption
+    assert "slices across its first axis in space: all 2 are drawn. Every map has its own scale" in grid.caption
 
 
 def test_of_a_deep_volume_slices_far_apart_are_drawn_and_marks_are_those_of_the_whole_map() -> None:
@@ -128,9 +128,13 @@ def test_of_a_deep_volume_slices_far_apart_are_drawn_and_marks_are_those_of_the_
     (grid,) = grids(result(identity_net(space=3), volume, slices=4))
     assert [p.label for p in grid.pictures][:4] == ["0 z=0", "0 z=6", "0 z=13", "0 z=19"]
     assert [p.mark for p in grid.pictures] == ["", "", "", "", *["silent"] * 4, *["not finite"] * 4]
-    assert "4 of 20 are drawn, z = 0, 6, 13, 19; the others are left out" in grid.caption
+    assert "A row is one map" in grid.caption
+    assert "z = 0, 6, 13, 19 of 20 are drawn, the others are left out" in grid.caption
     (grid,) = grids(result(identity_net(space=3), volume))
     assert len({p.label for p in grid.pictures}) == 3 * 8
+    (grid,) = grids(result(identity_net(space=3), volume, slices=1))
+    assert [p.label for p in grid.pictures] == ["0 z=0", "1 z=0", "2 z=0"]
+    assert "A map is drawn as slices" in grid.caption
 
 
 @pytest.mark.parametrize(
