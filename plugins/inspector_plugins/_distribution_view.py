@@ -117,7 +117,8 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
     sure, inputs = severity_after(x.inputs), counted(x.inputs, "input")
     if x.dormant.sum() >= max(1, params.many * x.tap.channels):
         yield _finding(
-            x, x.dormant, f"{_of(x.dormant, 'is dormant: its', 'are dormant: their')} mean |a| over {inputs} is at most {params.tau:g} of the layer's",
+            x, x.dormant, f"{_of(x.dormant, 'is dormant: its', 'are dormant: their')} mean |a| over {inputs} is at "
+            f"most {params.tau:g} of the layer's",
             rule="distribution/dormant", severity=sure,
             remedy="Check with more data; prune them, or look at the learning rate. Channels that sleep on clean data "
             "are also where backdoors have been found to hide (Fine-Pruning, arXiv:1805.12185): a signal that is worth "
@@ -139,6 +140,7 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
 
 
 def _of(flag: Any, one: str, several: str) -> str:
+    """The words for one channel, or those for several."""
     return one if flag.sum() == 1 else several
 
 
