@@ -55,7 +55,7 @@ class First(Summary):
         """
         keep = min(limit, len(ids))
         positions = np.arange(first, first + keep, dtype=np.int64)
-        shapes = np.tile(np.array(values.shape[1:], np.int64), (keep, 1))
+        shapes = np.full((keep, values.ndim - 1), values.shape[1:], np.int64)
         names = np.array(ids[:keep], dtype=np.str_)
         return cls(np.array(limit, np.int64), positions, names, shapes, np.array(values[:keep]).ravel())
 
@@ -67,6 +67,8 @@ class First(Summary):
 
     def __add__(self, other: Self) -> Self:
         self._check(other)
+        if 0 < len(self.ids) == int(self.limit) and (self.positions[-1] < other.positions[:1]).all():
+            return self  # full, and all of the other came later
         positions = np.concatenate([self.positions, other.positions])
         order = np.argsort(positions, kind="stable")[: int(self.limit)]
         values = [*self.values, *other.values]
@@ -82,7 +84,8 @@ class First(Summary):
     @property
     def _ends(self) -> list[int]:
         """Where each input's values begin in `flat`, and where the last ones end."""
-        return [*accumulate(map(math.prod, self.shapes.tolist()), initial=0)]
+        sizes = map(math.prod, self.shapes.tolist())  # whole numbers of any size: shapes may come from a file
+        return [*accumulate(sizes, initial=0)]
 
     def _check(self, other: Self) -> None:
         if int(self.limit) != int(other.limit):
