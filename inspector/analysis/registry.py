@@ -252,6 +252,10 @@ def _summary_fault(kind: Any) -> str:
     return ""
 
 
+_SEVERAL: Final = (list, tuple, set, frozenset, range)
+"""What holds the values of a parameter that takes several; anything else is one of them."""
+
+
 def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
     fields = kind.Params.model_fields
     unknown = next((key for key in request.params if key not in fields), None)
@@ -262,7 +266,7 @@ def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
         )
     listed = kind.Params.model_json_schema().get("properties", {})
     values = {
-        k: [v] if listed.get(k, {}).get("type") == "array" and not isinstance(v, list) else v
+        k: [v] if listed.get(k, {}).get("type") == "array" and not isinstance(v, _SEVERAL) else v
         for k, v in request.params.items()
     }
     try:
