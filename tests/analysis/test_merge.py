@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toys import Again, Says, installed
+from toys import Says, installed
 
 import inspector
 from inspector import BatchInfo, First, Note, Report, service
 from inspector.analysis import sums
 from inspector.analysis.observe import Observer
-from inspector.analysis.parts import combined
 from inspector.errors import InspectorError, LimitError, OutputError, ParameterError, SummaryError
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json, report_to_json
@@ -282,60 +281,6 @@ def test_a_channel_takes_the_bytes_that_the_guide_says(small: Path) -> None:
     per_channel = [a.nbytes for a in fields.values() if isinstance(a, np.ndarray) and a.shape == (8,)]
     marks = fields["first"].values  # of the 2 inputs that there are, of 8
     assert sum(per_channel) / 8 + 8 * marks[0].nbytes / 8 == 56
-
-
-def test_an_analysis_that_explores_is_not_blamed_where_its_checkpoints_are_merged(tmp_path: Path) -> None:
-    with installed(Again):
-        service.audit(DIGITS.model, X, ["again", "sparsity"], **OPTIONS, resume=tmp_path)
-        merged = service.merge(DIGITS.model, sorted(tmp_path.glob("*.sum")))
-    failure = merged.result("again").failure
-    assert failure is not None
-    assert failure.kind == "INAPPLICABLE"
-    assert "nothing to run" in failure.message
-    assert merged.result("sparsity").failure is None
-
-
-def test_another_choice_of_taps_is_another_run(parts: list[Path]) -> None:
-    """A plugin may choose others without a new version."""
-    identity, _ = sums.scan(parts[0])
-    (asked,) = identity.analyses
-    with pytest.raises(SummaryError, match=r"the taps of 'sparsity'; expected \d taps, found 1 taps"):
-        identity.check(replace(identity, analyses=(replace(asked, taps=asked.taps[:1]),)), "summaries")
-
-
-def test_of_nodes_and_batches_the_larger_number_is_kept(parts: list[Path]) -> None:
-    provenance = service.merge(DIGITS.model, parts[:1]).provenance
-    more = replace(provenance, batch=9, providers={"CPUExecutionProvider": 1000, "Other": 3})
-    for a, b in ((provenance, more), (more, provenance)):
-        both = combined(a, b)
-        assert (both.batch, both.providers) == (9, {"CPUExecutionProvider": 1000, "Other": 3})
-
-
-@pytest.mark.parametrize("where", ["summaries", "resume"])
-def test_a_run_whose_files_could_not_be_read_again_is_refused_before_it_runs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
-) -> None:
-    monkeypatch.setattr(sums, "MAX_TEXT", 400)
-    monkeypatch.setattr(Observer, "__call__", None)
-    with pytest.raises(LimitError, match="too long to be stored with summaries; expected at most 400 bytes"):
-        service.audit(
-            DIGITS.model, X, [f"sparsity:near={i + 1}" for i in range(9)], **OPTIONS, **{where: tmp_path / "x"}
-        )
-
-
-def test_the_longest_names_of_skipped_inputs_can_be_read_again(tmp_path: Path) -> None:
-    """A character beyond the first 65,536 takes twelve bytes of JSON."""
-    folder = tmp_path
-    for _ in range(14):
-        folder /= "😀" * 60
-    folder.mkdir(parents=True)
-    (tmp_path / "0.png").write_bytes(next(DIGITS.pictures.rglob("*.png")).read_bytes())
-    for i in range(110):
-        (folder / f"{i:03d}.png").write_bytes(b"no picture")
-    file = stored(tmp_path / "a.sum", data=tmp_path, preprocess="unit", shard_size=200)
-    merged = service.merge(DIGITS.model, [file])
-    assert (merged.provenance.inputs, merged.skipped_count, len(merged.skipped)) == (1, 110, 100)
-    assert [skipped.id.endswith(f"😀/{i:03d}.png") for i, skipped in enumerate(merged.skipped[:3])] == [True] * 3
 
 
 def test_policies_judge_what_was_merged(parts: list[Path]) -> None:
