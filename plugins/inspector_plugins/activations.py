@@ -177,10 +177,6 @@ def _framed(tap: Tap, pictures: Sequence[Picture]) -> str:
     return said if tap.zeros is Zeros.EXACT else f"linear or smooth: zeros mean nothing here; {said}"
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
 def _table(result: Shown) -> Table:
     rows = []
     for name in result.ids:
@@ -190,7 +186,8 @@ def _table(result: Shown) -> Table:
             values = maps[name].astype(np.float64)
             silent = int(sum(not np.any(m) for m in values)) if tap.zeros is Zeros.EXACT else None
             shape = "x".join(str(d) for d in values.shape)
-            ends = (_number(values.min()), _number(values.max()))
+            whole = bool(np.isfinite(values).all())
+            ends = (float(values.min()), float(values.max())) if whole else (None, None)
             rows.append((name, tap.name, tap.tensor, shape, silent, *ends))
     columns = (
         Column("input"),
