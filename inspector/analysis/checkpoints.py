@@ -9,7 +9,7 @@ from pathlib import Path
 from inspector.analysis.identity import Identity
 from inspector.analysis.parts import Part
 from inspector.analysis.plan import Plan
-from inspector.analysis.sums import SUFFIX, Stored, Writer, scan
+from inspector.analysis.sums import SUFFIX, Stored, Writer, check_identity, scan
 from inspector.errors import InspectorError, LimitError, SummaryError
 from inspector.whole import clear_left
 
@@ -23,6 +23,7 @@ class Checkpoints:
 
     Raises:
         SummaryError: the folder holds checkpoints of another run, or of other data.
+        LimitError: what identifies the run is too long to be read again.
         OSError: it cannot be made or read.
     """
 
@@ -30,6 +31,7 @@ class Checkpoints:
         """`ids`: of all shards of the data, in order."""
         self._folder, self._identity, self._plan, self._ids = folder, identity, plan, ids
         self.problem = ""
+        check_identity(identity)
         folder.mkdir(parents=True, exist_ok=True)
         clear_left(folder, lambda name: name.endswith(SUFFIX))  # of a run that was killed while it wrote
         for path in sorted(folder.glob(f"*{SUFFIX}")):
