@@ -57,16 +57,22 @@ def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> Non
     assert names(tmp_path) == ["a"]
 
 
-WRITE = "import sys, pathlib\nfrom inspector.whole import write_whole\n"
+ALONE = f"""
+import importlib.util, os, pathlib, signal, sys
+spec = importlib.util.spec_from_file_location("whole", {module.__file__!r})  # without the rest, which takes seconds
+whole = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(whole)
+file = pathlib.Path(sys.argv[1])
+"""
 
 
 def test_a_file_that_there_is_no_room_for_costs_nothing(tmp_path: Path) -> None:
     """The limit on the size of files stands for a full disk."""
     file = tmp_path / "a"
     file.write_text("old")
-    code = WRITE + (
+    code = ALONE + (
         "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "try: write_whole(pathlib.Path(sys.argv[1]), bytes(100_000))\nexcept OSError as e: print(e.strerror)"
+        "try: whole.write_whole(file, bytes(100_000))\nexcept OSError as e: print(e.strerror)"
     )
     assert python(code, file).stdout == "File too large\n"
     assert file.read_text() == "old"
@@ -109,7 +115,7 @@ def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 @pytest.mark.parametrize("to_file", [True, False])
 def test_standard_output_has_a_name_too(name: str, to_file: bool, tmp_path: Path) -> None:
-    code = WRITE + "print('one'); write_whole(pathlib.Path(sys.argv[1]), b'two\\n'); print('three')"
+    code = ALONE + "print('one'); whole.write_whole(file, b'two\\n'); print('three')"
     if to_file:
         with (tmp_path / "out").open("w") as out:
             subprocess.run([sys.executable, "-c", code, name], check=True, stdout=out)
@@ -147,10 +153,8 @@ def test_where_a_folder_takes_no_other_name_the_file_itself_is_written(
         write_whole(tmp_path / "b", b"new")
 
 
-KILLED = """
-import os, pathlib, signal, sys
-from inspector.whole import Whole
-one = Whole(pathlib.Path(sys.argv[1]))
+KILLED = f"""{ALONE}
+one = whole.Whole(file)
 one.file.write(b"half")
 one.file.flush()
 os.kill(os.getpid(), signal.SIGKILL)
