@@ -27,7 +27,7 @@ class ShardCount:
         self.inputs = 0
         self.digest = Digest()
         self.skipped: list[Skipped] = []
-        self.skipped_count = 0
+        self.skipped_count = self.incomplete = 0
 
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
@@ -35,8 +35,9 @@ class ShardCount:
         self.digest.update(batch)
 
     def skip(self, skipped: Skipped) -> None:
-        """This one did not."""
-        self.skipped_count += 1
+        """This did not."""
+        self.skipped_count += skipped.count
+        self.incomplete += skipped.incomplete
         if len(self.skipped) < MAX_LISTED_SKIPS:
             self.skipped.append(skipped)
 
@@ -159,7 +160,7 @@ class Feed:
             raise InputError(
                 f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
             )
-        self.skipped_count += 1
+        self.skipped_count += skipped.count
         self._first_skipped = self._first_skipped or skipped.reason
         self._shard.skip(skipped)
 

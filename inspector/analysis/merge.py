@@ -58,10 +58,11 @@ def merged(
             gathered.add(part)
     if twice:
         gathered.note(f"{twice} shards were given more than once; each counts once")
-    if gap := _gap(shard.tally.index for shard in shards):
+    missing, gap = _gap(shard.tally.index for shard in shards)
+    if missing:
         gathered.note(gap)
     results = conclude(view, plan, gathered.totals, None, asked)
-    provenance = replace(gathered.provenance, model=view.name)
+    provenance = replace(gathered.provenance, model=view.name, missing_shards=missing)
     report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
     if saving.problem:
         raise saving.problem.with_report(report)
@@ -107,15 +108,15 @@ def _request(name: str, params: str) -> AnalysisRequest:
     return AnalysisRequest(name, values)
 
 
-def _gap(places: Iterable[int]) -> str:
-    """What is known to be missing: places of the data before the last one; those after it cannot be known."""
+def _gap(places: Iterable[int]) -> tuple[int, str]:
+    """How much is known to be missing, and what: places of the data before the last one; no later one can be known."""
     known = set(places)
     missing = max(known, default=-1) + 1 - len(known)
     if not missing:
-        return ""
+        return 0, ""
     first = next(i for i in itertools.count() if i not in known)
     what = f"{missing:,} shards of the data are" if missing > 1 else "1 shard of the data is"
-    return f"{what} missing, the first at place {first + 1:,}; a part may not have been given"
+    return missing, f"{what} missing, the first at place {first + 1:,}; a part may not have been given"
 
 
 def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:

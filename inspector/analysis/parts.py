@@ -26,6 +26,7 @@ class Tally:
         digest: identifies these: hash over their ids and contents, in order.
         skipped: the first that were left out; `skipped_count` counts all.
         provenance: how the shard ran; without what only a whole run has.
+        incomplete: files of which nobody knows how many inputs are lost.
     """
 
     shard: str
@@ -35,6 +36,7 @@ class Tally:
     skipped: tuple[Skipped, ...]
     skipped_count: int
     provenance: Provenance
+    incomplete: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +59,7 @@ class Gathered:
         self.totals = Totals(plan)
         self.skipped: list[Skipped] = []
         self.skipped_count = 0
-        self._inputs = 0
+        self._inputs = self._incomplete = 0
         self._provenance: Provenance | None = None
         self._digests: list[str] = []
         self._notes: list[str] = []
@@ -67,6 +69,7 @@ class Gathered:
         tally = part.tally
         self.totals.join(part.totals)
         self._inputs += tally.inputs
+        self._incomplete += tally.incomplete
         self.skipped += tally.skipped[: MAX_LISTED_SKIPS - len(self.skipped)]
         self.skipped_count += tally.skipped_count
         self._digests += [tally.digest] if tally.inputs else []
@@ -83,7 +86,8 @@ class Gathered:
             raise SummaryError("summaries", "there are none to add up", remedy="Give files that hold some.")
         notes = (*self._provenance.notes, *self._notes)
         digest = joined_digest(self._digests)
-        return replace(self._provenance, inputs=self._inputs, data_sha256=digest, notes=notes)
+        counted = replace(self._provenance, inputs=self._inputs, incomplete=self._incomplete)
+        return replace(counted, data_sha256=digest, notes=notes)
 
 
 def joined_digest(digests: Iterable[str]) -> str:

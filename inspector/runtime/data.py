@@ -88,7 +88,7 @@ def _batches(
             stop.check()
             if isinstance(taken.result, InputError):
                 ahead.release(1)
-                on_skip(filling.skip(taken.item.id, taken.result))
+                on_skip(filling.skip(taken.item, taken.result))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()
@@ -131,9 +131,9 @@ class _Filling:
         self._contents.append(content)
         self.done += 1
 
-    def skip(self, key: str, error: InputError) -> Skipped:
-        self._skipped.append(Skipped(key, str(error)))
-        self.done += 1
+    def skip(self, item: Item, error: InputError) -> Skipped:
+        self._skipped.append(Skipped(item.id, str(error), item.count, item.incomplete))
+        self.done += item.count
         return self._skipped[-1]
 
     def finish(self) -> Batch:
