@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from inspector.report import Report
 
 def merged(
     view: OnnxView, files: Sequence[Path], *, summaries: Path | None = None, most: int = MAX_BYTES,
-    stop: Stop | None = None,
+    stop: Stop | None = None, planned: Callable[[Plan], None] | None = None,
 ) -> Report:  # fmt: skip
     """The report of all shards in the files, whichever file they are in; a shard that is in several counts once.
 
@@ -36,6 +36,7 @@ def merged(
         summaries: file to write the union to.
         most: bytes of a shard's summaries, unpacked.
         stop: ends it between two shards, or two analyses.
+        planned: hears of the plan before anything is added up.
 
     Raises:
         SummaryError: a file is damaged, of another model or of other parameters, or holds nothing.
@@ -48,6 +49,8 @@ def merged(
         raise ParameterError("summaries", "there are none to merge", expected="one file or more")
     identity, found = _scanned(view, files)
     plan = _plan(view, identity)
+    if planned is not None:
+        planned(plan)
     shards, twice = _distinct(found)
     gathered, asked = Gathered(plan), stop or Stop()
     with Saving(summaries, identity, plan) as saving:

@@ -65,7 +65,7 @@ def _numbers(x: LayerSparsity) -> dict[str, Any]:
         "dead_share": dead / x.tap.channels,
         "structurally_dead": np.count_nonzero(x.structurally_dead),
         "rare": np.count_nonzero(x.rare),
-        "silent_share": 1 - int(x.active.sum()) / maps if maps else np.nan,
+        "silent_share": (maps - int(x.active.sum())) / maps if maps else np.nan,
         "never_zero": np.count_nonzero(x.never_zero),
         "channel_dead": x.dead,
     }
