@@ -67,7 +67,7 @@ def _check_findings(subject: str, pattern: str, analysis: str, declared: Mapping
 
 
 def _misspelt(name: str, known: str) -> bool:
-    """Whether letters of what follows the analysis were swapped, or one or two of them are wrong."""
+    """Whether what follows the analysis has the same letters in another order, or nearly the same ones."""
     own, other = name.partition("/")[2], known.partition("/")[2]
     if max(len(own), len(other)) > _LONGEST:
         return False
