@@ -73,4 +73,7 @@ def _numbers(x: LayerSparsity) -> dict[str, Any]:
 
 def _mean(values: Any) -> float:
     finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else float("nan")
+    if not finite.size:
+        return float("nan")
+    mean = finite.mean()
+    return float(mean + (finite - mean).mean())  # the mean of equal shares is that share, to the last digit

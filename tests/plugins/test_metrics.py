@@ -73,6 +73,22 @@ def test_shares_of_silent_maps_are_the_nearest_numbers(active: int, share: float
     assert [float(of["silent_share"]) for of in published.values()] == [share]
 
 
+@pytest.mark.parametrize("channels", [3, 10, 96])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_mean_of_equal_shares_is_that_share(channels: int, count: int) -> None:
+    net = model(
+        "a = Conv(x, w) y = Clip(a, low, high)",
+        inputs="float[N,1,1,10] x",
+        outputs=f"float[N,{channels},1,10] y",
+        weights={"w": np.ones((channels, 1, 1, 1), np.float32), "low": np.float32([0])[0], "high": np.float32([1])[0]},
+    )
+    x = np.float32([-1.0] * count + [2.0] * count + [0.5] * (10 - 2 * count)).reshape(1, 1, 1, 10)
+    report = inspector.audit(net, x, ["sparsity", "distribution"])
+    (sparsity,), (distribution,) = (by_place(result).values() for result in report.results)
+    assert float(sparsity["zero_fraction"]) == count / 10
+    assert float(distribution["saturated_share"]) == count / 10
+
+
 def test_where_zeros_mean_nothing_no_metric_speaks_of_them() -> None:
     report = inspector.audit(PATCHES.model, PATCHES.pictures, ["sparsity"], preprocess="signed")
     smooth = by_place(report.results[0])["head/conv:act"]  # SiLU
