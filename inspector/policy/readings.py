@@ -62,12 +62,10 @@ def _numbers(rule: Rule, metric: str, report: Report, names: frozenset[str]) -> 
 def _counted(rule: Rule, pattern: str, report: Report, known: Known) -> tuple[list[Reading], tuple[str, ...]]:
     """How many findings there are; nothing where no analysis that could have found one gave a result."""
     able = [result for result in report.results if _could_find(result, pattern, known.rules)]
-    if not able:
-        return [], rule.layers
     fitting = (f for result in able for f in result.findings if not f.ignored and fnmatchcase(f.rule, pattern))
     count = sum(rule.covers(f.layer, place(f), known.names) for f in fitting)
     places = [tuple(places_of(result)) for result in able]
-    told = all(places)  # an analysis that names no place may have looked at any
+    told = all(places)  # an analysis that names no place may have looked at any; where none is able, there is no place
     missing = _without(rule.layers, [where for some in places for where in some], known.names) if told else ()
     return ([] if missing == rule.layers else [Reading(np.array([count]))]), missing
 

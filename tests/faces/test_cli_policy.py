@@ -13,8 +13,10 @@ import pytest
 from onnx import numpy_helper
 
 from inspector import service
+from inspector.errors import NotFoundError
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json
+from inspector.policy.rules import Policy, Rule
 from inspector.samples import SAMPLES, Sample
 
 DIGITS, HOT, PATCHES = SAMPLES
@@ -246,6 +248,9 @@ def test_a_report_that_was_judged_has_no_findings_of_rules_for_other_rules(capsy
     policy = written(tmp_path / "p.toml", 'finding = "*/dead-filters"')
     assert main(["check", file, "--policy", policy]) == 2
     assert "there is none of that name" in capsys.readouterr().err
+    made = Policy("p", "00", (Rule("r", finding="policy/*", max=0),))
+    with pytest.raises(NotFoundError, match="'policy'"):
+        service.check(report_from_json(Path(file).read_text()), [made])
 
 
 def test_an_audit_of_a_torn_tar_file_does_not_pass_the_release_policy(capsys: Capture, tmp_path: Path) -> None:
