@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,8 @@ from inspector.report import Skipped
 from inspector.runtime.data import Batch, Digest, Shard, Size, Source, batches, open_source
 from inspector.runtime.preprocess import Preprocess
 
+MAX_SAID: Final = 300
+"""Characters of a skipped input's name, and of the reason, that are kept: a hundred of them have to fit a tally."""
 LOOKED_AT: Final = 16
 """Inputs of a run of any length that are kept for analyses that explore, whatever the size of its batches."""
 
@@ -39,7 +42,12 @@ class ShardCount:
         self.skipped_count += skipped.count
         self.incomplete += skipped.incomplete
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(skipped)
+            self.skipped.append(replace(skipped, id=_shortened(skipped.id), reason=_shortened(skipped.reason)))
+
+
+def _shortened(text: str) -> str:
+    """Without its middle, where it is too long: a path ends with the file's name."""
+    return text if len(text) <= MAX_SAID else f"{text[: MAX_SAID // 2]}…{text[1 - MAX_SAID // 2 :]}"
 
 
 class Feed:

@@ -51,6 +51,18 @@ class Stored:
             return Part(self.tally, from_bytes(plan, _frame(file, self.path, most), most))
 
 
+def check_identity(identity: Identity) -> None:
+    """Raises LimitError where files of this run could not be read again."""
+    if (size := len(_to_json(identity))) > MAX_TEXT:
+        raise LimitError(
+            "analyses",
+            "what was asked for is too long to be stored with summaries",
+            expected=f"at most {MAX_TEXT} bytes of names, parameters and taps",
+            found=str(size),
+            remedy="Choose taps by patterns: * and ? match. Or ask for fewer analyses at a time.",
+        )
+
+
 class Writer:
     """Writes a file under another name; it appears, whole and on the disk, when the `with` block ends well.
 
@@ -115,6 +127,7 @@ class Saving:
 
     Raises:
         OutputError: it cannot even be begun.
+        LimitError: what identifies the run is too long to be read again.
     """
 
     def __init__(self, path: Path | None, identity: Identity, plan: Plan) -> None:
@@ -122,6 +135,7 @@ class Saving:
         self.problem: OutputError | None = None
         self._writer: Writer | None = None
         if path is not None:
+            check_identity(identity)
             with writing(self._subject):
                 self._writer = Writer(path, identity, plan)
 

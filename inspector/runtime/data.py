@@ -77,7 +77,7 @@ def _batches(
 ) -> Generator[Batch, None, None]:
     watch(Progress("inputs", 0, source.total))
     room = max(LOOK_AHEAD * filling.size, workers)  # no worker is idle for want of it
-    with Ahead(source, workers, room) as ahead:
+    with Ahead(source, workers, room, stop) as ahead:
 
         def hand_over() -> Generator[Batch, None, None]:
             ahead.release(len(filling.ids))  # so that reading goes on while the caller works on the batch

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from pydantic import Field
@@ -44,6 +44,9 @@ from inspector_plugins._distribution_metrics import METRICS, metrics
 from inspector_plugins._distribution_result import SHARES, TapDistribution
 from inspector_plugins._distribution_view import RULES, show
 from inspector_plugins._watched import Watching, watched
+
+MEAN_ROUNDING: Final = 3e-6
+"""How far the mean of a map of equal numbers may be from these, of one (docs/numbers.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +145,14 @@ class Distribution:
         score = _scores(size)
         bounds = saturation(tap, self.params.edge)
         at_bound = _ratio(s.saturated, s.elements)
-        fixed = (s.means.m2 == 0) & (s.peaks.m2 == 0) & (size > 0)
+        deviation = np.sqrt(s.means.variance)
+        fixed = (s.peaks.m2 == 0) & ((deviation == 0) | _is_flat(s.means.mean, deviation, s.peaks.mean)) & (size > 0)
         return TapDistribution(
             tap=tap,
             inputs=inputs,
             finite=finite,
             mean=np.where(seen, s.means.mean, np.nan),
-            deviation=np.sqrt(s.means.variance),
+            deviation=deviation,
             means=s.mean_shape.quantiles(SHARES),
             peaks=s.peak_shape.quantiles(SHARES),
             score=score,
@@ -158,6 +162,13 @@ class Distribution:
             saturated=np.nan_to_num(at_bound) >= self.params.saturated,
             unvarying=whole & fixed & (inputs > 1),
         )
+
+
+def _is_flat(mean: Array, deviation: Array, peak: Array) -> Array:
+    """(C,) whether all maps are of one value: their means differ by rounding only, as those of several sizes do."""
+    room = MEAN_ROUNDING * np.abs(peak)
+    flat: Array = (np.abs(mean - peak) <= room) & (deviation <= room)
+    return flat
 
 
 def _scores(size: Array) -> Array:

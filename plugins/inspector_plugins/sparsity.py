@@ -8,6 +8,7 @@ Definitions, for the maps a[n, c, ...] at a named tensor (peers differ here, so 
   at which it fires is 1 - 0.05^(1/n);
 - structurally dead: no input can make it fire, by the weights alone (see `_bounds`);
 - a map with NaN or Inf counts as not finite and in nothing else; a channel that has one is neither dead nor constant.
+  NaN shows in the mean, Inf in the extremes; that a mean overflows float32 makes no map infinite.
 
 Where the activation gives no exact zeros (SiLU, GELU, LeakyRelu, a linear output, …) `|a| < near` stands in for zero,
 and no channel is called silent or dead.
@@ -82,7 +83,7 @@ class Sparsity:
     """Measures how often every channel is zero, and which filters are silent, dead, constant or not finite."""
 
     name: ClassVar[str] = "sparsity"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     summary: ClassVar[type[Summary]] = Activity
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
     rules: ClassVar[tuple[str, ...]] = RULES
@@ -115,7 +116,7 @@ class Sparsity:
 
     def summarize(self, tap: Tap, rows: Mapping[str, Array], batch: BatchInfo) -> Activity:  # noqa: ARG002 - contract
         """One batch's rows, each (N, C), added up."""
-        finite = np.isfinite(rows["mean"]) & np.isfinite(rows["peak"]) & np.isfinite(rows["low"])
+        finite = np.isfinite(rows["peak"]) & np.isfinite(rows["low"]) & ~np.isnan(rows["mean"])
         elements = np.broadcast_to(rows["elements"], finite.shape)
         zeros = rows["near"] if "near" in rows else elements - rows["above"] - rows.get("below", np.int64(0))
         silent = finite & (zeros == elements)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,7 @@ def test_a_channel_beyond_the_bound_for_most_elements_is_saturated_and_one_below
     found = findings(audited(x, net, saturated=0.6), "distribution")["saturated"]
     assert found.channels == (2,)
     assert found.severity is Severity.WARNING
-    assert found.message == "c:act: 1 of 3 channels have at least 0.6 of their elements at 6"
+    assert found.message == "c:act: 1 of 3 channels has at least 0.6 of its elements at 6"
 
 
 # ------------------------------------------------------------------------------------------------ planted channels
@@ -179,6 +180,18 @@ def test_a_channel_with_one_map_for_all_inputs_is_unvarying(inputs: int, severit
     found = findings(audited(x), "distribution")
     assert set(found) == {"unvarying"}
     assert (found["unvarying"].channels, found["unvarying"].severity) == ((2,), severity)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, -0.3])
+def test_inputs_of_several_sizes_leave_a_map_of_one_value_unvarying(value: float, tmp_path: Path) -> None:
+    """Its means differ in their last bits; those of another channel, whose peak is always the same, by more."""
+    for number, side in enumerate((20, 23, 30, 224, 7)):
+        x = np.full((3, side, side + 3), value, np.float32)
+        x[0], x[1, 0, 0] = np.arange(x[0].size).reshape(x[0].shape), value + 1e-4
+        np.save(tmp_path / f"{number}.npy", x)
+    request = service.AnalysisRequest("distribution")
+    report = service.audit(identity_net("LeakyRelu"), tmp_path, [request], fidelity="exact")
+    assert findings(report, "distribution")["unvarying"].channels == (2,)
 
 
 def test_channels_that_are_zero_or_seen_once_or_vary_in_one_input_are_not_unvarying() -> None:

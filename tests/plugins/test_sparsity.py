@@ -116,6 +116,16 @@ def audited(x: Array, activation: str = "Relu", **params: object) -> Report:
     return service.audit(identity_net(activation), x, [service.AnalysisRequest("sparsity", params)])
 
 
+def test_finite_maps_whose_mean_overflows_are_finite() -> None:
+    x = np.ones((2, 3, 8, 8), np.float32)
+    x[:, 0], x[1, 1] = 3e38, 6e36
+    report = service.audit(identity_net(), x, fidelity="exact")
+    assert set(findings(report)) == {"constant"}
+    found = {row["channel"]: row for row in table(report, "Sparsity by channel")}
+    assert [found[c]["mean"] for c in range(3)] == [None, None, 1]
+    assert [found[c]["max"] for c in range(3)] == [float(np.float32(3e38)), float(np.float32(6e36)), 1]
+
+
 def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     """The first channel is broken for one input of three, the second for all, the third for none."""
     x = numbers(3, 3, 6, 5)
@@ -128,6 +138,13 @@ def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     assert [row["active in"] for row in table(report, "Sparsity by channel")] == [2, 0, 3]
     assert findings(report)["not-finite"].severity is Severity.ERROR
     assert findings(report)["not-finite"].channels == (0, 1)
+
+
+def test_a_channel_of_one_value_that_was_not_finite_once_is_not_constant() -> None:
+    x = np.full((3, 3, 6, 5), 0.5, np.float32)
+    x[1, 1, 0, 0] = np.nan
+    found = findings(service.audit(identity_net(), x, fidelity="exact"))
+    assert found["constant"].channels == (0, 2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
