@@ -103,7 +103,8 @@ def turned_of(matches: Matches, changes: tuple[Change, ...]) -> tuple[Turned, ..
 
 
 def _one(values: Array) -> bool:
-    return not values.ndim and bool(np.isfinite(values))
+    """Whether it is one count, as a run gives them."""
+    return not values.ndim and bool(values >= 0) and bool(values < _MOST)
 
 
 def _taps(a: Numbers, b: Numbers) -> Iterator[tuple[str, str, dict[str, Array], dict[str, Array]]]:
@@ -168,7 +169,10 @@ def _broken(side: Mapping[str, Array]) -> Array:
 def inputs_of(side: Mapping[str, Array]) -> int:
     """Inputs that reached the tap; as far as finite maps tell where that is not published."""
     inputs = side.get("inputs")
-    return int(inputs if inputs is not None and _one(inputs) else side["channel_finite"].max(initial=0))
+    if inputs is not None and _one(inputs):
+        return int(inputs)
+    finite = side["channel_finite"]
+    return int(finite.max(initial=0, where=np.isfinite(finite)))
 
 
 def share_of(side: Mapping[str, Array]) -> Array:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from made import report, tap
 
+from inspector import Array, Metric
 from inspector.policy.compare import compare
 from inspector.policy.judge import judged
 from inspector.policy.load import load_policy
@@ -85,3 +86,22 @@ def test_every_channel_is_what_its_counts_say_and_not_finite_ones_are_nothing_el
         if c in found["drifted"]:
             assert all(sound)
             assert abs(Fraction(was, of) - Fraction(now, of_now)) >= Fraction(1, 20)
+
+
+WHOLE, REAL = st.integers(-(2**63), 2**63 - 1), st.floats()
+NUMBERS = st.one_of(
+    st.one_of(WHOLE, REAL).map(np.array),
+    st.lists(WHOLE, max_size=3).map(lambda values: np.array(values, np.int64)),
+    st.lists(REAL, max_size=3).map(lambda values: np.array(values, np.float64)),
+)
+KEYS = ("inputs", "not_finite", "channel_active", "channel_finite", "channel_dead", "channel_mean")
+SIDE = st.dictionaries(st.sampled_from(KEYS), NUMBERS, min_size=1)
+
+
+@given(sides=st.tuples(SIDE, SIDE))
+@example(sides=({"not_finite": np.array(0)}, {"not_finite": np.array(1e300)}))
+@example(sides=({name: np.array([np.nan]) for name in KEYS[2:4]},) * 2)
+def test_whatever_a_file_holds_can_be_compared(sides: tuple[dict[str, Array], dict[str, Array]]) -> None:
+    made = [report(*(Metric(name, values, "c", "act") for name, values in side.items())) for side in sides]
+    answer = compare(made[0], made[1])
+    assert {m.name for m in answer.results[0].metrics} >= {"unfair", "failed"}
