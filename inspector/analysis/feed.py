@@ -14,7 +14,8 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Digest, Shard, Size, Source, batches, open_source
+from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
+from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
 
 MAX_SAID: Final = 300
@@ -35,7 +36,8 @@ class ShardCount:
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
         self.inputs += len(batch.info.ids)
-        self.digest.update(batch)
+        for name, content in zip(batch.info.ids, batch.contents, strict=True):
+            self.digest.add(name, content)
 
     def skip(self, skipped: Skipped) -> None:
         """This did not."""
