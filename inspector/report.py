@@ -15,10 +15,16 @@ from inspector.render.html import block_html, findings_html, heading, paragraph
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An input that was left out, and why."""
+    """What was left out, and why.
+
+    `count` is how many inputs that is, as far as it is known. `incomplete`: a file that may hold several, of which
+    nobody knows how many are lost; it counts as one.
+    """
 
     id: str
     reason: str
+    count: int = 1
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +102,8 @@ class Provenance:
         model: name of the model.
         sha256: of the model's bytes.
         data: what was fed (a folder, a list of files, …); empty when nothing was.
-        data_sha256: identifies the inputs that counted: hash over their ids and contents, in order; of several shards,
-            hash over the hashes of these.
+        data_sha256: identifies the inputs that counted by ids and contents, in order, however they were divided into
+            shards.
         inputs: number of inputs that counted.
         batch: batch size that ran; 0 when nothing ran.
         preprocess: how pictures became tensors, as text; empty where arrays were fed.
@@ -113,6 +119,8 @@ class Provenance:
         memory: how the run was made to fit; None when nothing ran.
         waited: seconds in which nothing ran because inputs were not there yet; of several workers what each waited,
             added up and divided by how many were at work at a time, so that it compares with `seconds`.
+        incomplete: files that broke off or could not be used at all, so that nobody knows how many inputs are lost.
+        missing_shards: shards of the data that a merge knows to be missing.
     """
 
     model: str
@@ -133,6 +141,19 @@ class Provenance:
     operators: tuple[OperatorCount, ...] = ()
     memory: Memory | None = None
     waited: float = 0.0
+    incomplete: int = 0
+    missing_shards: int = 0
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What is lost beside the inputs that are counted as skipped, in words."""
+        files = "1 file is" if self.incomplete == 1 else f"{self.incomplete:,} files are"
+        shards = "1 shard is" if self.missing_shards == 1 else f"{self.missing_shards:,} shards are"
+        known = (
+            (self.incomplete, f"{files} incomplete: nobody knows how many inputs are lost"),
+            (self.missing_shards, f"{shards} missing"),
+        )
+        return tuple(text for count, text in known if count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +197,7 @@ class Report:
                 origin.data and f"{origin.inputs} inputs from {origin.data}",
                 origin.device and f"{origin.device}, {origin.fidelity}",
                 f"{self.skipped_count} skipped" if self.skipped_count else "",
+                *origin.gaps,
             )
             if part
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,8 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Digest, Shard, Size, Source, batches, open_source
+from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
+from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
 
 MAX_SAID: Final = 300
@@ -29,18 +31,20 @@ class ShardCount:
         self.inputs = 0
         self.digest = Digest()
         self.skipped: list[Skipped] = []
-        self.skipped_count = 0
+        self.skipped_count = self.incomplete = 0
 
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
         self.inputs += len(batch.info.ids)
-        self.digest.update(batch)
+        for name, content in zip(batch.info.ids, batch.contents, strict=True):
+            self.digest.add(name, content)
 
     def skip(self, skipped: Skipped) -> None:
-        """This one did not."""
-        self.skipped_count += 1
+        """This did not."""
+        self.skipped_count += skipped.count
+        self.incomplete += skipped.incomplete
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(Skipped(_shortened(skipped.id), _shortened(skipped.reason)))
+            self.skipped.append(replace(skipped, id=_shortened(skipped.id), reason=_shortened(skipped.reason)))
 
 
 def _shortened(text: str) -> str:
@@ -166,7 +170,7 @@ class Feed:
             raise InputError(
                 f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
             )
-        self.skipped_count += 1
+        self.skipped_count += skipped.count
         self._first_skipped = self._first_skipped or skipped.reason
         self._shard.skip(skipped)
 

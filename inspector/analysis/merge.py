@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from inspector.report import Report
 
 def merged(
     view: OnnxView, files: Sequence[Path], *, summaries: Path | None = None, most: int = MAX_BYTES,
-    stop: Stop | None = None,
+    stop: Stop | None = None, planned: Callable[[Plan], None] | None = None,
 ) -> Report:  # fmt: skip
     """The report of all shards in the files, whichever file they are in; a shard that is in several counts once.
 
@@ -36,6 +36,7 @@ def merged(
         summaries: file to write the union to.
         most: bytes of a shard's summaries, unpacked.
         stop: ends it between two shards, or two analyses.
+        planned: hears of the plan before anything is added up.
 
     Raises:
         SummaryError: a file is damaged, of another model or of other parameters, or holds nothing.
@@ -48,6 +49,8 @@ def merged(
         raise ParameterError("summaries", "there are none to merge", expected="one file or more")
     identity, found = _scanned(view, files)
     plan = _plan(view, identity)
+    if planned is not None:
+        planned(plan)
     shards, twice = _distinct(found)
     gathered, asked = Gathered(plan), stop or Stop()
     with Saving(summaries, identity, plan) as saving:
@@ -59,10 +62,11 @@ def merged(
     if twice:
         some = "1 shard was" if twice == 1 else f"{twice} shards were"
         gathered.note(f"{some} given more than once; each counts once")
-    if gap := _gap(shard.tally.index for shard in shards):
+    missing, gap = _gap(shard.tally.index for shard in shards)
+    if missing:
         gathered.note(gap)
     results = conclude(view, plan, gathered.totals, None, asked)
-    provenance = replace(gathered.provenance, model=view.name)
+    provenance = replace(gathered.provenance, model=view.name, missing_shards=missing)
     report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
     if saving.problem:
         raise saving.problem.with_report(report)
@@ -108,15 +112,15 @@ def _request(name: str, params: str) -> AnalysisRequest:
     return AnalysisRequest(name, values)
 
 
-def _gap(places: Iterable[int]) -> str:
-    """What is known to be missing: places of the data before the last one; those after it cannot be known."""
+def _gap(places: Iterable[int]) -> tuple[int, str]:
+    """How much is known to be missing, and what: places of the data before the last one; no later one can be known."""
     known = set(places)
     missing = max(known, default=-1) + 1 - len(known)
     if not missing:
-        return ""
+        return 0, ""
     first = next(i for i in itertools.count() if i not in known)
     what = f"{missing:,} shards of the data are" if missing > 1 else "1 shard of the data is"
-    return f"{what} missing, the first at place {first + 1:,}; a part may not have been given"
+    return missing, f"{what} missing, the first at place {first + 1:,}; a part may not have been given"
 
 
 def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:

@@ -26,6 +26,7 @@ from inspector.analysis.store import MAX_BYTES, from_bytes, to_bytes
 from inspector.errors import LimitError, OutputError, SummaryError
 from inspector.paths import writing
 from inspector.report import Provenance
+from inspector.runtime.digest import FORM
 from inspector.whole import Whole, clear_left_of
 
 MAGIC: Final = b"inspector sums 1\n"
@@ -208,9 +209,18 @@ def _stored(file: BinaryIO, path: Path) -> Iterator[Stored]:
 
 def _tally(text: bytes, path: Path) -> Tally:
     tally = _from_json(_TALLY, text, path)
-    counts = (tally.index, tally.inputs, tally.skipped_count - len(tally.skipped))
+    listed = [skipped.count for skipped in tally.skipped]
+    counts = (tally.index, tally.inputs, tally.incomplete, tally.skipped_count - sum(listed), *(n - 1 for n in listed))
     if min(counts) < 0 or max(counts) >= 1 << 62 or len(tally.skipped) > MAX_LISTED_SKIPS:
         raise SummaryError(str(path), "a count in it is out of range", found=f"shard {tally.shard[:80]!r}")
+    if not FORM.fullmatch(tally.digest):
+        raise SummaryError(
+            str(path),
+            "what identifies its inputs cannot be read",
+            expected="as this version writes it",
+            found=tally.digest[:80],
+            remedy="Make the summaries anew.",
+        )
     return tally
 
 

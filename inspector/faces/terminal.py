@@ -60,6 +60,7 @@ def print_report(
     for result in report.results:
         _print_result(result, console, max_rows, saved)
     _print_skipped(report.skipped, report.skipped_count, console)
+    _print_gaps(report.provenance.gaps, console)
     _print_count(report, console)
     if waiting := waiting_text(report.provenance):
         console.print()
@@ -286,9 +287,15 @@ def _print_skipped(skipped: Sequence[Skipped], count: int, console: Console) -> 
     console.print(Text(f"Skipped {_many(count, 'input')}:", style="yellow"), highlight=False)
     for item in skipped[:MAX_ROWS]:
         _indented(console, Text(plain(f"{item.id}: {item.reason}")))
-    more = count - len(skipped[:MAX_ROWS])
+    more = count - sum(item.count for item in skipped[:MAX_ROWS])
     if more > 0:
         _indented(console, Text(f"… {more:,} more", style="dim"))
+
+
+def _print_gaps(gaps: Sequence[str], console: Console) -> None:
+    if gaps:
+        console.print()
+        console.print(Text(f"{'; '.join(gaps)}.", style="bold yellow"), highlight=False)
 
 
 def _print_count(report: Report, console: Console) -> None:

@@ -135,12 +135,17 @@ def failure_from_message(message: report_pb2.Failure) -> Failure:
 
 def skipped_to_messages(skipped: Iterable[Skipped]) -> list[report_pb2.SkippedInput]:
     """The inputs that were left out, as messages."""
-    return [report_pb2.SkippedInput(id=utf8(s.id), reason=utf8(s.reason)) for s in skipped]
+    return [_skipped_to_message(s) for s in skipped]
 
 
 def skipped_from_messages(messages: Iterable[report_pb2.SkippedInput]) -> tuple[Skipped, ...]:
     """The inputs that were left out, from messages."""
-    return tuple(Skipped(m.id, m.reason) for m in messages)
+    return tuple(Skipped(m.id, m.reason, m.count or 1, m.incomplete) for m in messages)
+
+
+def _skipped_to_message(skipped: Skipped) -> report_pb2.SkippedInput:
+    id_, reason = utf8(skipped.id), utf8(skipped.reason)
+    return report_pb2.SkippedInput(id=id_, reason=reason, count=skipped.count, incomplete=skipped.incomplete)
 
 
 def provenance_to_message(provenance: Provenance) -> report_pb2.Provenance:
@@ -161,6 +166,8 @@ def provenance_to_message(provenance: Provenance) -> report_pb2.Provenance:
         started=provenance.started,
         seconds=provenance.seconds,
         waited=provenance.waited,
+        incomplete=provenance.incomplete,
+        missing_shards=provenance.missing_shards,
         check=check_to_message(provenance.check),
         operators=[
             report_pb2.OperatorCount(domain=utf8(o.domain), op=utf8(o.op), plain=o.plain, watched=o.watched)
@@ -188,6 +195,8 @@ def provenance_from_message(message: report_pb2.Provenance) -> Provenance:
         started=message.started,
         seconds=message.seconds,
         waited=message.waited,
+        incomplete=message.incomplete,
+        missing_shards=message.missing_shards,
         check=check_from_message(message.check) if message.HasField("check") else None,
         operators=tuple(OperatorCount(o.domain, o.op, o.plain, o.watched) for o in message.operators),
         memory=memory_from_message(message.memory) if message.HasField("memory") else None,

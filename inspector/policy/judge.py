@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Final
 
 import numpy as np
 
 from inspector.contract import Array, Cell, Column, Finding, Metric, MetricInfo, Table
 from inspector.policy.load import check_ids
-from inspector.policy.overrule import overruled, place, table_of
-from inspector.policy.rules import NUMBERS, Policy, Rule
+from inspector.policy.overrule import overruled, table_of
+from inspector.policy.readings import Known, Reading, places_of, readings_of
+from inspector.policy.rules import POLICY, Policy, Rule
 from inspector.render.numbers import cell
 from inspector.report import AnalysisResult, Report
 
-NAME: Final = "policy"
+NAME: Final = POLICY
 """What the result of judging is called in a report."""
 METRICS: Final = (
     MetricInfo("rules", "rules that were judged", "rules"),
@@ -26,6 +26,7 @@ METRICS: Final = (
     MetricInfo("ignored", "those of them that count for nothing", "findings"),
 )
 TITLE: Final = "Rules"
+NOTHING_KNOWN: Final = Known()
 COLUMNS: Final = (
     Column("rule"),
     Column("policy"),
@@ -52,36 +53,31 @@ class Verdict:
     verdict: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    """What a rule looks at in one place: numbers (n,), or texts."""
-
-    values: Array | tuple[str, ...]
-    layer: str = ""
-    where: str = ""
-    channels: bool = False
-
-
-def judged(report: Report, policies: Sequence[Policy]) -> Report:
+def judged(report: Report, policies: Sequence[Policy], known: Known = NOTHING_KNOWN) -> Report:
     """The report with findings as the policies have them, and one more result, `policy`, in place of an earlier one.
+
+    A pattern over all analyses is judged where one of those in the report declares such a rule, by `known`, or has such
+    a finding.
 
     Raises:
         ParameterError: rules of two policies share an id.
     """
     check_ids(tuple(rule for policy in policies for rule in policy.rules))
-    kept = overruled(replace(report, results=tuple(r for r in report.results if r.name != NAME)), policies)
+    plain = replace(report, results=tuple(r for r in report.results if r.name != NAME))
+    known = replace(known, names=known.names | {name for r in plain.results for at in places_of(r) for name in at})
+    kept = overruled(plain, policies, known.names)
     verdicts: list[Verdict] = []
     findings: list[Finding] = []
     for policy in policies:
         for rule in policy.rules:
-            verdict, found = _judge(rule, policy.name, kept)
+            verdict, found = _judge(rule, policy.name, kept, known)
             verdicts.append(verdict)
             findings += found
     result = AnalysisResult(
         NAME,
         "1",
         json.dumps({"policies": [dict(policy.identity) for policy in policies]}),
-        tuple(filter(None, [_rules_table(verdicts), table_of(kept, policies)])),
+        tuple(filter(None, [_rules_table(verdicts), table_of(kept, policies, known.names)])),
         tuple(findings),
         metrics=_metrics(kept, len(verdicts), len({finding.rule for finding in findings})),
     )
@@ -115,72 +111,44 @@ def _count(value: Cell) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _judge(rule: Rule, policy: str, report: Report) -> tuple[Verdict, list[Finding]]:
-    readings = list(_readings(rule, report))
+def _judge(rule: Rule, policy: str, report: Report, known: Known) -> tuple[Verdict, list[Finding]]:
+    readings, without = readings_of(rule, report, known)
     bad = [(reading, at) for reading in readings if (at := _beyond(rule, reading)).size]
-    total = sum(len(reading.values) for reading in readings)
     findings = [_finding(rule, reading, at) for reading, at in bad]
-    word = "broken" if bad else "holds" if readings else "nothing to judge"
-    if not readings and rule.missing == "fail":
-        message = f"{rule.subject}: there is nothing to judge, so nobody knows whether it is {rule.limit}"
-        findings = [Finding(f"{NAME}/{rule.id}", rule.severity, message, remedy=_MISSING)]
-    broken = sum(at.size for _, at in bad)
-    row = Verdict(rule.id, policy, rule.subject, rule.limit, rule.severity.value, total, broken, word)
-    return row, findings
+    lacking = bool(without) and rule.missing == "fail"
+    if lacking:
+        findings.append(_unjudged(rule, without))
+    word = "broken" if bad else "nothing to judge" if lacking or not readings else "holds"
+    total, broken = sum(len(reading.values) for reading in readings), sum(at.size for _, at in bad)
+    return Verdict(rule.id, policy, rule.subject, rule.limit, rule.severity.value, total, broken, word), findings
 
 
 _MISSING: Final = (
-    "See whether the analysis failed, and whether the metric means something for this model; "
+    "See whether the analysis ran and did not fail, and whether it says something about such layers of this model; "
     'missing = "pass" in the rule lets it pass.'
 )
+_SHOWN: Final = 8
 
 
-def _readings(rule: Rule, report: Report) -> Iterator[_Reading]:
-    if rule.metric is not None:
-        analysis, _, name = rule.metric.partition(".")
-        for result in report.results:
-            for m in result.metrics if result.name == analysis else ():
-                if m.name == name and m.values.size and rule.covers(m.layer, m.where):
-                    yield _Reading(np.atleast_1d(m.values), m.layer, m.where, channels=m.values.ndim == 1)
-    elif rule.finding is not None:
-        yield _Reading(np.array([sum(1 for _ in _matching(rule, rule.finding, report))]))
-    elif rule.report in NUMBERS:
-        yield _Reading(np.array([_number(rule.report, report)]))
-    elif texts := _texts(rule.subject, report):
-        yield _Reading(texts)
+def _unjudged(rule: Rule, patterns: Sequence[str]) -> Finding:
+    """That there is nothing to judge, and for which patterns of layers."""
+    more = f" and {len(patterns) - _SHOWN:,} more" if len(patterns) > _SHOWN else ""
+    place = f" at {', '.join(map(repr, patterns[:_SHOWN]))}{more}" if rule.layers != ("*",) else ""
+    message = f"{rule.subject}: there is nothing to judge{place}, so nobody knows whether it is {rule.limit}"
+    return Finding(f"{NAME}/{rule.id}", rule.severity, message, remedy=_MISSING)
 
 
-def _matching(rule: Rule, pattern: str, report: Report) -> Iterator[Finding]:
-    for finding in report.findings:
-        if not finding.ignored and fnmatchcase(finding.rule, pattern) and rule.covers(finding.layer, place(finding)):
-            yield finding
-
-
-def _number(name: str, report: Report) -> float:
-    origin = report.provenance
-    if name == "skipped_share":
-        return report.skipped_count / max(report.skipped_count + origin.inputs, 1)
-    return {"inputs": origin.inputs, "skipped": report.skipped_count, "batch": origin.batch}[name]
-
-
-def _texts(name: str, report: Report) -> tuple[str, ...]:
-    if name == "provider":
-        return tuple(sorted(report.provenance.providers))
-    text: str = getattr(report.provenance, name)
-    return (text,) if text else ()
-
-
-def _beyond(rule: Rule, reading: _Reading) -> Array:
+def _beyond(rule: Rule, reading: Reading) -> Array:
     """Positions in a reading that do not keep the limit."""
     if isinstance(reading.values, tuple):
         return np.array([i for i, text in enumerate(reading.values) if not rule.allows(text)], np.int64)
     return np.flatnonzero(rule.broken_by(reading.values))
 
 
-def _finding(rule: Rule, reading: _Reading, at: Array) -> Finding:
+def _finding(rule: Rule, reading: Reading, at: Array) -> Finding:
     found = _worst(rule, reading, at)
     many = f" in {at.size} of {len(reading.values)} channels, such as" if reading.channels else ""
-    what = f"{rule.subject} is{many} {cell(found)}, not {rule.limit}"
+    what = f"{rule.subject} is{many} {_told(found, rule)}, not {rule.limit}"
     said = f"{rule.message.rstrip('.')} ({what})" if rule.message else what
     evidence: dict[str, Cell] = {"found": found, "limit": rule.limit, "about": rule.subject}
     channels = tuple(int(c) for c in at) if reading.channels else ()
@@ -188,14 +156,28 @@ def _finding(rule: Rule, reading: _Reading, at: Array) -> Finding:
     return Finding(f"{NAME}/{rule.id}", rule.severity, message, reading.layer, channels, evidence, rule.remedy)
 
 
-def _worst(rule: Rule, reading: _Reading, at: Array) -> Cell:
+def _worst(rule: Rule, reading: Reading, at: Array) -> Cell:
     """The value that is furthest beyond the limits; the first text that is not right."""
     if isinstance(reading.values, tuple):
         return reading.values[int(at[0])]
     values = reading.values[at]
-    numbers = values[~np.isnan(values.astype(np.float64))]
-    if not numbers.size:
+    beyond = rule.beyond(values)
+    if np.isnan(beyond).all():
         return float("nan")
-    low = numbers.min()
-    chosen: Cell = (low if rule.min is not None and low < rule.min else numbers.max()).item()
-    return chosen
+    worst: Cell = values[int(np.nanargmax(beyond))].item()
+    return worst
+
+
+def _told(found: Cell, rule: Rule) -> str:
+    """A value in words; a number with as many digits as show on which side of the limits it is."""
+    if found is None or isinstance(found, bool | str):
+        return cell(found)
+    for text in (cell(found), *(f"{found:.{digits}g}" for digits in range(5, 17))):
+        shown = float(text.replace(",", ""))
+        if all(_side(shown, limit) == _side(found, limit) for limit in rule.numbers):
+            return text
+    return repr(found)
+
+
+def _side(value: float, limit: float) -> int:
+    return (value > limit) - (value < limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from importlib.resources import files
 from os import PathLike
@@ -14,21 +15,44 @@ from pydantic import TypeAdapter, ValidationError
 
 from inspector.errors import LimitError, NotFoundError, ParameterError
 from inspector.paths import why_unread
-from inspector.policy.rules import NUMBERS, TEXTS, Override, Policy, Rule, control_character, override_name
+from inspector.policy.rules import NUMBERS, POLICY, TEXTS, Override, Policy, Rule, control_character, override_name
 
 MAX_BYTES: Final = 1 << 20
 """Size of a policy file."""
 MAX_RULES: Final = 1000
 """Rules of one policy."""
 BUILTIN: Final = "builtin:"
+Source = Policy | str | PathLike[str]
+"""A policy, its file, or `builtin:<name>`."""
 
 _RULE: Final = TypeAdapter(Rule)
 _OVERRIDE: Final = TypeAdapter(Override)
 T = TypeVar("T", Rule, Override)
 
 
-def load_policy(source: str | PathLike[str]) -> Policy:
-    """The policy of a file, or `builtin:<name>`.
+def load_policies(sources: Sequence[Source]) -> tuple[Policy, ...]:
+    """The policies of all sources; files of one name are called by as much of their paths as tells them apart."""
+    paths = [None if isinstance(s, Policy) or str(s).startswith(BUILTIN) else Path(s).absolute() for s in sources]
+    others = {path for path in paths if path is not None}
+    return tuple(
+        source
+        if isinstance(source, Policy)
+        else load_policy(source, None if path is None else _name(path, others - {path}))
+        for source, path in zip(sources, paths, strict=True)
+    )
+
+
+def _name(path: Path, others: Collection[Path]) -> str:
+    """The name of a file without its ending; with as many folders before it as no other file of that name has."""
+    parts = path.with_suffix("").parts
+    namesakes = [other.with_suffix("").parts for other in others]
+    tails = (parts[-count:] for count in range(1, len(parts) + 1))
+    apart = (tail for tail in tails if not any(other[-len(tail) :] == tail for other in namesakes))
+    return "/".join(next(apart, (path.name,)))
+
+
+def load_policy(source: str | PathLike[str], called: str | None = None) -> Policy:
+    """The policy of a file, or `builtin:<name>`; `called`: by which name a file goes, its own without the ending.
 
     Raises:
         NotFoundError: there is no such file, built-in policy, or part of the provenance.
@@ -49,7 +73,7 @@ def load_policy(source: str | PathLike[str]) -> Policy:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise LimitError(f"policy {name!r}", "it is too large", expected=f"at most {MAX_BYTES} bytes")
-    return _parsed(path.stem, data)
+    return _parsed(called or path.stem, data)
 
 
 def builtins() -> tuple[str, ...]:
@@ -84,7 +108,18 @@ def _parsed(name: str, data: bytes) -> Policy:
     rules = tuple(_rule(f"rule {item.get('id', at)!r} of policy {name!r}", item) for at, item in enumerate(items, 1))
     check_ids(rules)
     overrides = tuple(_valid(_OVERRIDE, Override, override_name(at, name), item) for at, item in enumerate(others, 1))
+    for at, override in enumerate(overrides, 1):
+        _check_about(override_name(at, name), override.analysis, override.rule)
     return Policy(name, hashlib.sha256(data).hexdigest(), rules, about, overrides)
+
+
+def _check_about(subject: str, analysis: str, about: str) -> None:
+    """ParameterError where it is about what rules say."""
+    if analysis == POLICY:
+        remedy = "Give the rule that it names another severity or limit."
+        raise ParameterError(
+            subject, "what rules say is not judged by rules", expected="an analysis", found=repr(about), remedy=remedy
+        )
 
 
 def _check_text(subject: str, text: str) -> None:
@@ -127,6 +162,7 @@ def _sensible(subject: str, rule: Rule) -> Rule:
         raise ParameterError(
             subject, "it has to be about one thing", expected="exactly one of: metric, finding, report"
         )
+    _check_about(subject, rule.analysis, rule.subject)
     if rule.report is not None and rule.report not in (*NUMBERS, *TEXTS):
         raise NotFoundError.among(f"report in {subject}:", rule.report, (*NUMBERS, *TEXTS))
     if rule.report is not None and rule.layers != ("*",):
@@ -140,6 +176,11 @@ def _sensible(subject: str, rule: Rule) -> Rule:
         if rule.kind != "finding":
             raise ParameterError(subject, "it has no limit", expected="min, max, equals or one_of")
         rule = replace(rule, max=0)
+    if rule.equals is not None and (rule.min is not None or rule.max is not None or rule.one_of):
+        raise ParameterError(subject, "`equals` says it all", remedy="Leave min, max and one_of out, or equals.")
+    if "" in (rule.equals, *rule.one_of):
+        told = "a text that is empty is one that nobody knows, which is nothing to judge"
+        raise ParameterError(subject, told, remedy="Leave it out.")
     if rule.min is not None and rule.max is not None and rule.min > rule.max:
         raise ParameterError(subject, "no number keeps both limits", found=f"min {rule.min}, max {rule.max}")
     return rule

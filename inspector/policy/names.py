@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from inspector.contract import MetricInfo
 from inspector.errors import NotFoundError, ParameterError
-from inspector.policy.rules import Policy, covers, override_name
+from inspector.policy.rules import Policy, Rule, covers, override_name
+
+_ALIKE: Final = 0.85
+_LONGEST: Final = 100
+"""Letters of a rule that are compared with another's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What an analysis declares: its metrics, and the rules of its findings; no rules: it does not say."""
+    """What an analysis declares: its metrics, and the rules of its findings; no rules: it does not say.
+
+    `held`: rules of findings that a report has of it.
+    """
 
     metrics: tuple[MetricInfo, ...] = ()
     rules: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+
+    def may_find(self, pattern: str) -> bool:
+        """Whether it declares a rule that the pattern means."""
+        return any(fnmatchcase(rule, pattern) for rule in self.rules)
 
 
 def check_names(policies: Sequence[Policy], declared: Mapping[str, Declared]) -> None:
@@ -39,12 +53,25 @@ def check_names(policies: Sequence[Policy], declared: Mapping[str, Declared]) ->
 
 
 def _check_findings(subject: str, pattern: str, analysis: str, declared: Mapping[str, Declared]) -> None:
-    """NotFoundError where no finding can have such a rule; an analysis that does not say its rules may have any."""
+    """NotFoundError where no finding can have such a rule.
+
+    An analysis that does not say its rules may have any but those that look like a misspelt one of a finding of it.
+    """
     if analysis and not declared[analysis].rules:
-        return
-    rules = [rule for one in declared.values() for rule in one.rules]
-    if not any(fnmatchcase(rule, pattern) for rule in rules):
+        held = declared[analysis].held
+        if not any(fnmatchcase(rule, pattern) for rule in held) and any(_misspelt(pattern, rule) for rule in held):
+            raise NotFoundError.among(subject, pattern, held)
+    elif not any(one.may_find(pattern) for one in declared.values()):
+        rules = [rule for one in declared.values() for rule in one.rules]
         raise NotFoundError.among(subject, pattern, rules, "See `inspector plugins`.")
+
+
+def _misspelt(name: str, known: str) -> bool:
+    """Whether what follows the analysis has the same letters in another order, or nearly the same ones."""
+    own, other = name.partition("/")[2], known.partition("/")[2]
+    if max(len(own), len(other)) > _LONGEST:
+        return False
+    return sorted(own) == sorted(other) or difflib.SequenceMatcher(None, own, other).ratio() >= _ALIKE
 
 
 def check_analyses(policies: Sequence[Policy], chosen: Collection[str]) -> None:
@@ -59,6 +86,28 @@ def check_analyses(policies: Sequence[Policy], chosen: Collection[str]) -> None:
                     found=", ".join(chosen) or "(none)",
                     remedy=f"Run the analysis {rule.analysis!r} as well.",
                 )
+
+
+def check_patterns(policies: Sequence[Policy], chosen: Collection[str], declared: Mapping[str, Declared]) -> None:
+    """ParameterError where a pattern over all analyses means findings that no chosen one declares."""
+    for policy in policies:
+        for rule in policy.rules:
+            able = finders(rule, declared)
+            if able and not set(able) & set(chosen):
+                raise ParameterError(
+                    f"rule {rule.id!r} of policy {policy.name!r}",
+                    f"no analysis that has findings {rule.finding!r} is there",
+                    expected=" or ".join(able),
+                    found=", ".join(chosen) or "(none)",
+                    remedy=f"Run the analysis {' or '.join(map(repr, able))} as well.",
+                )
+
+
+def finders(rule: Rule, declared: Mapping[str, Declared]) -> tuple[str, ...]:
+    """The analyses that declare what a pattern over all analyses means; none where the rule has no such pattern."""
+    if rule.finding is None or rule.analysis:
+        return ()
+    return tuple(name for name, one in declared.items() if one.may_find(rule.finding))
 
 
 def check_layers(policies: Sequence[Policy], places: Sequence[tuple[str, str]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, ClassVar, Final, Literal
@@ -31,21 +31,32 @@ Name = Annotated[str, Field(min_length=1, max_length=500)]
 Limit = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Layers = Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)]
 Subject = Literal["metric", "finding", "report"]
+Names = Set[str]
+"""All layers and places (`layer:tap`) that are known."""
 
-NUMBERS: Final = ("inputs", "skipped", "skipped_share", "batch")
+POLICY: Final = "policy"
+"""What the result of judging, and the findings of rules, are called; rules are not about them."""
+NUMBERS: Final = ("inputs", "skipped", "skipped_share", "incomplete", "missing_shards", "batch")
 """Numbers that a rule on `report` can name."""
 TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "device", "provider")
 """Texts that a rule on `report` can name."""
 
 
-def covers(pattern: str, layer: str, where: str) -> bool:
-    """Whether a pattern means this layer, or this place in it (`layer:tap`); a name means itself."""
-    return pattern in {layer, where} or fnmatchcase(layer, pattern) or fnmatchcase(where, pattern)
+def covers(pattern: str, layer: str, where: str, names: Names = frozenset()) -> bool:
+    """Whether a pattern means this layer, or this place in it (`layer:tap`); what is one of the names means itself."""
+    if pattern in {layer, where}:
+        return True
+    return pattern not in names and (fnmatchcase(layer, pattern) or fnmatchcase(where, pattern))
 
 
-def covered(patterns: Sequence[str], layer: str, where: str) -> bool:
+def covered(patterns: Sequence[str], layer: str, where: str, names: Names) -> bool:
     """Whether one of the patterns means this layer, or this place in it."""
-    return any(covers(pattern, layer, where) for pattern in patterns)
+    return any(covers(pattern, layer, where, names) for pattern in patterns)
+
+
+def _exact(value: float) -> str:
+    text = number(value)
+    return text if float(text.replace(",", "")) == value else repr(value)
 
 
 def analysis_in(subject: str, separator: str) -> str:
@@ -109,14 +120,19 @@ class Rule:
 
     @property
     def limit(self) -> str:
-        """The limits in words."""
+        """The limits in words, numbers with all their digits."""
         sides = ((self.min, "at least"), (self.max, "at most"), (self.equals, "exactly"))
-        parts = [f"{word} {v if isinstance(v, str) else number(v)}" for v, word in sides if v is not None]
+        parts = [f"{word} {v if isinstance(v, str) else _exact(v)}" for v, word in sides if v is not None]
         return " and ".join([*parts, *([f"one of: {', '.join(self.one_of)}"] if self.one_of else [])])
 
-    def covers(self, layer: str, where: str) -> bool:
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The limits that are numbers."""
+        return tuple(v for v in (self.min, self.max, self.equals) if v is not None and not isinstance(v, str))
+
+    def covers(self, layer: str, where: str, names: Names = frozenset()) -> bool:
         """Whether the rule is about this layer, or this place in it (`layer:tap`)."""
-        return covered(self.layers, layer, where)
+        return covered(self.layers, layer, where, names)
 
     def broken_by(self, values: Array) -> Array:
         """Which of the numbers (n,) do not keep the limits, (n,) bool; NaN never does."""
@@ -128,6 +144,14 @@ class Rule:
         if self.equals is not None:
             fine &= values == self.equals
         return ~fine
+
+    def beyond(self, values: Array) -> Array:
+        """How far numbers (n,) are from the nearest that is right, (n,) float64; NaN stays NaN."""
+        x = values.astype(np.float64)
+        low = np.zeros_like(x) if self.min is None else self.min - x
+        high = np.zeros_like(x) if self.max is None else x - self.max
+        off = np.abs(x - self.equals) if isinstance(self.equals, int | float) else np.zeros_like(x)
+        return np.where(np.isnan(x), np.nan, np.maximum(np.maximum(low, high), off))
 
     def allows(self, text: str) -> bool:
         """Whether a text is right."""
@@ -157,9 +181,9 @@ class Override:
         """The analysis that it is about; empty where any may be."""
         return analysis_in(self.rule, "/")
 
-    def covers(self, rule: str, layer: str, where: str) -> bool:
+    def covers(self, rule: str, layer: str, where: str, names: Names = frozenset()) -> bool:
         """Whether it is about findings of this rule, at this layer or this place in it (`layer:tap`)."""
-        return fnmatchcase(rule, self.rule) and covered(self.layers, layer, where)
+        return fnmatchcase(rule, self.rule) and covered(self.layers, layer, where, names)
 
 
 def override_name(at: int, policy: str) -> str:

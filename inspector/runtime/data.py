@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
 from inspector.runtime.sources import Data, open_source
 
-__all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
+__all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
 LOOK_AHEAD = 2
 """Batches that are read beside the one in use."""
@@ -88,7 +87,7 @@ def _batches(
             stop.check()
             if isinstance(taken.result, InputError):
                 ahead.release(1)
-                on_skip(filling.skip(taken.item.id, taken.result))
+                on_skip(filling.skip(taken.item, taken.result))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()
@@ -131,9 +130,9 @@ class _Filling:
         self._contents.append(content)
         self.done += 1
 
-    def skip(self, key: str, error: InputError) -> Skipped:
-        self._skipped.append(Skipped(key, str(error)))
-        self.done += 1
+    def skip(self, item: Item, error: InputError) -> Skipped:
+        self._skipped.append(Skipped(item.id, str(error), item.count, item.incomplete))
+        self.done += item.count
         return self._skipped[-1]
 
     def finish(self) -> Batch:
@@ -156,24 +155,6 @@ def _room(size: int, like: Array) -> Array:
             "batch of inputs", "there is not enough memory to read it", expected="a batch that fits",
             found=f"{size} inputs of {like.nbytes} bytes", remedy="Use a smaller batch size, or allow less memory.",
         ) from error  # fmt: skip
-
-
-class Digest:
-    """A running SHA-256 over ids and contents of inputs, in order, however they are divided into batches."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def update(self, batch: Batch) -> None:
-        """Adds the inputs of a batch."""
-        for key, content in zip(batch.info.ids, batch.contents, strict=True):
-            name = key.encode("utf-8", "surrogatepass")
-            self._hash.update(len(name).to_bytes(8, "little") + name + content)
-
-    @property
-    def hex(self) -> str:
-        """Lower-case hexadecimal, of what was added so far."""
-        return self._hash.hexdigest()
 
 
 def _ignore(_: object) -> None:

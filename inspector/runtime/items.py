@@ -45,17 +45,20 @@ class Item:
     """One input, not read yet. `read` may be called from any thread and raises InputError for a broken one.
 
     `label` is the name of its class, None where nothing says it. `held` is how many bytes it keeps in memory unread.
+    Where it cannot be read, `count` inputs are lost, and with `incomplete` nobody knows how many: see `Skipped`.
     """
 
     id: str
     read: Callable[[], Feeds]
     label: str | None = None
     held: int = 0
+    count: int = 1
+    incomplete: bool = False
 
     @classmethod
-    def broken(cls, name: str, error: InputError) -> Item:
-        """An input that is known not to be readable; reading it raises the error."""
-        return cls(name, partial(_fail, error))
+    def broken(cls, name: str, error: InputError, *, count: int = 1, incomplete: bool = False) -> Item:
+        """An input, or several, known not to be readable; reading it raises the error."""
+        return cls(name, partial(_fail, error), count=count, incomplete=incomplete)
 
 
 class Items(Protocol):

@@ -36,7 +36,7 @@ def parquet_items(stored: Stored, door: Door) -> Iterator[Item]:
         with _opened(stored) as table:
             groups = range(table.groups)
     except InputError as error:
-        yield Item.broken(stored.id, error)
+        yield Item.broken(stored.id, error, incomplete=True)
         return
     yield from _rows(stored, door, groups)
 
@@ -47,7 +47,7 @@ def parquet_parts(stored: Stored, door: Door, size: int) -> Iterator[Part]:
         with _opened(stored) as table:
             counts = [table.rows(group) for group in range(table.groups)]
     except InputError as error:
-        yield Part(stored.id, stored.stamp, 1, partial(_only, Item.broken(stored.id, error)))
+        yield Part(stored.id, stored.stamp, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
         return
     start, rows = 0, 0
     for group, count in enumerate(counts):
@@ -74,7 +74,7 @@ def _rows(stored: Stored, door: Door, groups: Sequence[int]) -> Iterator[Item]:
                 yield from _group(table, stored.id, group, row, door)
                 row += table.rows(group)
     except InputError as error:
-        yield Item.broken(stored.id, error)
+        yield Item.broken(stored.id, error, incomplete=True)
 
 
 def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterator[Item]:
@@ -87,9 +87,12 @@ def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterat
                 yield Item(key, partial(door.picture, picture, key), label, len(picture))
             else:
                 yield Item.broken(key, InputError(key, "it holds no picture"))
+        if row < last:
+            raise InputError(f"row group {group}", "it ends early")
     except (InputError, OSError, ValueError, MemoryError) as error:  # ArrowInvalid is a ValueError
         key = f"{name}[{row}:{last}]"
-        yield Item.broken(key, InputError(key, f"these rows cannot be read ({error})", remedy="Write the file again."))
+        broken = InputError(key, f"these rows cannot be read ({error})", remedy="Write the file again.")
+        yield Item.broken(key, broken, count=min(max(last - row, 1), MAX_ROWS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from inspector.runtime.arrays import read_stack
 from inspector.runtime.door import Door, stacked
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered
 from inspector.runtime.parquet import parquet_items, parquet_parts
-from inspector.runtime.stored import Stored
+from inspector.runtime.stored import Stored, kind_of
 from inspector.runtime.tars import tar_items
 
 
@@ -83,11 +83,12 @@ def _items(file: Stored, door: Door) -> Iterator[Item]:
             try:
                 stack = read_stack(file.content(arrays.MAX_BYTES), door.inputs, file.id)
             except InputError as error:
-                yield Item.broken(file.id, error)
+                yield Item.broken(file.id, error, incomplete=True)
             else:
                 yield from stacked(stack, file.id, file.label)
         case _:
-            yield Item(file.id, partial(_read_picture, file, door), file.label)
+            several = file.kind is None and kind_of(file.id) != "picture"  # such as a link to a folder
+            yield Item(file.id, partial(_read_picture, file, door), file.label, incomplete=several)
 
 
 def _read_picture(file: Stored, door: Door) -> Feeds:

@@ -51,7 +51,7 @@ def tar_items(stored: Stored, door: Door) -> Iterator[Item]:
     yield from sample.items(door, seen)
     if problem or not seen:
         nothing = InputError(stored.id, "it holds nothing to feed", expected="pictures or .npy files")
-        yield Item.broken(stored.id, problem or nothing)
+        yield Item.broken(stored.id, problem or nothing, incomplete=True)
 
 
 @dataclass(slots=True)

@@ -55,6 +55,6 @@ def _numbers(x: TapDistribution) -> dict[str, Any]:
     shares = x.at_bound[np.isfinite(x.at_bound)]
     return numbers | {
         "saturated": np.count_nonzero(x.saturated),
-        "saturated_share": shares.mean() if shares.size else np.nan,
+        "saturated_share": shares.mean() + (shares - shares.mean()).mean() if shares.size else np.nan,
         "channel_saturated_share": x.at_bound,
     }

@@ -65,7 +65,7 @@ def _numbers(x: LayerSparsity) -> dict[str, Any]:
         "dead_share": dead / x.tap.channels,
         "structurally_dead": np.count_nonzero(x.structurally_dead),
         "rare": np.count_nonzero(x.rare),
-        "silent_share": 1 - int(x.active.sum()) / maps if maps else np.nan,
+        "silent_share": (maps - int(x.active.sum())) / maps if maps else np.nan,
         "never_zero": np.count_nonzero(x.never_zero),
         "channel_dead": x.dead,
     }
@@ -73,4 +73,7 @@ def _numbers(x: LayerSparsity) -> dict[str, Any]:
 
 def _mean(values: Any) -> float:
     finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else float("nan")
+    if not finite.size:
+        return float("nan")
+    mean = finite.mean()
+    return float(mean + (finite - mean).mean())  # the mean of equal shares is that share, to the last digit

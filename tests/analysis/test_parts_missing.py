@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inspector import Report, service
+from inspector import Report, Severity, service
+from inspector.analysis import merge
 from inspector.analysis.sums import scan
-from inspector.errors import InputError, SummaryError
+from inspector.errors import InputError, InspectorError, SummaryError
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json, report_to_json
 from inspector.samples import SAMPLES
@@ -78,3 +79,51 @@ def test_a_merge_notes_the_shards_that_it_knows_to_be_missing(tmp_path: Path) ->
     assert missing(1) == ["4 shards of the data are missing, the first at place 2; a part may not have been given"]
     assert missing(2, 3)[0].startswith("3 shards of the data are missing, the first at place 1;")
     assert missing(1, 2)[0].startswith("2 shards of the data are missing, the first at place 3;")
+
+
+def test_a_merge_without_a_shard_does_not_pass_the_release_policy(tmp_path: Path) -> None:
+    files = [tmp_path / f"{k}.sum" for k in (1, 2)]
+    data = "noise:90"
+    for k, file in enumerate(files, 1):
+        service.audit(MODEL, data, ["sparsity"], device="cpu", shard_size=30, part=f"{k}/2", summaries=file)
+    whole = service.merge(MODEL, files, policies=["builtin:release"])
+    assert (whole.provenance.inputs, whole.provenance.missing_shards) == (90, 0)
+    torn = service.merge(MODEL, files[:1], policies=["builtin:release"])
+    assert (torn.ok, torn.provenance.inputs, torn.provenance.missing_shards) == (False, 60, 1)
+    broken = [{f.rule for f in report.findings if f.severity is Severity.ERROR} for report in (whole, torn)]
+    assert broken[1] - broken[0] == {"policy/all-shards"}
+    assert report_from_json(report_to_json(torn)).provenance.missing_shards == 1
+
+
+@pytest.mark.parametrize("reads", ["t.tar", "d.npy"])
+def test_what_broke_off_is_counted_over_shards_and_summaries(tmp_path: Path, reads: str) -> None:
+    (tmp_path / "data").mkdir()
+    for n in range(3):
+        np.save(tmp_path / "data" / f"{n}.npy", X[n])
+    (tmp_path / "data" / reads).write_bytes(b"x" * 700)
+    kept = {"summaries": tmp_path / "a.sum", "resume": tmp_path / "points", "shard_size": 2}
+    for _ in range(2):  # the second time from checkpoints
+        report = service.audit(MODEL, tmp_path / "data", ["sparsity"], device="cpu", **kept)
+        assert (report.provenance.inputs, report.skipped_count, report.provenance.incomplete) == (3, 1, 1)
+    assert [skipped.incomplete for skipped in report.skipped] == [True]
+    assert service.merge(MODEL, [tmp_path / "a.sum"]).provenance.incomplete == 1
+
+
+def test_a_wrong_name_in_a_policy_is_said_before_a_merge_adds_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audited(tmp_path / "a.sum", "", shard_size=4)
+
+    def never(*_: object) -> None:
+        raise AssertionError("it added up")
+
+    monkeypatch.setattr(merge.Gathered, "add", never)
+    for rule, says in (
+        ('metric = "sparsity.ded"\nmax = 0', "Did you mean 'sparsity.dead'"),
+        ('metric = "filters.zero"\nmax = 0', "Run the analysis 'filters' as well"),
+        ('metric = "sparsity.dead"\nmax = 0\nlayers = ["cnov1"]', "Did you mean 'conv1'"),
+        ('finding = "*/copy"', "Run the analysis 'filters' as well"),
+    ):
+        (tmp_path / "p.toml").write_text(f'[[rule]]\nid = "r"\n{rule}\n')
+        with pytest.raises(InspectorError, match=says):
+            service.merge(MODEL, [tmp_path / "a.sum"], policies=[tmp_path / "p.toml"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 from onnx import numpy_helper
 
 from inspector import service
+from inspector.errors import NotFoundError
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json
+from inspector.policy.rules import Policy, Rule
 from inspector.samples import SAMPLES, Sample
 
 DIGITS, HOT, PATCHES = SAMPLES
@@ -89,6 +92,41 @@ def test_a_comparison_shows_what_died_and_a_policy_can_stop_it(
     assert len(died) == 3
 
 
+def test_a_comparison_stops_a_model_that_turned_nan_and_every_output_says_so(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    model = onnx.load(DIGITS.model)
+    for tensor in model.graph.initializer:
+        if tensor.name == "conv3.weight":
+            values = numpy_helper.to_array(tensor).copy()
+            values[:3] = np.nan
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "nan.onnx")
+    names = ("junit", "sarif", "metrics", "summary", "html")
+    files = [word for name in names for word in ("--format", f"{name}={tmp_path / name}")]
+    audit(tmp_path / "nan.onnx", "--json", str(tmp_path / "nan.json"))
+    pair = [str(stored(DIGITS)), str(tmp_path / "nan.json")]
+    assert main(["compare", *pair, *files, "--json", str(tmp_path / "json")]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "ERROR: conv3:act: 3 of 32 channels gave NaN or Inf for some input and did not before" in printed
+    assert "conv3:act 0 not finite" in printed
+    for name in (*names, "json"):
+        assert "not-finite" in (text := (tmp_path / name).read_text()) or '"not_finite"' in text, name
+    assert main(["compare", *pair, "--policy", "builtin:unchanged"]) == 1
+    assert "(compare.not_finite is 3, not at most 0)" in " ".join(capsys.readouterr().out.split())
+    assert main(["compare", *reversed(pair)]) == 0
+
+
+def test_the_same_inputs_in_other_shards_compare(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    options = ("--shard-size", "50", "--json", str(tmp_path / "shards.json"), "--resume", str(tmp_path / "kept"))
+    assert audit(DIGITS.model, *options, *("-a", "sparsity", "-a", "filters", "-a", "connectivity")) == 0
+    pair = [str(stored(DIGITS)), str(tmp_path / "shards.json")]
+    assert main(["compare", *pair, "--policy", "builtin:unchanged"]) == 0
+    capsys.readouterr()
+
+
 def test_policies_hold_on_differences_of_metrics(
     capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
 ) -> None:
@@ -112,6 +150,9 @@ def test_policies_hold_on_differences_of_metrics(
         ('metric = "sparsity.dead"\nmax = 0\nlayers = ["x*"]', "conv1, conv2, conv3"),
         ('metric = "filters.zero"\nmax = 0', "Run the analysis 'filters' as well"),
         ('metric = "compare.died"\nmax = 0', "the analysis that it is about is not there"),
+        ('finding = "*/copy"', "Run the analysis 'filters' as well"),
+        ('finding = "[c-f]*/*-filter"', "expected connectivity, found sparsity"),
+        ('finding = "*/many"', "there is none of that name"),
         ('finding = "sparsty/dead"', "Did you mean 'sparsity'"),
         ('finding = "sparsity/ded"', "Did you mean 'sparsity/dead'"),
         ('finding = "*/not-finit"', "not-finite"),
@@ -175,7 +216,7 @@ def test_every_format_is_written_and_the_verdict_stays(
     assert numbers["sparsity"]["dead_share"] == {"conv1:act": 0.75, "conv2:act": 0.6875, "conv3:act": 0.40625}
     assert np.isclose(numbers["sparsity"]["zero_fraction"]["conv1:act"], 0.9363, atol=5e-5)
     assert numbers["policy"] == {
-        name: {"model": count} for name, count in (("rules", 4), ("broken", 1), ("overruled", 0), ("ignored", 0))
+        name: {"model": count} for name, count in (("rules", 6), ("broken", 1), ("overruled", 0), ("ignored", 0))
     }
 
 
@@ -205,3 +246,58 @@ def test_a_misspelt_finding_is_said_before_an_audit_runs(capsys: Capture, tmp_pa
     (tmp_path / "ours.toml").write_text('[[finding]]\nrule = "sparsity/ded"\nseverity = "ignore"\nreason = "Ours."\n')
     assert main(["audit", str(DIGITS.model), "-d", "noise:3", "--policy", str(tmp_path / "ours.toml")]) == 2
     assert "Did you mean 'sparsity/dead'?" in " ".join(capsys.readouterr().err.split())
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(f'[[rule]]\nid = "r"\n{text}\n')
+    return str(path)
+
+
+def test_an_audit_runs_what_a_pattern_over_all_analyses_needs(capsys: Capture, tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    policy = written(tmp_path / "p.toml", 'finding = "*/copy"')
+    assert audit(PATCHES.model, "--policy", policy, "--json", str(file)) in {0, 1}
+    assert [r.name for r in report_from_json(file.read_text()).results] == ["sparsity", "filters", "policy"]
+    policy = written(tmp_path / "p.toml", 'finding = "*/constant"')  # sparsity has one, and runs anyhow
+    assert audit(DIGITS.model, "--policy", policy, "--json", str(file)) == 0
+    assert [r.name for r in report_from_json(file.read_text()).results] == ["sparsity", "policy"]
+    stored = str(file)
+    policy = written(tmp_path / "p.toml", 'finding = "*/copy"')
+    assert main(["check", stored, "--policy", policy]) == 1
+    assert "*/copy: there is nothing to judge" in capsys.readouterr().out
+
+
+def test_an_audit_and_a_check_of_its_report_agree_on_taps_that_nobody_watched(capsys: Capture, tmp_path: Path) -> None:
+    file = str(tmp_path / "r.json")
+    for missing, code in (("fail", 1), ("pass", 0)):
+        text = f'metric = "sparsity.dead_share"\nmax = 1\nlayers = ["conv1:act", "conv2:conv"]\nmissing = "{missing}"'
+        policy = written(tmp_path / "p.toml", text)
+        assert audit(DIGITS.model, "--policy", policy, "--json", file) == code
+        assert main(["check", file, "--policy", policy]) == code
+        assert ("nothing to judge at 'conv2:conv'" in " ".join(capsys.readouterr().out.split())) is bool(code)
+
+
+def test_a_report_that_was_judged_has_no_findings_of_rules_for_other_rules(capsys: Capture, tmp_path: Path) -> None:
+    file = str(tmp_path / "r.json")
+    assert audit(HOT.model, "--policy", "builtin:release", "--json", file) == 1
+    policy = written(tmp_path / "p.toml", 'finding = "*/dead-filters"')
+    assert main(["check", file, "--policy", policy]) == 2
+    assert "there is none of that name" in capsys.readouterr().err
+    made = Policy("p", "00", (Rule("r", finding="policy/*", max=0),))
+    with pytest.raises(NotFoundError, match="'policy'"):
+        service.check(report_from_json(Path(file).read_text()), [made])
+
+
+def test_an_audit_of_a_torn_tar_file_does_not_pass_the_release_policy(capsys: Capture, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "d.tar", "w") as tar:
+        tar.add(DIGITS.pictures, ".")
+    whole = (tmp_path / "d.tar").read_bytes()
+    command = ["audit", str(DIGITS.model), "-d", str(tmp_path / "d.tar"), "-p", "unit", "--policy", "builtin:release"]
+    assert main(command) == 0
+    (tmp_path / "d.tar").write_bytes(whole[: len(whole) * 2 // 3])
+    summary = tmp_path / "s.md"
+    assert main([*command, "--format", f"summary={summary}"]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Nobody knows how many inputs are lost (incomplete is 1, not at most 0)" in printed
+    assert "1 file is incomplete: nobody knows how many inputs are lost." in printed
+    assert "1 file is incomplete" in summary.read_text().splitlines()[2]

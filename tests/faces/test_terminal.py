@@ -178,6 +178,19 @@ def test_skipped_inputs_are_counted():
     assert "Skipped 1,005 inputs:" in text
     assert "a.png: not a picture" in text
     assert "1,003 more" in text
+    assert "incomplete" not in text
+
+
+def test_what_was_lost_is_said_plainly():
+    rows, torn = Skipped("d.parquet[4:8]", "damaged", 4), Skipped("s.tar", "cut short", 1, incomplete=True)
+    origin = dataclasses.replace(ORIGIN, incomplete=1, missing_shards=2)
+    text = shown(print_report, Report(origin, (), (rows, torn), 5))
+    assert "Skipped 5 inputs:" in text
+    assert "more" not in text  # all five are in the list
+    assert "1 file is incomplete: nobody knows how many inputs are lost; 2 shards are missing." in " ".join(
+        text.split()
+    )
+    assert "1 file is incomplete" in Report(origin, ())._repr_html_()
 
 
 def test_parameters_are_printed_in_short():

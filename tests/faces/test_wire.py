@@ -206,3 +206,8 @@ def test_messages_mirror_the_contract(kind, message, only_there):
 def test_the_wire_does_not_need_grpc():
     code = "import sys, inspector.faces.wire_event, inspector.faces.wire_plugin; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_skip_that_does_not_say_how_many_it_is_is_one():
+    message = report_pb2.Report(provenance={}, skipped=[{"id": "a"}], skipped_count=1)
+    assert wire.report_from_message(message).skipped == (Skipped("a", ""),)

@@ -115,8 +115,11 @@ PROVENANCES = st.builds(
     tuples(st.builds(OperatorCount, TEXT, TEXT, COUNTS, COUNTS)),
     st.builds(Memory, COUNTS, COUNTS, COUNTS) | st.none(),
     FLOATS,
+    COUNTS,
+    COUNTS,
 )
-REPORTS = st.builds(Report, PROVENANCES, tuples(RESULTS), tuples(st.builds(Skipped, TEXT, TEXT)), COUNTS)
+SKIPPED = st.builds(Skipped, TEXT, TEXT, st.integers(1, 2**62), st.booleans())
+REPORTS = st.builds(Report, PROVENANCES, tuples(RESULTS), tuples(SKIPPED), COUNTS)
 
 
 def plain(value):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from models import model
 from onnx import numpy_helper
 
 import inspector
@@ -59,6 +60,33 @@ def test_sparsity_metrics_are_those_of_whole_maps() -> None:
         assert set(published[where]) == {*expected, "structurally_dead"}
         for name, value in expected.items():
             np.testing.assert_allclose(published[where][name], value, rtol=1e-5, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize(("active", "share"), [(7, 0.3), (9, 0.1), (2, 0.8), (0, 1.0), (10, 0.0)])
+def test_shares_of_silent_maps_are_the_nearest_numbers(active: int, share: float) -> None:
+    weight = np.where(np.arange(10) < active, 1, -1).astype(np.float32).reshape(10, 1, 1, 1)
+    net = model(
+        "a = Conv(x, w) y = Relu(a)", inputs="float[N,1,4,4] x", outputs="float[N,10,4,4] y", weights={"w": weight}
+    )
+    report = inspector.audit(net, np.ones((1, 1, 4, 4), np.float32), ["sparsity"])
+    published = by_place(report.results[0])
+    assert [float(of["silent_share"]) for of in published.values()] == [share]
+
+
+@pytest.mark.parametrize("channels", [3, 10, 96])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_mean_of_equal_shares_is_that_share(channels: int, count: int) -> None:
+    net = model(
+        "a = Conv(x, w) y = Clip(a, low, high)",
+        inputs="float[N,1,1,10] x",
+        outputs=f"float[N,{channels},1,10] y",
+        weights={"w": np.ones((channels, 1, 1, 1), np.float32), "low": np.float32([0])[0], "high": np.float32([1])[0]},
+    )
+    x = np.float32([-1.0] * count + [2.0] * count + [0.5] * (10 - 2 * count)).reshape(1, 1, 1, 10)
+    report = inspector.audit(net, x, ["sparsity", "distribution"])
+    (sparsity,), (distribution,) = (by_place(result).values() for result in report.results)
+    assert float(sparsity["zero_fraction"]) == count / 10
+    assert float(distribution["saturated_share"]) == count / 10
 
 
 def test_where_zeros_mean_nothing_no_metric_speaks_of_them() -> None:

@@ -105,6 +105,23 @@ def test_the_findings_of_rules_are_not_overruled() -> None:
     assert [(f.rule, f.severity) for f in answer.findings] == [("policy/many", ERROR)]
 
 
+def test_an_entry_for_a_name_with_brackets_is_about_that_layer_alone() -> None:
+    made = report(findings=(finding("s/dead", "c[1]", tap="act"), finding("s/dead", "c1", tap="act")))
+    answer = judged(made, [policy(override("ignore", "s/dead", "c[1]"))])
+    assert severities(answer) == [(INFO, True), (WARNING, False)]
+    (table,) = answer.result("policy").blocks
+    assert [row[-1] for row in table.rows] == [1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("rule", ["silent/laek", "silent/lea", "silent/leaks"])
+def test_what_looks_like_a_misspelt_finding_of_the_report_is_refused(rule: str) -> None:
+    declared = {"silent": Declared(held=("silent/leak", "silent/over-scale"))}
+    with pytest.raises(InspectorError, match=r"Did you mean 'silent/leak'\?"):
+        check_names([policy(rules=(Rule("r", finding=rule, max=0),))], declared)
+    for other in ("silent/leak", "silent/l*", "silent/under-scale", "silent/burst", f"silent/{'x' * 400}"):
+        check_names([policy(override(INFO, other))], declared)
+
+
 DECLARED = {"s": Declared((MetricInfo("x", ""),), ("s/dead", "s/nan")), "silent": Declared()}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inspector import InspectorError, Severity
-from inspector.policy.load import MAX_BYTES, builtins, load_policy
+from inspector.policy.load import MAX_BYTES, builtins, load_policies, load_policy
 
 FINDING = '[[finding]]\nrule = "a/b"\nreason = "So."\n'
 RULE = '[[rule]]\nid = "a"\nmetric = "sparsity.dead"\n'
@@ -99,6 +99,14 @@ def test_a_finding_is_forbidden_unless_the_rule_allows_some(file: Path) -> None:
         (RULE + "min = 3\nmax = 2", "no number keeps both limits"),
         (RULE + 'max = 3\nseverity = "bad"', "severity in rule 'a'"),
         (RULE + "max = 3\nlayers = []", "layers in rule 'a'"),
+        (RULE + "max = 3\nequals = 2", "`equals` says it all"),
+        (RULE + "min = 3\nequals = 3", "`equals` says it all"),
+        ('[[rule]]\nid = "a"\nreport = "device"\nequals = "cpu"\none_of = ["cpu"]', "`equals` says it all"),
+        ('[[rule]]\nid = "a"\nreport = "preprocess"\nequals = ""', "nothing to judge"),
+        ('[[rule]]\nid = "a"\nreport = "preprocess"\none_of = ["unit", ""]', "nothing to judge"),
+        ('[[rule]]\nid = "a"\nfinding = "policy/*"', "rule 'a' of policy 'mine': what rules say is not judged"),
+        ('[[rule]]\nid = "a"\nmetric = "policy.broken"\nmax = 0', "what rules say is not judged"),
+        (FINDING.replace("a/b", "policy/b") + 'severity = "ignore"', "finding 1 of policy 'mine': what rules say"),
         (RULE + 'one_of = ["a"]', "wrong kind"),
         (RULE + 'max = 3\nreport = "inputs"', "about one thing"),
         ('[[rule]]\nid = "a"\nmax = 3', "about one thing"),
@@ -130,3 +138,15 @@ def test_every_built_in_policy_says_what_it_is_for_and_what_to_do() -> None:
         policy = load_policy(f"builtin:{name}")
         assert policy.about.endswith(".")
         assert all(rule.message for rule in policy.rules)
+
+
+def test_files_of_one_name_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
+    places = ("a/ours.toml", "b/ours.toml", "c/b/ours.toml", "other.toml")
+    for n, place in enumerate(places):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(RULE.replace('"a"', f'"a{n}"') + "max = 3\n")
+    policies = load_policies([*(tmp_path / place for place in places), "builtin:release"])
+    assert [p.name for p in policies] == ["a/ours", f"{tmp_path.name}/b/ours", "c/b/ours", "other", "builtin:release"]
+    assert [p.name for p in load_policies([tmp_path / "a/ours.toml"])] == ["ours"]
+    twice = load_policies([tmp_path / "a/ours.toml", policies[0], str(tmp_path / "a/ours.toml")])
+    assert [p.name for p in twice] == ["ours", "a/ours", "ours"]  # one file is one policy

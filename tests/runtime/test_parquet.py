@@ -13,6 +13,7 @@ from pyarrow import parquet as pq
 
 from inspector.errors import InputError, ParameterError
 from inspector.runtime import parquet
+from inspector.runtime.data import batches
 from inspector.runtime.sources import open_source
 
 BYTES = [png(pixels) for pixels in PIXELS]
@@ -90,6 +91,20 @@ def test_a_damaged_page_loses_its_rows_and_no_others(tmp_path):
         f"d.parquet[{i}]" for i in range(8, 11)
     ]
     assert "these rows cannot be read" in found[4][2]
+    items = list(open_source(path, [X], RAW))
+    assert [item.count for item in items] == [1] * 4 + [4] + [1] * 3
+    assert not any(item.incomplete for item in items)
+    skips = []
+    assert sum(len(b.info.ids) for b in batches(open_source(path, [X], RAW), 4, on_skip=skips.append)) == 7
+    assert [(s.id, s.count, s.incomplete) for s in skips] == [("d.parquet[4:8]", 4, False)]
+
+
+def test_rows_that_a_group_promises_and_does_not_have_are_counted(tmp_path, monkeypatch):
+    whole = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *a, **o: list(whole(*a, **o))[:-1])
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet")
+    (item,) = open_source(tmp_path, [X], RAW)
+    assert (item.id, item.count) == ("d.parquet[0:11]", 11)
 
 
 @pytest.mark.parametrize("cut", [0, 3, 100, -1])
@@ -102,6 +117,8 @@ def test_a_file_that_is_cut_has_no_description_and_is_told_as_one(tmp_path, cut)
     assert key == "d.parquet"
     assert problem.startswith("d.parquet: the Parquet file cannot be read (")
     assert [read(shard)[0][2] for shard in source.shards(3)] == [problem]
+    for items in (source, *source.shards(3)):
+        assert [(item.count, item.incomplete) for item in items] == [(1, True)]
 
 
 def test_a_table_without_pictures_says_what_it_has(tmp_path):

@@ -128,6 +128,8 @@ def test_links_may_lead_about_the_folder_but_not_out_of_it(tmp_path):
     assert {k: v for k, v in got.items() if isinstance(v, float)} == {"a.png": 1, "near.png": 2, "sub/b.png": 2}
     for name in ("far.png", "far.npy"):
         assert got[name] == f"{name}: it is a link that leads out of the folder. Copy the file instead."
+    unknown = [item.id for item in open_source(inside, [X], RAW) if item.incomplete]
+    assert unknown == ["door", "far.npy", "sub/loop"]  # a picture is one input
     for name in ("gone.png", "self.png"):
         assert got[name] == f"{name}: it leads nowhere. Repair or remove the link."
     for name in ("door", "sub/loop"):

@@ -161,7 +161,9 @@ def test_a_file_cut_anywhere_gives_what_came_before_and_one_error_with_the_place
     content = tar_bytes(samples(range(3)))
     ends = [2048 * k + 512 + len(png(PIXELS[k])) for k in range(3)]  # of pictures; a sample takes four blocks of 512
     for cut in range(0, ends[-1] + 2049, 256):
-        found = read(source_of(tmp_path, content[:cut]))
+        source = source_of(tmp_path, content[:cut])
+        found = read(source)
+        assert [item.id for item in source if item.incomplete] == [key for key, _, x in found if isinstance(x, str)]
         good = [x for _, _, x in found if not isinstance(x, str)]
         assert len(good) == sum(cut >= end for end in ends)
         assert all(np.array_equal(x[0], PIXELS[i]) for i, x in enumerate(good))

@@ -29,7 +29,7 @@ def _lines(report: Report) -> Iterator[str]:
     fed = f"{origin.inputs} inputs from {origin.data}" if origin.data else ""
     run = ", ".join(filter(None, [origin.device, origin.fidelity]))
     skipped = f"{report.skipped_count} skipped" if report.skipped_count else ""
-    yield " · ".join(_text(part) for part in (f"sha256 {origin.sha256[:12]}", fed, skipped, run) if part)
+    yield " · ".join(_text(part) for part in (f"sha256 {origin.sha256[:12]}", fed, skipped, *origin.gaps, run) if part)
     for result in report.results:
         if result.failure:
             yield ""

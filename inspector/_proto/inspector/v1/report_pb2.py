@@ -26,7 +26,7 @@ from inspector._proto.inspector.v1 import block_pb2 as inspector_dot_v1_dot_bloc
 from inspector._proto.inspector.v1 import metric_pb2 as inspector_dot_v1_dot_metric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inspector/v1/report.proto\x12\x0cinspector.v1\x1a\x18inspector/v1/block.proto\x1a\x19inspector/v1/metric.proto\"\xb5\x01\n\x06Report\x12,\n\nprovenance\x18\x01 \x01(\x0b\x32\x18.inspector.v1.Provenance\x12-\n\x07results\x18\x02 \x03(\x0b\x32\x1c.inspector.v1.AnalysisResult\x12+\n\x07skipped\x18\x03 \x03(\x0b\x32\x1a.inspector.v1.SkippedInput\x12\x15\n\rskipped_count\x18\x04 \x01(\x03\x12\n\n\x02ok\x18\x05 \x01(\x08\"\xb7\x04\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\x04 \x01(\t\x12\x0e\n\x06inputs\x18\x05 \x01(\x03\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\x03\x12\x12\n\npreprocess\x18\x07 \x01(\t\x12\x10\n\x08\x66idelity\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12:\n\tproviders\x18\n \x03(\x0b\x32\'.inspector.v1.Provenance.ProvidersEntry\x12\x38\n\x08versions\x18\x0b \x03(\x0b\x32&.inspector.v1.Provenance.VersionsEntry\x12\r\n\x05notes\x18\x0c \x03(\t\x12\x0f\n\x07started\x18\r \x01(\t\x12\x0f\n\x07seconds\x18\x0e \x01(\x01\x12\"\n\x05\x63heck\x18\x0f \x01(\x0b\x32\x13.inspector.v1.Check\x12.\n\toperators\x18\x10 \x03(\x0b\x32\x1b.inspector.v1.OperatorCount\x12$\n\x06memory\x18\x11 \x01(\x0b\x32\x14.inspector.v1.Memory\x12\x0e\n\x06waited\x18\x12 \x01(\x01\x1a\x30\n\x0eProvidersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x05\x43heck\x12\x0f\n\x07outputs\x18\x01 \x01(\x03\x12\x0f\n\x07max_abs\x18\x02 \x01(\x01\x12\x0f\n\x07max_rel\x18\x03 \x01(\x01\x12\r\n\x05\x65qual\x18\x04 \x01(\x08\x12\x0e\n\x06passed\x18\x05 \x01(\x08\"K\n\rOperatorCount\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05plain\x18\x03 \x01(\x03\x12\x0f\n\x07watched\x18\x04 \x01(\x03\"E\n\x06Memory\x12\x16\n\x0e\x65stimate_bytes\x18\x01 \x01(\x03\x12\x14\n\x0c\x62udget_bytes\x18\x02 \x01(\x03\x12\r\n\x05waves\x18\x03 \x01(\x03\"\xdc\x01\n\x0e\x41nalysisResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\x12#\n\x06\x62locks\x18\x04 \x03(\x0b\x32\x13.inspector.v1.Block\x12\'\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x15.inspector.v1.Finding\x12&\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x15.inspector.v1.Failure\x12%\n\x07metrics\x18\x07 \x03(\x0b\x32\x14.inspector.v1.Metric\"8\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"*\n\x0cSkippedInput\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inspector/v1/report.proto\x12\x0cinspector.v1\x1a\x18inspector/v1/block.proto\x1a\x19inspector/v1/metric.proto\"\xb5\x01\n\x06Report\x12,\n\nprovenance\x18\x01 \x01(\x0b\x32\x18.inspector.v1.Provenance\x12-\n\x07results\x18\x02 \x03(\x0b\x32\x1c.inspector.v1.AnalysisResult\x12+\n\x07skipped\x18\x03 \x03(\x0b\x32\x1a.inspector.v1.SkippedInput\x12\x15\n\rskipped_count\x18\x04 \x01(\x03\x12\n\n\x02ok\x18\x05 \x01(\x08\"\xe3\x04\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x61ta_sha256\x18\x04 \x01(\t\x12\x0e\n\x06inputs\x18\x05 \x01(\x03\x12\r\n\x05\x62\x61tch\x18\x06 \x01(\x03\x12\x12\n\npreprocess\x18\x07 \x01(\t\x12\x10\n\x08\x66idelity\x18\x08 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\t \x01(\t\x12:\n\tproviders\x18\n \x03(\x0b\x32\'.inspector.v1.Provenance.ProvidersEntry\x12\x38\n\x08versions\x18\x0b \x03(\x0b\x32&.inspector.v1.Provenance.VersionsEntry\x12\r\n\x05notes\x18\x0c \x03(\t\x12\x0f\n\x07started\x18\r \x01(\t\x12\x0f\n\x07seconds\x18\x0e \x01(\x01\x12\"\n\x05\x63heck\x18\x0f \x01(\x0b\x32\x13.inspector.v1.Check\x12.\n\toperators\x18\x10 \x03(\x0b\x32\x1b.inspector.v1.OperatorCount\x12$\n\x06memory\x18\x11 \x01(\x0b\x32\x14.inspector.v1.Memory\x12\x0e\n\x06waited\x18\x12 \x01(\x01\x12\x12\n\nincomplete\x18\x13 \x01(\x03\x12\x16\n\x0emissing_shards\x18\x14 \x01(\x03\x1a\x30\n\x0eProvidersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"Y\n\x05\x43heck\x12\x0f\n\x07outputs\x18\x01 \x01(\x03\x12\x0f\n\x07max_abs\x18\x02 \x01(\x01\x12\x0f\n\x07max_rel\x18\x03 \x01(\x01\x12\r\n\x05\x65qual\x18\x04 \x01(\x08\x12\x0e\n\x06passed\x18\x05 \x01(\x08\"K\n\rOperatorCount\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\n\n\x02op\x18\x02 \x01(\t\x12\r\n\x05plain\x18\x03 \x01(\x03\x12\x0f\n\x07watched\x18\x04 \x01(\x03\"E\n\x06Memory\x12\x16\n\x0e\x65stimate_bytes\x18\x01 \x01(\x03\x12\x14\n\x0c\x62udget_bytes\x18\x02 \x01(\x03\x12\r\n\x05waves\x18\x03 \x01(\x03\"\xdc\x01\n\x0e\x41nalysisResult\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06params\x18\x03 \x01(\t\x12#\n\x06\x62locks\x18\x04 \x03(\x0b\x32\x13.inspector.v1.Block\x12\'\n\x08\x66indings\x18\x05 \x03(\x0b\x32\x15.inspector.v1.Finding\x12&\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x15.inspector.v1.Failure\x12%\n\x07metrics\x18\x07 \x03(\x0b\x32\x14.inspector.v1.Metric\"8\n\x07\x46\x61ilure\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"M\n\x0cSkippedInput\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x12\n\nincomplete\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,21 +40,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORT']._serialized_start=97
   _globals['_REPORT']._serialized_end=278
   _globals['_PROVENANCE']._serialized_start=281
-  _globals['_PROVENANCE']._serialized_end=848
-  _globals['_PROVENANCE_PROVIDERSENTRY']._serialized_start=751
-  _globals['_PROVENANCE_PROVIDERSENTRY']._serialized_end=799
-  _globals['_PROVENANCE_VERSIONSENTRY']._serialized_start=801
-  _globals['_PROVENANCE_VERSIONSENTRY']._serialized_end=848
-  _globals['_CHECK']._serialized_start=850
-  _globals['_CHECK']._serialized_end=939
-  _globals['_OPERATORCOUNT']._serialized_start=941
-  _globals['_OPERATORCOUNT']._serialized_end=1016
-  _globals['_MEMORY']._serialized_start=1018
-  _globals['_MEMORY']._serialized_end=1087
-  _globals['_ANALYSISRESULT']._serialized_start=1090
-  _globals['_ANALYSISRESULT']._serialized_end=1310
-  _globals['_FAILURE']._serialized_start=1312
-  _globals['_FAILURE']._serialized_end=1368
-  _globals['_SKIPPEDINPUT']._serialized_start=1370
-  _globals['_SKIPPEDINPUT']._serialized_end=1412
+  _globals['_PROVENANCE']._serialized_end=892
+  _globals['_PROVENANCE_PROVIDERSENTRY']._serialized_start=795
+  _globals['_PROVENANCE_PROVIDERSENTRY']._serialized_end=843
+  _globals['_PROVENANCE_VERSIONSENTRY']._serialized_start=845
+  _globals['_PROVENANCE_VERSIONSENTRY']._serialized_end=892
+  _globals['_CHECK']._serialized_start=894
+  _globals['_CHECK']._serialized_end=983
+  _globals['_OPERATORCOUNT']._serialized_start=985
+  _globals['_OPERATORCOUNT']._serialized_end=1060
+  _globals['_MEMORY']._serialized_start=1062
+  _globals['_MEMORY']._serialized_end=1131
+  _globals['_ANALYSISRESULT']._serialized_start=1134
+  _globals['_ANALYSISRESULT']._serialized_end=1354
+  _globals['_FAILURE']._serialized_start=1356
+  _globals['_FAILURE']._serialized_end=1412
+  _globals['_SKIPPEDINPUT']._serialized_start=1414
+  _globals['_SKIPPEDINPUT']._serialized_end=1491
 # @@protoc_insertion_point(module_scope)

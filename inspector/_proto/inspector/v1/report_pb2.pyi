@@ -23,7 +23,7 @@ class Report(_message.Message):
     def __init__(self, provenance: _Optional[_Union[Provenance, _Mapping]] = ..., results: _Optional[_Iterable[_Union[AnalysisResult, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[SkippedInput, _Mapping]]] = ..., skipped_count: _Optional[int] = ..., ok: _Optional[bool] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("model", "sha256", "data", "data_sha256", "inputs", "batch", "preprocess", "fidelity", "device", "providers", "versions", "notes", "started", "seconds", "check", "operators", "memory", "waited")
+    __slots__ = ("model", "sha256", "data", "data_sha256", "inputs", "batch", "preprocess", "fidelity", "device", "providers", "versions", "notes", "started", "seconds", "check", "operators", "memory", "waited", "incomplete", "missing_shards")
     class ProvidersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,8 @@ class Provenance(_message.Message):
     OPERATORS_FIELD_NUMBER: _ClassVar[int]
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     WAITED_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_SHARDS_FIELD_NUMBER: _ClassVar[int]
     model: str
     sha256: str
     data: str
@@ -74,7 +76,9 @@ class Provenance(_message.Message):
     operators: _containers.RepeatedCompositeFieldContainer[OperatorCount]
     memory: Memory
     waited: float
-    def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ..., check: _Optional[_Union[Check, _Mapping]] = ..., operators: _Optional[_Iterable[_Union[OperatorCount, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., waited: _Optional[float] = ...) -> None: ...
+    incomplete: int
+    missing_shards: int
+    def __init__(self, model: _Optional[str] = ..., sha256: _Optional[str] = ..., data: _Optional[str] = ..., data_sha256: _Optional[str] = ..., inputs: _Optional[int] = ..., batch: _Optional[int] = ..., preprocess: _Optional[str] = ..., fidelity: _Optional[str] = ..., device: _Optional[str] = ..., providers: _Optional[_Mapping[str, int]] = ..., versions: _Optional[_Mapping[str, str]] = ..., notes: _Optional[_Iterable[str]] = ..., started: _Optional[str] = ..., seconds: _Optional[float] = ..., check: _Optional[_Union[Check, _Mapping]] = ..., operators: _Optional[_Iterable[_Union[OperatorCount, _Mapping]]] = ..., memory: _Optional[_Union[Memory, _Mapping]] = ..., waited: _Optional[float] = ..., incomplete: _Optional[int] = ..., missing_shards: _Optional[int] = ...) -> None: ...
 
 class Check(_message.Message):
     __slots__ = ("outputs", "max_abs", "max_rel", "equal", "passed")
@@ -141,9 +145,13 @@ class Failure(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class SkippedInput(_message.Message):
-    __slots__ = ("id", "reason")
+    __slots__ = ("id", "reason", "count", "incomplete")
     ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    INCOMPLETE_FIELD_NUMBER: _ClassVar[int]
     id: str
     reason: str
-    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    count: int
+    incomplete: bool
+    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ..., count: _Optional[int] = ..., incomplete: _Optional[bool] = ...) -> None: ...
