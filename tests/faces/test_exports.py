@@ -95,7 +95,15 @@ def test_a_page_says_what_was_overruled_and_why() -> None:
 
 def test_metrics_are_nested_numbers_without_what_json_lacks() -> None:
     assert json.loads(FORMATS["metrics"](made())) == {
-        "run": {"inputs": 7, "skipped": 0, "ok": 0, "errors": 3, "failed_analyses": 1},
+        "run": {
+            "inputs": 7,
+            "skipped": 0,
+            "incomplete": 0,
+            "missing_shards": 0,
+            "ok": 0,
+            "errors": 3,
+            "failed_analyses": 1,
+        },
         "sparsity": {"dead": {"conv1:act": 2}},
         "sparsity#2": {"dead": {"conv1:act": 2}},
         "filters": {},

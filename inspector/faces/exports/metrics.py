@@ -31,10 +31,12 @@ def numbers_of(report: Report) -> Mapping[str, tuple[Number, ...]]:
 
 
 def counts_of(report: Report) -> Mapping[str, int]:
-    """How many inputs counted, or were skipped; and the verdict: `ok` is 1 where both counts after it are 0."""
+    """How many inputs counted, or were lost; and the verdict: `ok` is 1 where both counts after it are 0."""
     return {
         "inputs": report.provenance.inputs,
         "skipped": report.skipped_count,
+        "incomplete": report.provenance.incomplete,
+        "missing_shards": report.provenance.missing_shards,
         "ok": int(report.ok),
         "errors": sum(finding.severity is Severity.ERROR for finding in report.findings),
         "failed_analyses": len(report.failed),

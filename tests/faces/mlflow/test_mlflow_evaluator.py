@@ -64,7 +64,7 @@ def logged_report(result: EvaluationResult) -> Report:
 def test_a_run_has_the_metrics_of_an_audit(net: str, client: MlflowClient) -> None:
     result = evaluate(net, ROWS, {"analyses": ["sparsity", "filters"]})
     ours = plain(json.loads(to_metrics(audit(NET, X, ["sparsity", "filters"]))))
-    assert len(ours) == 33
+    assert len(ours) == 35
     assert stored(client, result).data.metrics == ours == result.metrics
 
 
