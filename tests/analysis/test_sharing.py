@@ -10,7 +10,8 @@ import pytest
 from models import SAME, W, model
 
 from inspector import Array, BatchInfo, Report, Table, service
-from inspector.analysis.observe import How, Observer
+from inspector.analysis.how import How
+from inspector.analysis.observe import Observer
 from inspector.analysis.sharing import Feeds, Found, Sharing, look
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop
@@ -123,7 +124,7 @@ def test_where_the_first_input_has_a_size_of_its_own_the_first_two_of_one_size_a
 
 
 def test_the_first_batch_of_several_is_tried_whatever_came_before() -> None:
-    how = How("cpu", "exact", Stop(), 4, 1 << 30, check=True)
+    how = How(device="cpu", fidelity="exact", stop=Stop(), batch_size=4)
     observer = Observer(load(BY_RUNNING["a batch without a name"]), [Request("y", op.max(TAPPED))], how)
     batches = [Batch({"x": X[a:b]}, BatchInfo(tuple("abcdefgh"[a:b]), a)) for a, b in ((0, 1), (1, 5), (5, 8))]
     rows = [next(iter(found.values())) for found, _ in observer(batches)]
