@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.view import OnnxView
 from inspector.runtime.data import LOOK_AHEAD, Shapes
 from inspector.runtime.devices import CPU, find_devices
+
+AT_ONCE: Final = LOOK_AHEAD + 2
+"""Batches of inputs in memory: those read ahead, one that runs, and one that waits for it to end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +100,10 @@ class Fitting:
         return chosen(whole, "cpu" if find_devices(self._how.device)[0].provider == CPU else "cuda")
 
     def _readable(self, shapes: Shapes) -> int:
-        """The largest batch of inputs of these shapes of which as many as are read ahead fit into the memory."""
+        """The largest batch of inputs of these shapes of which as many as are there at once fit into the memory."""
         kinds = {i.name: i.dtype for i in self._view.inputs}
         one = sum(math.prod(shape) * np.dtype(kinds[name]).itemsize for name, shape in shapes.items())
-        return max(1, self._how.memory // max(1, (LOOK_AHEAD + 1) * one))
+        return max(1, self._how.memory // max(1, AT_ONCE * one))
 
     def _model(self, requests: Sequence[Request], shapes: Shapes) -> Instrumented:
         model = instrument(self._view, requests, shapes=shapes, free=self._together.form is Form.FREED)

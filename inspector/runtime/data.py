@@ -20,7 +20,7 @@ from inspector.runtime.sources import Data, open_source
 __all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
 LOOK_AHEAD = 2
-"""Batches that are read beside the one in use."""
+"""Batches that are read beside those in use."""
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of the arrays of an input, by name, without the batch axis."""
 Size = int | Callable[[Shapes], int]
@@ -54,9 +54,9 @@ def batches(
 
     A batch is smaller where the inputs end, or where the shape changes (free spatial axes). A broken input is left
     out and the next good one takes its place; `on_skip` hears of every one, also after the last batch.
-    `info.first` counts good inputs only, from `first` on (`Shard.first`). Never are more than `LOOK_AHEAD` + 1 batches
-    of inputs in memory, the one that the caller works on included, or one for each worker where these are more. The
-    source is gone through in a thread of its own, inputs are read in `workers` threads (None: one for every processor);
+    `info.first` counts good inputs only, from `first` on (`Shard.first`). Never are more than `LOOK_AHEAD` batches of
+    inputs in memory beside those that the caller holds, or one input for each worker where these are more. The source
+    is gone through in a thread of its own, inputs are read in `workers` threads (None: one for every processor);
     closing the generator ends them. `watch` hears of a batch when the caller comes back for the next.
 
     Raises:
