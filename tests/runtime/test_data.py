@@ -216,6 +216,20 @@ def test_inputs_already_in_the_batch_count_towards_the_look_ahead():
     assert early == [False]
 
 
+def test_no_worker_is_idle_however_small_the_batches_are():
+    """All four read at once: first what is asked for at the beginning, then what follows, when the size is known."""
+    together = threading.Barrier(4)
+
+    def meets(i: int) -> Callable[[], Feeds]:
+        def read():
+            together.wait(10)
+            return good(i)()
+
+        return read
+
+    assert len(list(batches(Listed([meets(i) for i in range(12)]), 1, workers=4))) == 12
+
+
 def test_reading_goes_on_while_the_caller_works():
     both_read = threading.Event()
 
