@@ -62,7 +62,7 @@ class Setting(How):
             _origin(view),
             data=feed.source.description,
             batch=ran.batch,
-            preprocess=feed.preprocess.text if feed.preprocess else "",
+            preprocess=feed.preprocess,
             fidelity=self.fidelity if ran.device else "",
             device=ran.device,
             providers=ran.providers,
@@ -74,9 +74,8 @@ class Setting(How):
 
     def identity(self, view: OnnxView, plan: Plan, feed: Feed) -> Identity:
         """What identifies a run with these settings."""
-        preprocess = feed.preprocess.text if feed.preprocess else ""
         return Identity.of(
-            view, plan, fidelity=self.fidelity, preprocess=preprocess, shard_size=self.shard_size
+            view, plan, fidelity=self.fidelity, preprocess=feed.preprocess, shard_size=self.shard_size
         )  # fmt: skip
 
 
@@ -149,8 +148,7 @@ def _concluded(
 def _idle(view: OnnxView, feed: Feed, keeper: Keeper) -> Provenance:
     """Of a part that has no shard."""
     notes = (*feed.source.notes, keeper.idle)
-    preprocess = feed.preprocess.text if feed.preprocess else ""
-    return replace(_origin(view), data=feed.source.description, preprocess=preprocess, notes=notes)
+    return replace(_origin(view), data=feed.source.description, preprocess=feed.preprocess, notes=notes)
 
 
 def _origin(view: OnnxView) -> Provenance:
