@@ -31,6 +31,11 @@ class Stop:
         self._hooks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
+    @property
+    def asked(self) -> bool:
+        """Whether the stop was asked for."""
+        return self._event.is_set()
+
     def set(self) -> None:
         """Asks for the stop; calling it again does nothing new."""
         with self._lock:
@@ -55,5 +60,5 @@ class Stop:
 
     def check(self) -> None:
         """Raises StoppedError once the stop was asked for."""
-        if self._event.is_set():
+        if self.asked:
             raise StoppedError("run", "it was stopped by its caller")

@@ -96,8 +96,8 @@ class Provenance:
         model: name of the model.
         sha256: of the model's bytes.
         data: what was fed (a folder, a list of files, …); empty when nothing was.
-        data_sha256: identifies the inputs that counted: hash over their ids and contents, in order; of several shards,
-            hash over the hashes of these.
+        data_sha256: identifies the inputs that counted by ids and contents, in order, however they were divided into
+            shards.
         inputs: number of inputs that counted.
         batch: batch size that ran; 0 when nothing ran.
         preprocess: how pictures became tensors, as text; empty where arrays were fed.

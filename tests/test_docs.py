@@ -256,7 +256,9 @@ def test_every_rule_is_defined_and_every_definition_is_a_rule() -> None:
     raised = {rule for text in sources for rule in re.findall(r'rule="(\w+/[\w-]+)"', text)}
     from inspector_plugins._sparsity_view import _REMEDIES
 
-    raised |= {f"sparsity/{rule}" for rule in _REMEDIES}
+    from inspector.policy.compare import RULES
+
+    raised |= {f"sparsity/{rule}" for rule in _REMEDIES} | set(RULES)
     defined = {name for row in rows_of(NUMBERS) for name in names_in(row[0]) if re.fullmatch(r"\w+/[\w-]+", name)}
     assert defined == raised
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from inspector.analysis.identity import Identity
 from inspector.analysis.parts import Part
 from inspector.analysis.plan import Plan
-from inspector.analysis.sums import SUFFIX, Stored, Writer, scan
+from inspector.analysis.sums import SUFFIX, Stored, Writer, check_identity, scan
 from inspector.errors import InspectorError, LimitError, SummaryError
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ class Checkpoints:
 
     Raises:
         SummaryError: the folder holds checkpoints of another run, or of other data.
+        LimitError: what identifies the run is too long to be read again.
         OSError: it cannot be made or read.
     """
 
@@ -29,6 +30,7 @@ class Checkpoints:
         """`ids`: of all shards of the data, in order."""
         self._folder, self._identity, self._plan, self._ids = folder, identity, plan, ids
         self.problem = ""
+        check_identity(identity)
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f".*{SUFFIX}.*.tmp"):  # of a run that was killed while it wrote
             left.unlink(missing_ok=True)

@@ -13,9 +13,12 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Digest, Shard, Size, Source, batches, open_source
+from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
+from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
 
+MAX_SAID: Final = 300
+"""Characters of a skipped input's name, and of the reason, that are kept: a hundred of them have to fit a tally."""
 LOOKED_AT: Final = 16
 """Inputs of a run of any length that are kept for analyses that explore, whatever the size of its batches."""
 
@@ -32,13 +35,19 @@ class ShardCount:
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
         self.inputs += len(batch.info.ids)
-        self.digest.update(batch)
+        for name, content in zip(batch.info.ids, batch.contents, strict=True):
+            self.digest.add(name, content)
 
     def skip(self, skipped: Skipped) -> None:
         """This one did not."""
         self.skipped_count += 1
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(skipped)
+            self.skipped.append(Skipped(_shortened(skipped.id), _shortened(skipped.reason)))
+
+
+def _shortened(text: str) -> str:
+    """Without its middle, where it is too long: a path ends with the file's name."""
+    return text if len(text) <= MAX_SAID else f"{text[: MAX_SAID // 2]}…{text[1 - MAX_SAID // 2 :]}"
 
 
 class Feed:

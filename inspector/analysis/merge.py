@@ -57,7 +57,8 @@ def merged(
             saving.add(part)
             gathered.add(part)
     if twice:
-        gathered.note(f"{twice} shards were given more than once; each counts once")
+        some = "1 shard was" if twice == 1 else f"{twice} shards were"
+        gathered.note(f"{some} given more than once; each counts once")
     if gap := _gap(shard.tally.index for shard in shards):
         gathered.note(gap)
     results = conclude(view, plan, gathered.totals, None, asked)

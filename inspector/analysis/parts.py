@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from inspector.analysis.plan import Plan
 from inspector.analysis.run import Totals
 from inspector.errors import SummaryError
 from inspector.report import Provenance, Skipped
+from inspector.runtime.digest import Digest
 
 MAX_LISTED_SKIPS = 100
 """Skipped inputs that a report names; all are counted."""
@@ -23,7 +22,7 @@ class Tally:
         shard: its id; empty where nothing is stored.
         index: its place in the data.
         inputs: how many counted.
-        digest: identifies these: hash over their ids and contents, in order.
+        digest: identifies these by ids and contents, in order: `hex` of `inspector.runtime.digest.Digest`.
         skipped: the first that were left out; `skipped_count` counts all.
         provenance: how the shard ran; without what only a whole run has.
     """
@@ -59,7 +58,7 @@ class Gathered:
         self.skipped_count = 0
         self._inputs = 0
         self._provenance: Provenance | None = None
-        self._digests: list[str] = []
+        self._digest = Digest()
         self._notes: list[str] = []
 
     def add(self, part: Part) -> None:
@@ -69,7 +68,7 @@ class Gathered:
         self._inputs += tally.inputs
         self.skipped += tally.skipped[: MAX_LISTED_SKIPS - len(self.skipped)]
         self.skipped_count += tally.skipped_count
-        self._digests += [tally.digest] if tally.inputs else []
+        self._digest.join(tally.digest)
         self._provenance = combined(self._provenance, tally.provenance) if self._provenance else tally.provenance
 
     def note(self, text: str) -> None:
@@ -82,14 +81,7 @@ class Gathered:
         if self._provenance is None:
             raise SummaryError("summaries", "there are none to add up", remedy="Give files that hold some.")
         notes = (*self._provenance.notes, *self._notes)
-        digest = joined_digest(self._digests)
-        return replace(self._provenance, inputs=self._inputs, data_sha256=digest, notes=notes)
-
-
-def joined_digest(digests: Iterable[str]) -> str:
-    """One hash for several shards, in order; that of a single shard is its own."""
-    known = list(digests)
-    return known[0] if len(known) == 1 else hashlib.sha256("".join(known).encode("ascii")).hexdigest()
+        return replace(self._provenance, inputs=self._inputs, data_sha256=self._digest.sha256, notes=notes)
 
 
 def combined(a: Provenance, b: Provenance) -> Provenance:

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from inspector.contract import Analysis, MetricInfo, Summary
 from inspector.contract.summary import merges_of
@@ -95,7 +96,7 @@ def make(request: AnalysisRequest) -> tuple[str, Analysis[Any]]:
     Raises:
         NotFoundError: none is called so.
         PluginError: it is installed and cannot be used.
-        ParameterError: a parameter is unknown or out of range.
+        ParameterError: a parameter is unknown or out of range, or JSON has no word for it.
     """
     found = [p for p in _points() if p.name == request.name]
     if not found:
@@ -107,14 +108,31 @@ def make(request: AnalysisRequest) -> tuple[str, Analysis[Any]]:
         )
     kind = _load(found[0])
     params = _params(kind, request)
+    text = _as_json(kind, params, request.name)
     try:
-        return params.model_dump_json(), kind(params)
+        return text, kind(params)
     except InspectorError:
         raise
     except Exception as error:
         raise PluginError(
             f"analysis {request.name!r}", "it cannot be made", found=f"{type(error).__name__}: {error}"
         ) from error
+
+
+def _as_json(kind: Any, params: BaseModel, name: str) -> str:
+    """The parameters as a report, a checkpoint or another process has them, who must read the same there."""
+    text = params.model_dump_json()
+    try:
+        if kind.Params.model_validate_json(text) == params:
+            return text
+    except ValidationError:
+        pass
+    raise ParameterError(
+        f"parameters of {name!r}",
+        "written as JSON, they are not read back as they are",
+        expected="finite numbers, texts, lists and the like",
+        found=text[:200],
+    )
 
 
 @cache
@@ -187,14 +205,24 @@ def _fault(kind: Any, name: str) -> str:
         return "it has no version"
     if not (isinstance(getattr(kind, "Params", None), type) and issubclass(kind.Params, BaseModel)):
         return "Params is no pydantic model"
-    try:
-        kind.Params.model_json_schema()
-    except Exception as error:  # noqa: BLE001 - pydantic raises whatever a custom type raises
-        return f"Params has no JSON Schema ({type(error).__name__})"
     missing = [m for m in _MEMBERS[kind_of(kind)] if not callable(getattr(kind, m, None))]
     if missing:
         return f"it has no {', '.join(missing)}"
-    return _declared_fault(kind) or (_summary_fault(kind) if kind_of(kind) == "measured" else "")
+    measured = kind_of(kind) == "measured"
+    return _params_fault(kind.Params) or _declared_fault(kind) or (_summary_fault(kind) if measured else "")
+
+
+def _params_fault(params: type[BaseModel]) -> str:
+    try:
+        params.model_json_schema()
+    except Exception as error:  # noqa: BLE001 - pydantic raises whatever a custom type raises
+        return f"Params has no JSON Schema ({type(error).__name__})"
+    renamed = next((key for key, field in params.model_fields.items() if _has_alias(field)), None)
+    return f"its parameter {renamed!r} has an alias; a parameter has one name" if renamed else ""
+
+
+def _has_alias(field: FieldInfo) -> bool:
+    return any((field.alias, field.validation_alias, field.serialization_alias))
 
 
 def _declared_fault(kind: Any) -> str:
@@ -224,6 +252,10 @@ def _summary_fault(kind: Any) -> str:
     return ""
 
 
+_SEVERAL: Final = (list, tuple, set, frozenset, range)
+"""What holds the values of a parameter that takes several; anything else is one of them."""
+
+
 def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
     fields = kind.Params.model_fields
     unknown = next((key for key in request.params if key not in fields), None)
@@ -234,7 +266,7 @@ def _params(kind: Any, request: AnalysisRequest) -> BaseModel:
         )
     listed = kind.Params.model_json_schema().get("properties", {})
     values = {
-        k: [v] if listed.get(k, {}).get("type") == "array" and not isinstance(v, list) else v
+        k: [v] if listed.get(k, {}).get("type") == "array" and not isinstance(v, _SEVERAL) else v
         for k, v in request.params.items()
     }
     try:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from inspector.analysis.attempt import Attempt, attempt
 from inspector.analysis.plan import Entry, Plan
+from inspector.analysis.registry import kind_of
 from inspector.contract import (
     Array,
     BatchInfo,
@@ -132,7 +133,12 @@ def _result(  # noqa: PLR0917 - everything about one analysis
     analysis = entry.analysis
 
     def shown() -> list[Any]:
-        if lab is not None and hasattr(analysis, "explore"):
+        if kind_of(analysis) == "explored":
+            if lab is None:
+                raise Inapplicable(
+                    "analysis", "it runs the model itself, and where summaries are added up there is nothing to run",
+                    remedy="Ask for it in a run of its own.",
+                )  # fmt: skip
             result = cast("Explored[Any]", analysis).explore(view, lab)
         else:
             if nothing and not summaries:

@@ -33,7 +33,7 @@ def count(
 
     def ended(shard: Shard, found: ShardCount) -> None:
         index, digest = shard.first // SHARD_STRIDE, found.digest.hex
-        name = f"{shard.name}@{digest[:16]}" if feed.source.is_stream else ids.get(index, "")
+        name = f"{shard.name}@{found.digest.sha256[:16]}" if feed.source.is_stream else ids.get(index, "")
         tally = Tally(
             name, index, found.inputs, digest, tuple(found.skipped), found.skipped_count, provenance()
         )  # fmt: skip

@@ -134,9 +134,10 @@ def run_on(pool: Pool, plan: Plan, feed: Feed, keeper: Keeper, stop: Stop) -> No
             while waiting and len(flying) < pool.width:
                 task = waiting.popleft()
                 flying[task.index] = pool.submit(task)
-            handle = flying[index] if index in flying else pool.submit(Task(index, shard.id))
-            outcome = pool.take(handle, stop)
-            flying.pop(index, None)
+            if index not in flying:  # its checkpoint could not be read
+                flying[index] = pool.submit(Task(index, shard.id))
+            outcome = pool.take(flying[index], stop)
+            del flying[index]
             feed.pass_over(outcome.tally)
             keeper.done(Part(outcome.tally, from_bytes(plan, outcome.summaries)))
             seconds, waited = seconds + outcome.seconds, waited + outcome.waited

@@ -27,6 +27,7 @@ from inspector.analysis.store import MAX_BYTES, from_bytes, to_bytes
 from inspector.errors import LimitError, OutputError, SummaryError
 from inspector.paths import writing
 from inspector.report import Provenance
+from inspector.runtime.digest import FORM
 
 MAGIC: Final = b"inspector sums 1\n"
 MAX_TEXT: Final = 1 << 20
@@ -49,6 +50,18 @@ class Stored:
         with self.path.open("rb") as file:
             file.seek(self.at)
             return Part(self.tally, from_bytes(plan, _frame(file, self.path, most), most))
+
+
+def check_identity(identity: Identity) -> None:
+    """Raises LimitError where files of this run could not be read again."""
+    if (size := len(_to_json(identity))) > MAX_TEXT:
+        raise LimitError(
+            "analyses",
+            "what was asked for is too long to be stored with summaries",
+            expected=f"at most {MAX_TEXT} bytes of names, parameters and taps",
+            found=str(size),
+            remedy="Choose taps by patterns: * and ? match. Or ask for fewer analyses at a time.",
+        )
 
 
 class Writer:
@@ -115,6 +128,7 @@ class Saving:
 
     Raises:
         OutputError: it cannot even be begun.
+        LimitError: what identifies the run is too long to be read again.
     """
 
     def __init__(self, path: Path | None, identity: Identity, plan: Plan) -> None:
@@ -122,6 +136,7 @@ class Saving:
         self.problem: OutputError | None = None
         self._writer: Writer | None = None
         if path is not None:
+            check_identity(identity)
             with writing(self._subject):
                 self._writer = Writer(path, identity, plan)
 
@@ -204,6 +219,14 @@ def _tally(text: bytes, path: Path) -> Tally:
     counts = (tally.index, tally.inputs, tally.skipped_count - len(tally.skipped))
     if min(counts) < 0 or max(counts) >= 1 << 62 or len(tally.skipped) > MAX_LISTED_SKIPS:
         raise SummaryError(str(path), "a count in it is out of range", found=f"shard {tally.shard[:80]!r}")
+    if not FORM.fullmatch(tally.digest):
+        raise SummaryError(
+            str(path),
+            "what identifies its inputs cannot be read",
+            expected="as this version writes it",
+            found=tally.digest[:80],
+            remedy="Make the summaries anew.",
+        )
     return tally
 
 

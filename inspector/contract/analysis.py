@@ -15,6 +15,7 @@ from inspector.contract.model import Array, ModelView, Tap
 from inspector.contract.summary import Summary
 
 R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
 S_co = TypeVar("S_co", bound=Summary, covariant=True)
 
 
@@ -34,9 +35,8 @@ class BatchInfo:
     labels: tuple[str | None, ...] = ()
 
 
-@runtime_checkable
-class Analysis(Protocol[R]):
-    """One question that the weights alone answer.
+class _Presented(Protocol[R_contra]):
+    """What all kinds have in common.
 
     `name` is the entry point's name. `version` changes when the numbers change. `Params` is a pydantic model whose
     JSON Schema every face shows and checks; the analysis is made with one: `cls(params)`. An analysis that publishes
@@ -50,6 +50,14 @@ class Analysis(Protocol[R]):
 
     def __init__(self, params: Any) -> None: ...
 
+    def present(self, result: R_contra) -> Sequence[Block | Finding | Metric]:
+        """The result as things to show, judgements and numbers for programs. Pure."""
+
+
+@runtime_checkable
+class Analysis(_Presented[R], Protocol[R]):
+    """One question that the weights alone answer."""
+
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Any]) -> R:
         """What the summaries mean. Pure NumPy; `summaries` is empty for an analysis that measures nothing.
 
@@ -59,9 +67,6 @@ class Analysis(Protocol[R]):
         Raises:
             Inapplicable: nothing can be said of this model; the report shows the reason.
         """
-
-    def present(self, result: R) -> Sequence[Block | Finding | Metric]:
-        """The result as things to show, judgements and numbers for programs. Pure."""
 
 
 @runtime_checkable
@@ -96,7 +101,7 @@ class Lab(Protocol):
 
 
 @runtime_checkable
-class Explored(Analysis[R], Protocol[R]):
+class Explored(_Presented[R], Protocol[R]):
     """One question that needs to run the model again, with inputs of its own making."""
 
     def explore(self, model: ModelView, lab: Lab) -> R:

@@ -34,6 +34,7 @@ class Matches:
     """Pairs of layers that are the same (`renamed` lists those of them with two names), and the rest of either side.
 
     `whole` is the pair of what both sides say of the whole model, which is no layer; empty where one says nothing.
+    `shared` are the analyses that gave numbers on both sides.
     """
 
     pairs: tuple[tuple[Numbers, Numbers], ...]
@@ -41,12 +42,33 @@ class Matches:
     removed: tuple[str, ...]
     added: tuple[str, ...]
     whole: tuple[tuple[Numbers, Numbers], ...] = ()
+    shared: frozenset[str] = frozenset()
 
     @property
     def resized(self) -> tuple[tuple[str, int, int], ...]:
         """Layers of the pairs that have another number of channels: name after, channels before, channels after."""
         widths = ((b.name, *_widths(a, b)) for a, b in self.pairs)
         return tuple((name, was, now) for name, was, now in widths if was != now)
+
+    @property
+    def retapped(self) -> tuple[tuple[str, str, str], ...]:
+        """Layers watched at other taps, or where zeros mean something else: name, where before, where after."""
+        found = ((b.name, _watched(a, self.shared), _watched(b, self.shared)) for a, b in self.pairs)
+        return tuple((name, _words(was, was ^ now), _words(now, was ^ now)) for name, was, now in found if was != now)
+
+
+def _watched(numbers: Numbers, analyses: frozenset[str]) -> frozenset[tuple[str, str]]:
+    """Where these analyses watched a layer: name and tap; told apart where sparsity counts near zeros instead."""
+    exact = {tap for analysis, metric, tap in numbers.values if (analysis, metric) == ("sparsity", "channel_dead")}
+    taps = {(analysis, tap) for analysis, _, tap in numbers.values if tap and analysis in analyses}
+    near = {(analysis, tap) for analysis, tap in taps if analysis == "sparsity" and tap not in exact}
+    return frozenset((analysis, f"{tap} (near zero)" if (analysis, tap) in near else tap) for analysis, tap in taps)
+
+
+def _words(taps: frozenset[tuple[str, str]], differ: frozenset[tuple[str, str]]) -> str:
+    """All taps of the analyses of which some differ: `sparsity at act, norm`."""
+    shown = {name: [tap for of, tap in sorted(taps) if of == name] for name, _ in sorted(differ)}
+    return "; ".join(f"{name} at {', '.join(of) or 'none'}" for name, of in shown.items())
 
 
 def _widths(a: Numbers, b: Numbers) -> tuple[int, int]:
@@ -81,7 +103,12 @@ def matched(before: Report, after: Report) -> Matches:
     removed = tuple(name for name in old if name not in new and name not in gone)
     added = tuple(name for name in new if name not in old and name not in came)
     order = {name: at for at, name in enumerate(new)}
-    return Matches(tuple(sorted(pairs, key=lambda p: order[p[1].name])), tuple(renamed), removed, added, whole)
+    in_order = tuple(sorted(pairs, key=lambda p: order[p[1].name]))
+    return Matches(in_order, tuple(renamed), removed, added, whole, _measuring(before) & _measuring(after))
+
+
+def _measuring(report: Report) -> frozenset[str]:
+    return frozenset(result.name for result in report.results if result.metrics)
 
 
 def single_numbers(matches: Matches) -> Iterator[tuple[str, str, str, str, Array, Array]]:

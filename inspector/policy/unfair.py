@@ -1,4 +1,4 @@
-"""What makes the comparison of two reports unfair: other inputs, other settings, other options of an analysis."""
+"""What makes the comparison of two reports unfair: other inputs, other settings, another version of an analysis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_ANALYSES: Final = (NAME, POLICY)
 
 def unfair_facts(before: Report, after: Report) -> Unfair:
     """Facts of the two runs that differ and should not."""
-    return (*_origins(before.provenance, after.provenance), *_options(before, after))
+    return (*_origins(before.provenance, after.provenance), *_versions(before, after), *_options(before, after))
 
 
 def _origins(a: Provenance, b: Provenance) -> Iterator[tuple[str, str, str]]:
@@ -34,6 +34,14 @@ def _origins(a: Provenance, b: Provenance) -> Iterator[tuple[str, str, str]]:
     ran_before, ran_after = (", ".join(sorted(p.providers)) for p in (a, b))
     if ran_before != ran_after:
         yield "other execution providers", ran_before, ran_after
+
+
+def _versions(before: Report, after: Report) -> Iterator[tuple[str, str, str]]:
+    """Analyses that ran in another version, which may count otherwise."""
+    old = {result.name: result.version for result in before.results if result.name not in _NO_ANALYSES}
+    for result in after.results:
+        if (was := old.get(result.name, result.version)) != result.version:
+            yield f"another version of {result.name!r}", was, result.version
 
 
 def _options(before: Report, after: Report) -> Iterator[tuple[str, str, str]]:

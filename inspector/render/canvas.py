@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from inspector.errors import LimitError
-from inspector.render.lettering import ELLIPSIS, font, height, lines, readable, width
+from inspector.render.lettering import ELLIPSIS, font, height, lines, readable, shortened, width
 from inspector.render.palette import INK, MUTED, PAPER, Colour, Pixels
 from inspector.render.pixels import MAX_PIXELS, MAX_SIDE
 
@@ -70,9 +70,14 @@ def paragraph(text: str, room: int, most: int, size: int = TEXT, colour: Colour 
 
 
 def sheet(title: str, caption: str, parts: Sequence[Image.Image], notes: Sequence[str] = ()) -> Image.Image:
-    """The whole picture: title, caption, the parts below each other, all from the same left edge."""
+    """The whole picture: title, caption, the parts below each other, all from the same left edge.
+
+    A long title loses the middle of its longest words, which are names, and keeps what the picture is.
+    """
     room = max(_NARROWEST, *(part.width for part in parts), 0)
-    head = stacked([*paragraph(title, room, 2, TITLE), *paragraph(caption, room, 8, TEXT, MUTED)], 8)
+    head = stacked(
+        [*paragraph(shortened(title, TITLE, room, 2), room, 2, TITLE), *paragraph(caption, room, 8, TEXT, MUTED)], 8
+    )
     tail = stacked([image for note in notes for image in paragraph(note, room, 3, LABEL, MUTED)], 2)
     content = stacked([*head, *parts, *tail], GAP)[0]
     image = blank(max(content.width, _NARROWEST) + 2 * MARGIN, content.height + 2 * MARGIN)

@@ -40,7 +40,7 @@ def swatches(seen: Extremes, missing: Colour = NOT_FINITE) -> list[Image.Image]:
     if missing == NOT_FINITE:
         both = " or ".join(["NaN"] * seen.nan + ["Inf"] * seen.infinite)
         return [_swatch(np.nan, missing, f"not a number ({both})")] if both else []
-    found = [_swatch(np.nan, missing, "missing")] if seen.nan else []
+    found = [_swatch(np.nan, missing, "missing or not a number")] if seen.nan else []
     return found + ([_swatch(np.inf, missing, "infinite")] if seen.infinite else [])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
@@ -45,6 +46,9 @@ _COMFORT, _SMALL, _SCREEN = 256, 72, 1500
 """Pictures are enlarged to about `_COMFORT` squared pixels, and to less, down to `_SMALL` pixels high, where so many
 are below each other that a sheet would be higher than `_SCREEN`."""
 
+_USUAL: Final = {"silent": LINES[1], "zero": LINES[1], "not finite": LINES[3]}
+"""Colours of marks that are often seen."""
+
 _FRAME, _BETWEEN, _WIDEST_LABEL = 3, 10, 150
 
 _HEADROOM = 520
@@ -84,13 +88,11 @@ def draw_images(block: Images) -> Iterator[Image.Image]:
     columns = min(columns, max(1, (MAX_SIDE - 2 * MARGIN) // (cell + _BETWEEN)))
     rows = [tiles[at : at + columns] for at in range(0, len(tiles), columns)]
     pages = _pages(rows, min(MAX_SIDE, MAX_PIXELS // (columns * (cell + _BETWEEN) + 2 * MARGIN)) - _HEADROOM)
-    legend, first = _legend(tiles, block.scale), 1
-    for page in pages[:MAX_SHEETS]:
-        last = first + sum(map(len, page)) - 1
-        several = [f"Pictures {first} to {last} of {len(block.pictures)}."] if len(pages) > 1 else []
-        notes = several + _notes(tiles, len(block.pictures), pages)
+    legend, total = _legend(tiles, block.scale), len(block.pictures)
+    for number, page in enumerate(pages[:MAX_SHEETS], start=1):
+        several = [f"Sheet {number} of {min(len(pages), MAX_SHEETS)}: {_which(page, total)}."] if len(pages) > 1 else []
+        notes = several + _notes(tiles, total, pages)
         yield canvas.sheet(block.title, block.caption, [*legend, _grid(page, cell)], notes)
-        first = last + 1
     if not pages:
         yield canvas.sheet(block.title, block.caption, [], ["There are no pictures."])
 
@@ -109,13 +111,25 @@ def _taken(block: Images) -> list[Picture]:
 
 def _tiles(pictures: Sequence[Picture], common: Scale | None, room: tuple[int, int]) -> tuple[list[_Tile], int]:
     """The tiles, and the width of a cell of the grid; `room` is what a picture is enlarged to, across and down."""
-    seen = dict.fromkeys(p.mark for p in pictures if p.mark)
-    marks = {mark: LINES[(1 + at) % len(LINES)] for at, mark in enumerate(seen)}
+    marks = _colours_of({p.mark for p in pictures if p.mark})
     bare = [_Tile(p, scale_of(p, common), *_zoom(p, room)) for p in pictures]
     texts = {text for tile in bare for text, _ in _said(tile, marks, own_scale=common is None)}
     labels = [min(width(text, LABEL), _WIDEST_LABEL) + 6 for text in texts]
     cell = max([tile.size[0] + 2 * _FRAME for tile in bare] + labels, default=0)
     return [_finished(tile, marks, cell, own_scale=common is None) for tile in bare], cell
+
+
+def _colours_of(marks: Set[str]) -> dict[str, Colour]:
+    """A colour for every mark, the same wherever it stands; two marks of one grid share one only where there are many.
+
+    It follows from the letters of the mark, unless another mark of the grid, earlier by name, has taken that one.
+    """
+    found = {mark: _USUAL[mark] for mark in marks & _USUAL.keys()}
+    for mark in sorted(marks - _USUAL.keys()):
+        start = zlib.crc32(mark.encode(errors="replace"))
+        ring = [LINES[(start + step) % len(LINES)] for step in range(len(LINES))]
+        found[mark] = next((colour for colour in ring if colour not in found.values()), ring[0])
+    return found
 
 
 def _zoom(picture: Picture, room: tuple[int, int]) -> tuple[int, int]:
@@ -173,6 +187,16 @@ def _legend(tiles: Sequence[_Tile], common: Scale | None) -> list[Image.Image]:
     kinds = dict.fromkeys(tile.scale.kind for tile in tiles)
     bars = [colourbar.bar(common, seen)] if common else [colourbar.words(kind) for kind in kinds]
     return colourbar.legend([*bars, *colourbar.swatches(seen)])
+
+
+def _which(page: Sequence[Sequence[_Tile]], total: int) -> str:
+    """Which pictures a page shows: by their labels, where they have some."""
+    tiles = [tile for row in page for tile in row]
+    first, last = (canvas.label_text(tile.picture.label) for tile in (tiles[0], tiles[-1]))
+    if not (first and last):
+        return f"{len(tiles):,} of {total:,} pictures"
+    span = f"pictures {first} to {last}" if len(tiles) > 1 else f"picture {first}"
+    return f"{span}, {len(tiles):,} of {total:,}"
 
 
 def _notes(tiles: Sequence[_Tile], total: int, pages: Sequence[list[list[_Tile]]]) -> list[str]:

@@ -12,6 +12,7 @@ ELLIPSIS = "…"
 MOST_CHARACTERS = 1000
 """Longer texts are cut before anything is measured: they cannot be read in a picture anyway."""
 
+_MOST_TITLE, _LEAST_WORD = 10_000, 8
 _NOWHERE = "\uffff"
 _INSTEAD = {
     "\N{EN DASH}": "-",
@@ -86,6 +87,24 @@ def lines(text: str, size: int, room: int, most: int) -> list[str]:
         found.append(rest[:end].rstrip())
         rest = rest[end:].lstrip()
     return [*found, cut_end(rest, size, room)] if rest else found
+
+
+def shortened(text: str, size: int, room: int, most: int) -> str:
+    """The text with its longest words cut in their middle, no more than it must be to fit into that many lines.
+
+    So a title keeps what the picture is, and the end of a name, whatever else the name has. A text that does not fit
+    even with words of eight letters comes back as it is.
+    """
+    words = _without_middle(text, _MOST_TITLE).split() if len(text) > _MOST_TITLE else text.split()
+
+    def with_words_of(letters: int) -> str:
+        return " ".join(w if len(w) <= letters else _without_middle(w, letters - 1) for w in words)
+
+    def fits(letters: int) -> bool:
+        return len(lines(with_words_of(letters), size, room, most + 1)) <= most
+
+    kept = _longest(min(MOST_CHARACTERS // 4, max(map(len, words), default=0)), fits)
+    return with_words_of(kept) if kept >= _LEAST_WORD else text
 
 
 def _line_end(text: str, size: int, room: int) -> int:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from inspector.control import Stop
 from inspector.errors import InputError
 from inspector.runtime.items import Feeds, Item, Items, content
 
@@ -32,8 +33,8 @@ class Outcome:
 class Ahead:
     """The items of a source, in order, with at most `room` of them fetched and not released yet."""
 
-    def __init__(self, items: Items, workers: int, room: int) -> None:
-        self._items, self._room, self._held = items, room, 0
+    def __init__(self, items: Items, workers: int, room: int, stop: Stop) -> None:
+        self._items, self._room, self._held, self._stop = items, room, 0, stop
         self._changed = threading.Condition()
         self._ready: deque[tuple[Item, Future[_Read]] | BaseException | None] = deque()
         self._closing = False
@@ -55,10 +56,13 @@ class Ahead:
         """The next item, waiting for it; None at the end.
 
         Raises:
+            StoppedError: the stop was asked for while nothing came.
             BaseException: whatever the source raised, or reading other than InputError.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._ready)
+        with self._stop.during(self._wake), self._changed:
+            self._changed.wait_for(lambda: self._ready or self._stop.asked)
+            if not self._ready:
+                self._stop.check()
             entry = self._ready[0]
         if entry is None or isinstance(entry, BaseException):
             return _no_more(entry)
@@ -77,6 +81,10 @@ class Ahead:
         """Makes room for so many more, as these are in other hands now."""
         with self._changed:
             self._room += number
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
             self._changed.notify_all()
 
     def _list(self) -> None:

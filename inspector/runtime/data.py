@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
 from inspector.runtime.sources import Data, open_source
 
-__all__ = ["Batch", "Data", "Digest", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
+__all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
 LOOK_AHEAD = 2
 """Batches that are read beside those in use."""
@@ -74,7 +73,7 @@ def _batches(
     source: Items, filling: _Filling, workers: int, *, stop: Stop, on_skip: Callable[[Skipped], None]
 ) -> Generator[Batch, None, None]:
     room = max(LOOK_AHEAD * filling.size, workers)  # no worker is idle for want of it
-    with Ahead(source, workers, room) as ahead:
+    with Ahead(source, workers, room, stop) as ahead:
 
         def hand_over() -> Generator[Batch, None, None]:
             ahead.release(len(filling.ids))  # so that reading goes on while the caller works on the batch
@@ -144,24 +143,6 @@ def _room(size: int, like: Array) -> Array:
             "batch of inputs", "there is not enough memory to read it", expected="a batch that fits",
             found=f"{size} inputs of {like.nbytes} bytes", remedy="Use a smaller batch size, or allow less memory.",
         ) from error  # fmt: skip
-
-
-class Digest:
-    """A running SHA-256 over ids and contents of inputs, in order, however they are divided into batches."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def update(self, batch: Batch) -> None:
-        """Adds the inputs of a batch."""
-        for key, content in zip(batch.info.ids, batch.contents, strict=True):
-            name = key.encode("utf-8", "surrogatepass")
-            self._hash.update(len(name).to_bytes(8, "little") + name + content)
-
-    @property
-    def hex(self) -> str:
-        """Lower-case hexadecimal, of what was added so far."""
-        return self._hash.hexdigest()
 
 
 def _ignore(_: object) -> None:

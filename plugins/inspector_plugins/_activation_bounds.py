@@ -32,6 +32,18 @@ def is_nonnegative(tap: Tap) -> bool:
     return name in _NOT_BELOW_ZERO or (low >= 0 and high >= 0) or name.startswith("Saturation(0,")
 
 
+def sign_depends_on(tap: Tap) -> str:
+    """What decides whether the activation just before the tap gives values below zero, where the tap does not know it.
+
+    Empty where it is known.
+    """
+    name = tap.activation or ""
+    if name == "ThresholdedRelu":
+        return "its alpha"
+    low, high = _clip(name)
+    return "bounds that are computed" if math.isnan(low) or (low >= 0 and math.isnan(high)) else ""
+
+
 def saturation(tap: Tap, edge: float) -> Saturation | None:
     """The bounds of the activation just before the tap; None where it has none.
 

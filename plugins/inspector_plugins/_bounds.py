@@ -43,7 +43,7 @@ def never_fires(model: ModelView, tap: Tap) -> Array:
 def _at_most_zero(filters: Filters, low: float, high: float) -> Array:
     weight = filters.weight.reshape(len(filters.weight), -1).astype(np.float64)
     bias = filters.bias.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         best = np.where(weight == 0, 0.0, np.maximum(weight * low, weight * high)).sum(1)
         # Where no input helps, every term is <= 0 in any order of adding; else rounding needs room.
         certain = (best == 0) & ((bias == 0) | (not filters.folded))

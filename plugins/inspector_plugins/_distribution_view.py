@@ -117,7 +117,8 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
     sure, inputs = severity_after(x.inputs), counted(x.inputs, "input")
     if x.dormant.sum() >= max(1, params.many * x.tap.channels):
         yield _finding(
-            x, x.dormant, f"are dormant: their mean |a| over {inputs} is at most {params.tau:g} of the layer's",
+            x, x.dormant, f"{_of(x.dormant, 'is dormant: its', 'are dormant: their')} mean |a| over {inputs} is at "
+            f"most {params.tau:g} of the layer's",
             rule="distribution/dormant", severity=sure,
             remedy="Check with more data; prune them, or look at the learning rate. Channels that sleep on clean data "
             "are also where backdoors have been found to hide (Fine-Pruning, arXiv:1805.12185): a signal that is worth "
@@ -125,7 +126,8 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
         )  # fmt: skip
     if x.saturated.any():
         yield _finding(
-            x, x.saturated, f"have at least {params.saturated:g} of their elements {x.bound}",
+            x, x.saturated, f"{_of(x.saturated, 'has', 'have')} at least {params.saturated:g} of "
+            f"{_of(x.saturated, 'its', 'their')} elements {x.bound}",
             rule="distribution/saturated", severity=Severity.WARNING,
             remedy="Look at the scale of weights and inputs: what lies beyond a bound is lost, as is its gradient.",
         )  # fmt: skip
@@ -135,6 +137,11 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
             rule="distribution/unvarying", severity=sure,
             remedy="They say nothing about the input; look at their weights, or fold them into the next layer's bias.",
         )  # fmt: skip
+
+
+def _of(flag: Any, one: str, several: str) -> str:
+    """The words for one channel, or those for several."""
+    return one if flag.sum() == 1 else several
 
 
 def _finding(x: TapDistribution, flag: Any, what: str, *, rule: str, severity: Severity, remedy: str) -> Finding:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector import Array, Filters
+from inspector_plugins._norms import root_of_squares, sum_of_sizes
 from inspector_plugins._wording import channels_of
 
 
@@ -41,7 +42,7 @@ def facts_of(filters: Filters, groups: int) -> FilterFacts:
     bias = np.asarray(filters.bias, dtype=np.float64)
     zero: Array = np.logical_not(weight.any(axis=1))
     broken: Array = np.logical_not(np.isfinite(weight).all(axis=1) & np.isfinite(bias))
-    l1, l2 = np.abs(weight).sum(axis=1), np.sqrt(np.square(weight).sum(axis=1))
+    l1, l2 = sum_of_sizes(weight), root_of_squares(weight)
     candidates = channels_of(~zero & ~broken)
     return FilterFacts(l1, l2, channels_of(zero), channels_of(broken), copies_of(weight, bias, groups, candidates))
 

@@ -10,6 +10,7 @@ from enum import Enum
 import numpy as np
 
 from inspector import Array, Filters, Heatmap, Images, Layer, Picture, Scale, ScaleKind, TensorInfo
+from inspector_plugins._drawable import at_power, multiples, peak_of, power_of, slices_of, unit_of
 from inspector_plugins._wording import counted
 
 PATCHES = 256
@@ -85,7 +86,7 @@ def reads_image(layer: Layer, inputs: Sequence[TensorInfo]) -> bool:
     """True for an ungrouped first Conv over two or more axes that has as many input channels as a model input.
 
     The input's channels are its second axis or, for channels-last models, its last; an unknown size fits. What lies
-    between input and layer is not known here, nor is which other layers read the image: they count as deeper ones.
+    between input and layer is not known here, nor is which other layers read the image: they are drawn as slices.
     """
     if layer.index or layer.op == "ConvTranspose" or layer.groups != 1 or len(layer.kernel) < 2:
         return False
@@ -114,17 +115,6 @@ def drawing_of(layer: Layer, filters: Filters, form: Form, wish: Wish) -> Drawin
     return Drawing(layer, form, outputs, drawn, peak_of(weight), filters.folded)
 
 
-def peak_of(weight: Array) -> float:
-    """Greatest finite |weight|, 0 where there is none."""
-    return float(np.abs(weight[np.isfinite(weight)]).max(initial=0.0))
-
-
-def slices_of(kernel: Array) -> Array:
-    """A kernel (*space) as pictures (S, H, W): its last two axes are a picture, one axis alone is a row."""
-    flat = kernel if kernel.ndim > 1 else kernel[None]
-    return flat.reshape(-1, *flat.shape[-2:])
-
-
 def block_of(drawing: Drawing, *, bgr: bool, own_scales: bool) -> Images | Heatmap:
     """The drawing as a block. `bgr`: the three channels are blue, green, red. `own_scales`: one per filter."""
     if drawing.form is Form.MATRIX:
@@ -143,7 +133,8 @@ def block_of(drawing: Drawing, *, bgr: bool, own_scales: bool) -> Images | Heatm
 def _pictures(drawing: Drawing, row: int, *, bgr: bool, own: bool) -> list[Picture]:
     """The pictures of one filter: colour patch or map by map, and in that the slices of a deep kernel."""
     output, weight = drawing.outputs[row], drawing.weight[row]
-    scale = _scale(drawing, peak_of(weight)) if own else None
+    peak = peak_of(weight) if own else drawing.peak
+    scale, power = _scale(drawing, peak) if own else None, power_of(peak)
     if drawing.form is Form.COLOUR:
         red_first = weight[::-1] if bgr else weight
         stacks = {str(output): np.stack([slices_of(channel) for channel in red_first], axis=-1)}
@@ -153,7 +144,7 @@ def _pictures(drawing: Drawing, row: int, *, bgr: bool, own: bool) -> list[Pictu
         first = drawing.first_inputs[row]
         stacks = {f"{output}←{first + i}": slices_of(kernel) for i, kernel in enumerate(weight)}
     return [
-        Picture(values.astype(np.float32), label + f" z={z}" * (len(stack) > 1), _mark(values), scale)
+        Picture(multiples(values, power), label + f" z={z}" * (len(stack) > 1), _mark(values), scale)
         for label, stack in stacks.items()
         for z, values in enumerate(stack)
     ]
@@ -167,12 +158,13 @@ def _mark(weight: Array) -> str:
 
 def _scale(drawing: Drawing, peak: float) -> Scale:
     """Linear and symmetric around 0; a scale needs two ends, so one for nothing but zeros ends at 1."""
-    kind = ScaleKind.COLOUR if drawing.form is Form.COLOUR else ScaleKind.SIGNED
-    return Scale(kind, -(peak or 1.0), peak or 1.0, "weight")
+    kind, power = ScaleKind.COLOUR if drawing.form is Form.COLOUR else ScaleKind.SIGNED, power_of(peak)
+    end = at_power(peak, power) or 1.0
+    return Scale(kind, -end, end, unit_of("weight", power))
 
 
 def _matrix(drawing: Drawing) -> Heatmap:
-    values: Array = drawing.weight.reshape(len(drawing.outputs), -1).astype(np.float32)
+    values = multiples(drawing.weight.reshape(len(drawing.outputs), -1), power_of(drawing.peak))
     grouped = drawing.layer.groups > 1
     return Heatmap(
         title=f"{drawing.layer.name}: filters as one matrix (1x1 kernels)",
@@ -182,8 +174,15 @@ def _matrix(drawing: Drawing) -> Heatmap:
         column_axis="input map, counted within the filter's group" if grouped else "input map",
         row_labels=tuple(map(str, drawing.outputs)),
         column_labels=tuple(map(str, range(values.shape[1]))),
-        caption=_caption(drawing, own_scales=False),
+        caption=_caption(drawing, own_scales=False) + _strange(values),
     )
+
+
+def _strange(values: Array) -> str:
+    """What the cells of a matrix without a colour of the scale are."""
+    nan, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
+    found = [f"{number:,} NaN" for number in (nan,) if number] + [f"{number:,} Inf" for number in (infinite,) if number]
+    return f" Not a number: {' and '.join(found)} among the weights drawn." if found else ""
 
 
 def _caption(drawing: Drawing, *, own_scales: bool) -> str:

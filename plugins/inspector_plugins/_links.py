@@ -13,13 +13,14 @@ from typing import Literal
 import numpy as np
 
 from inspector import Array, Filters, Layer
+from inspector_plugins._norms import root_of_squares, sum_of_sizes
 from inspector_plugins._wording import channels_of
 
 Norm = Literal["l1", "l2", "max"]
 
 STRENGTHS: Mapping[Norm, Callable[[Array], Array]] = {
-    "l1": lambda slices: np.abs(slices).sum(axis=2),
-    "l2": lambda slices: np.sqrt(np.square(slices).sum(axis=2)),
+    "l1": sum_of_sizes,
+    "l2": root_of_squares,
     "max": lambda slices: np.abs(slices).max(axis=2),
 }
 """From kernel slices (M, C/g, taps) to one strength per link (M, C/g)."""

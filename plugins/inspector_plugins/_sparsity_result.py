@@ -12,7 +12,7 @@ class LayerSparsity:
     """The result for one tap; every array is (C,), NaN where no finite map was seen.
 
     `finite` counts the maps without NaN and Inf, `active` those of them that are not zero everywhere. `inputs` reached
-    the tap; `silent.values` is (K, C) for those of the first inputs that did. `rare`: fired, but in a smaller share of
+    the tap; `silent.values` has (C,) for each of the first inputs that did. `rare`: fired, but in a smaller share of
     inputs than asked for. `broken` is the first input, per channel, whose map was not finite.
     """
 

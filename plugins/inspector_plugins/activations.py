@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -28,15 +29,22 @@ from inspector import (
     Value,
     Zeros,
 )
+from inspector_plugins._drawable import multiples, peak_of, power_of, slices_of, unit_of
 from inspector_plugins._inputs import in_order
 from inspector_plugins._watched import Watching, watched
+from inspector_plugins._wording import listed
 
 COLUMNS: Final = 8
+MARKS: Final = {
+    "silent": "silent, zero everywhere for this input",
+    "not finite": "not finite, NaN or Inf in the map",
+}
+"""Why a map is framed, and what that means."""
 
 
 @dataclass(frozen=True, eq=False)
 class Maps(Summary):
-    """The whole maps of the first inputs: `first.values` is (K, C, *space), in the model's own element type."""
+    """The whole maps of the first inputs: each of `first.values` is (C, *space), in the model's own element type."""
 
     first: First
 
@@ -56,7 +64,7 @@ class Activations:
     """Shows the feature maps of every chosen tap for the given inputs; a map that is zero everywhere is marked."""
 
     name: ClassVar[str] = "activations"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     summary: ClassVar[type[Summary]] = Maps
 
     class Params(Watching):
@@ -64,6 +72,7 @@ class Activations:
 
         inputs: int = Field(4, ge=1, le=64, description="how many inputs are drawn, the first ones")
         maps: int = Field(32, ge=1, le=4096, description="how many maps of a tap are drawn, the first channels")
+        slices: int = Field(8, ge=1, le=1024, description="how many slices of a map of three axes are drawn")
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -83,7 +92,7 @@ class Activations:
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:  # noqa: ARG002 - as above
         """The maps as they came; quantised ones as the real numbers that they stand for."""
         maps = {
-            tap: dict(zip(map(str, s.first.ids), _real(tap, s.first.values), strict=True))
+            tap: dict(zip(map(str, s.first.ids), (_real(tap, maps) for maps in s.first.values), strict=True))
             for tap, s in summaries.items()
         }
         return Shown(in_order([s.first for s in summaries.values()]), maps)
@@ -99,58 +108,73 @@ class Activations:
         return [_table(result), *grids]
 
     def _grid(self, tap: Tap, name: str, maps: Array) -> Images:
-        shown = min(len(maps), self.params.maps)
+        shown, depth = min(len(maps), self.params.maps), math.prod(maps.shape[1:-2])
         cut = f", the first {shown} of {len(maps)} channels" if shown < len(maps) else ""
-        meaning = (
-            "framed: silent, zero everywhere for this input"
-            if tap.zeros is Zeros.EXACT
-            else "linear or smooth: zeros mean nothing here"
-        )
+        places = _spread_out(depth, self.params.slices)
+        pictures = tuple(picture for c in range(shown) for picture in _pictures(tap, c, maps[c], places))
+        own = f"Every map has its own scale, written under it{', the same for all its slices' * (depth > 1)}"
         return Images(
             title=f"{tap.name} for {name}",
-            pictures=tuple(_picture(tap, c, maps[c]) for c in range(shown)),
-            columns=COLUMNS,
-            caption=f"Tensor {tap.tensor}{cut}. Every map has its own scale, written under it; {meaning}.",
+            pictures=pictures,
+            columns=len(places) if len(places) > 1 else COLUMNS,
+            caption=f"Tensor {tap.tensor}{cut}. {_depth(depth, places)}{own}; {_framed(tap, pictures)}.",
         )
 
 
 def _real(tap: Tap, maps: Array) -> Array:
-    """(q - zero_point) * scale of quantised maps (K, C, *space), so that a zero is what means 0."""
+    """(q - zero_point) * scale of quantised maps (C, *space), so that a zero is what means 0."""
     if not tap.scale:
         return maps
-    shape = (1, -1, *[1] * (maps.ndim - 2))
+    shape = (-1, *[1] * (maps.ndim - 1))
     zero, scale = (np.reshape(np.array(n, np.float32), shape) for n in (tap.zero_point, tap.scale))
     real: Array = (maps.astype(np.float32) - zero) * scale
     return real
 
 
-def _picture(tap: Tap, channel: int, values: Array) -> Picture:
-    plane = _plane(values.astype(np.float32))
-    finite = plane[np.isfinite(plane)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+def _pictures(tap: Tap, channel: int, values: Array, places: Sequence[int]) -> list[Picture]:
+    """A map (*space) as a picture, or as these of its slices; scale and mark are those of the whole map."""
+    real = values.astype(np.float64)
+    finite = real[np.isfinite(real)]
     silent = tap.zeros is Zeros.EXACT and not np.any(values)
-    mark = "silent" if silent else ("" if finite.size == plane.size else "not finite")
-    return Picture(plane, str(channel), mark, _scale(low, high))
+    mark = "silent" if silent else ("" if finite.size == real.size else "not finite")
+    power, slices = power_of(peak_of(real)), slices_of(real)
+    scale = _scale(multiples(finite, power), unit_of("", power))
+    return [
+        Picture(multiples(slices[z], power), str(channel) + f" z={z}" * (len(slices) > 1), mark, scale) for z in places
+    ]
 
 
-def _scale(low: float, high: float) -> Scale:
+def _scale(finite: Array, unit: str) -> Scale:
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if low < 0:
         most = max(-low, high)
-        return Scale(ScaleKind.SIGNED, -most, most)
-    return Scale(ScaleKind.SEQUENTIAL, 0.0, high)
+        return Scale(ScaleKind.SIGNED, -most, most, unit)
+    return Scale(ScaleKind.SEQUENTIAL, 0.0, high, unit)
 
 
-def _plane(values: Array) -> Array:
-    """A map of any number of axes as a picture: a line as one row, a volume as its slices side by side."""
-    if values.ndim == 1:
-        return values[None, :]
-    while values.ndim > 2:
-        values = np.concatenate(list(values), axis=-1)
-    return values
+def _spread_out(depth: int, most: int) -> tuple[int, ...]:
+    """Which slices are drawn: all, or `most` of them as far apart as they can be, the first and the last among them."""
+    if depth <= most:
+        return tuple(range(depth))
+    return tuple(round(float(z)) for z in np.linspace(0, depth - 1, most))
 
 
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _depth(depth: int, places: Sequence[int]) -> str:
+    """How volumes are drawn; nothing for maps of one or two axes."""
+    if depth == 1:
+        return ""
+    some = f"z = {listed(places)} of {depth:,} are drawn, the others are left out"
+    which = f"all {depth:,} are drawn" if len(places) == depth else some
+    row = "A row is one map, as" if len(places) > 1 else "A map is drawn as"
+    return f"{row} slices across its first axis in space: {which}. "
+
+
+def _framed(tap: Tap, pictures: Sequence[Picture]) -> str:
+    """What the frames in this grid mean."""
+    marks = {picture.mark for picture in pictures}
+    framed = "; ".join(meaning for mark, meaning in MARKS.items() if mark in marks)
+    said = f"framed: {framed}" if framed else "nothing is framed"
+    return said if tap.zeros is Zeros.EXACT else f"linear or smooth: zeros mean nothing here; {said}"
 
 
 def _table(result: Shown) -> Table:
@@ -162,7 +186,8 @@ def _table(result: Shown) -> Table:
             values = maps[name].astype(np.float64)
             silent = int(sum(not np.any(m) for m in values)) if tap.zeros is Zeros.EXACT else None
             shape = "x".join(str(d) for d in values.shape)
-            ends = (_number(values.min()), _number(values.max()))
+            whole = bool(np.isfinite(values).all())
+            ends = (float(values.min()), float(values.max())) if whole else (None, None)
             rows.append((name, tap.name, tap.tensor, shape, silent, *ends))
     columns = (
         Column("input"),

@@ -25,6 +25,7 @@ from inspector import (
     Table,
     Tap,
 )
+from inspector_plugins._drawable import at_power, multiples, peak_of, power_of, unit_of
 from inspector_plugins._findings import about_channels
 from inspector_plugins._layers import LeftOut, Patterns, left_out_tables, survey
 from inspector_plugins._links import LayerLinks, Norm, links_of, overview
@@ -154,12 +155,13 @@ class Connectivity:
     def _heatmap(self, links: LayerLinks) -> Heatmap:
         view = overview(links, self._params.max_side)
         rows, columns = view.step
-        finite = view.values[np.isfinite(view.values)]
-        high = float(finite.max()) if finite.size else 0.0
+        high = peak_of(view.values)
+        power = power_of(high)
+        unit = unit_of(f"{self._params.norm} norm", power)
         return Heatmap(
             title=f"{links.layer.name}: strength of links",
-            values=view.values.astype(np.float32),
-            scale=Scale(ScaleKind.SEQUENTIAL, 0.0, high or 1.0, f"{self._params.norm} norm"),
+            values=multiples(view.values, power),
+            scale=Scale(ScaleKind.SEQUENTIAL, 0.0, at_power(high, power) or 1.0, unit),
             row_axis="output map",
             column_axis="input map",
             row_labels=_labels(links.layer.out_channels, rows),

@@ -50,7 +50,7 @@ class FiltersParams(BaseModel):
     ] = False
     filters: Annotated[
         tuple[Index, ...],
-        Field(max_length=PATCHES, description="Draw exactly these filters (output channels), of every layer."),
+        Field(max_length=PATCHES, description="Draw exactly these filters (output channels), each once."),
     ] = ()
     max_filters: Annotated[
         int,
@@ -114,7 +114,7 @@ class Filters:
             ParameterError: a filter was asked for that none of the layers has.
         """
         p = self._params
-        wish = Wish(p.filters, p.max_filters, p.max_inputs)
+        wish = Wish(tuple(dict.fromkeys(p.filters)), p.max_filters, p.max_inputs)
 
         def look(layer: Layer, filters: Weights) -> LayerFilters:
             drawing = drawing_of(layer, filters, form_of(layer, model.inputs), wish)
@@ -138,34 +138,42 @@ class Filters:
 
     def _note(self, result: FiltersResult) -> str:
         forms = {item.drawing.form for item in result.layers}
-        scale = (
-            "Each filter has a scale of its own, linear and symmetric around 0, so sizes cannot be compared."
-            if self._params.per_filter_scale and forms != {Form.MATRIX}
-            else "Each layer has one scale, linear and symmetric around 0; its ends are the layer's largest |weight|."
-        )
+        ops = {item.drawing.layer.op for item in result.layers}
         norm = (
             "BatchNormalization and bias after a layer are folded in: these are the weights in effect."
             if self._params.fold_norm
             else "Weights are shown as stored, quantised ones multiplied out; a BatchNormalization that follows is not "
             "folded in."
         )
-        parts = [*(_ABOUT[form] for form in Form if form in forms), scale, norm, _STORED]
+        parts = [*(_ABOUT[form] for form in Form if form in forms), self._scales(forms), norm]
         if Form.COLOUR in forms:
             parts.insert(1, result.order)
         if any(len(item.drawing.layer.kernel) > 2 for item in result.layers):
             parts.append(_DEEP)
-        if any(item.drawing.layer.op == "ConvTranspose" for item in result.layers):
+        if ops != {"ConvTranspose"}:
+            parts.append(_STORED)
+        if "ConvTranspose" in ops:
             parts.append(_TRANSPOSED)
         return " ".join(parts)
 
+    def _scales(self, forms: set[Form]) -> str:
+        """On what scales the pictures of these forms are."""
+        ends = "linear and symmetric around 0"
+        largest = "its ends are the layer's largest |weight|."
+        if not self._params.per_filter_scale or forms == {Form.MATRIX}:
+            return f"Each layer has one scale, {ends}; {largest}"
+        matrices = f" Each matrix of 1x1 kernels has one scale for all of its filters; {largest}"
+        own = f"Each filter has a scale of its own, {ends}, so sizes cannot be compared."
+        return own + matrices * (Form.MATRIX in forms)
+
 
 _ABOUT: Mapping[Form, str] = {
-    Form.COLOUR: "The first layer reads the image, so each of its filters is a patch of an image: mid-grey is 0, a "
-    "channel brighter than that counts for the filter, a darker one against it.",
-    Form.GREY: "The first layer reads an image of one channel, so each of its filters is a patch of an image: red "
-    "counts for the filter, blue against it.",
-    Form.SLICES: "Filters of the other layers are not image patches: they read feature maps, not pixels. Each is "
-    "shown as slices, one for every map that it reads, labelled filter←map.",
+    Form.COLOUR: "The first layer reads three channels, as a colour image has, so each of its filters is drawn as a "
+    "patch of one: mid-grey is 0, a channel brighter than that counts for the filter, a darker one against it.",
+    Form.GREY: "The first layer reads one channel, as a grey image has, so each of its filters is drawn as a patch of "
+    "one: red counts for the filter, blue against it.",
+    Form.SLICES: "Other filters are shown as slices, one for every map that they read, labelled filter←map. Most read "
+    "feature maps, not pixels; whether a layer behind the first reads the image too is not known here.",
     Form.MATRIX: "A 1x1 kernel is a single number per map and has no pattern in space, so such a layer is one matrix "
     f"of filters by maps, {SIDE} x {SIDE} at most.",
 }

@@ -33,7 +33,7 @@ from inspector import (
     Tap,
     Value,
 )
-from inspector_plugins._activation_bounds import is_nonnegative
+from inspector_plugins._activation_bounds import is_nonnegative, sign_depends_on
 from inspector_plugins._selectivity_result import Selectivities, TapSelectivity
 from inspector_plugins._selectivity_view import METRICS, metrics, show
 from inspector_plugins._watched import Watching, watched
@@ -111,4 +111,6 @@ class Selectivity:
 
 def _below_zero(tap: Tap) -> str:
     what = f"after {tap.activation}" if tap.activation else "without an activation"
+    if unknown := sign_depends_on(tap):
+        return f"{what} it depends on {unknown} whether values can lie below zero, where the index means nothing"
     return f"{what} values can lie below zero, where the index means nothing"

@@ -83,7 +83,7 @@ class Sparsity:
     """Measures how often every channel is zero, and which filters are silent, dead, constant or not finite."""
 
     name: ClassVar[str] = "sparsity"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     summary: ClassVar[type[Summary]] = Activity
     metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
     rules: ClassVar[tuple[str, ...]] = RULES

@@ -185,7 +185,7 @@ def test_another_version_of_an_analysis_here_is_refused(tmp_path: Path) -> None:
 
 def test_the_same_shard_with_other_inputs_is_refused(tmp_path: Path) -> None:
     file, other = stored(tmp_path / "a", data=X[:4]), tmp_path / "b"
-    rewrite(file, other, lambda tally: tally | {"digest": "0" * 64})
+    rewrite(file, other, lambda tally: tally | {"digest": "0" * 256})
     with pytest.raises(SummaryError, match="two files hold it with different inputs"):
         service.merge(DIGITS.model, [file, other])
 
@@ -217,6 +217,7 @@ def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any])
         lambda tally: tally | {"index": 1 << 70},
         lambda tally: tally | {"skipped_count": -5},
         lambda tally: tally | {"provenance": 7},
+        lambda tally: tally | {"digest": "0" * 64},
         lambda tally: tally | {"shard": None},
         lambda tally: [tally],
     ],

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
 import pytest
+from pydantic import BaseModel, Field
 from toys import Again, Params, Peaks, Says, failing, installed
 
-from inspector import Max, MetricInfo, Summary
+from inspector import Analysis, Explored, Max, Measured, MetricInfo, Note, Summary
 from inspector.analysis import registry
 from inspector.analysis.registry import AnalysisRequest, make, plugins
 from inspector.errors import NotFoundError, ParameterError, PluginError
@@ -85,6 +87,26 @@ class Undecorated(Summary):
     peak: Max
 
 
+class Renamed(BaseModel):
+    most: float = Field(1.0, alias="max")
+
+
+class Endless(Peaks):
+    """Its parameter has no word in JSON."""
+
+    name = "endless"
+
+    class Params(BaseModel):
+        most: float = math.inf
+
+
+def test_parameters_that_json_cannot_hold_are_refused() -> None:
+    with installed(Endless):
+        with pytest.raises(ParameterError, match=r"parameters of 'endless': written as JSON, they are not read back"):
+            make(AnalysisRequest("endless"))
+        assert make(AnalysisRequest("endless", {"most": 2}))[0] == '{"most":2.0}'
+
+
 def broken(**members: object) -> type:
     return type("Broken", (Peaks,), {"name": "broken", **members})
 
@@ -103,6 +125,7 @@ def broken(**members: object) -> type:
         (broken(metrics=(MetricInfo("Peak!", ""),)), "no name for a metric"),
         (broken(metrics=(MetricInfo("peak", ""), MetricInfo("peak", ""))), "two metrics have one name"),
         (broken(select=None), "no select"),
+        (broken(Params=Renamed), "its parameter 'most' has an alias"),
         (type("Other", (Says,), {"name": "broken", "finalize": None}), "no finalize"),
     ],
 )
@@ -112,6 +135,27 @@ def test_a_plugin_that_breaks_the_contract_is_listed_with_its_reason(kind: type,
         assert says in info.failure
         with pytest.raises(PluginError, match="breaks the contract"):
             make(AnalysisRequest("broken"))
+
+
+class Bare:
+    """As the guide writes one that explores: without `finalize`."""
+
+    name, version, Params = "bare", "1", Params
+
+    def __init__(self, params: Params) -> None: ...
+
+    def explore(self, model: object, lab: object) -> int:
+        return 1
+
+    def present(self, result: int) -> list[Note]:
+        return [Note(str(result))]
+
+
+def test_kinds_are_told_apart_by_type_too() -> None:
+    assert isinstance(Says(Params()), Analysis)
+    assert isinstance(Peaks(Params()), Measured)
+    assert isinstance(Bare(Params()), Explored)
+    assert not isinstance(Bare(Params()), Analysis)
 
 
 @pytest.mark.parametrize("error", [ImportError("no module"), SystemExit(3), SyntaxError("bad")])

@@ -141,6 +141,21 @@ def test_a_damaged_checkpoint_is_never_read_and_its_shard_is_done_again(
     assert victim.read_bytes() != data
 
 
+@pytest.mark.parametrize("other", ["another shard", "two shards"])
+def test_a_checkpoint_that_holds_something_else_is_not_taken_for_its_shard(
+    folder: Path, tmp_path: Path, undisturbed: str, other: str
+) -> None:
+    service.audit(DIGITS.model, folder, **OPTIONS, resume=tmp_path)
+    first, second = (tmp_path / f"0000000{i}.sum" for i in (0, 1))
+    if other == "another shard":
+        shutil.copy(first, second)
+    else:
+        union = tmp_path / "union"
+        service.merge(DIGITS.model, [first, second], summaries=union)
+        union.replace(first)
+    assert text(service.audit(DIGITS.model, folder, **OPTIONS, resume=tmp_path)) == undisturbed
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -191,6 +206,31 @@ def test_checkpoints_of_other_data_are_refused(folder: Path, tmp_path: Path) -> 
         service.audit(DIGITS.model, changed, **OPTIONS, resume=checkpoints)
     with pytest.raises(SummaryError, match="other data: shard 0 differs"):
         service.audit(DIGITS.model, "noise:20", device="cpu", shard_size=SIZE, resume=checkpoints, preprocess="unit")
+
+
+def test_checkpoints_of_more_data_are_refused(folder: Path, tmp_path: Path) -> None:
+    """Of exactly one shard more."""
+    fewer, checkpoints = tmp_path / "pictures", tmp_path / "checkpoints"
+    shutil.copytree(folder, fewer)
+    service.audit(DIGITS.model, fewer, **OPTIONS, resume=checkpoints)
+    for picture in sorted(fewer.glob("*.png"))[5 * SIZE :]:
+        picture.unlink()
+    with pytest.raises(SummaryError, match="other data: shard 5 differs; expected 5 shards"):
+        service.audit(DIGITS.model, fewer, **OPTIONS, resume=checkpoints)
+
+
+def test_why_nothing_could_be_used_is_said_after_a_resumption_too(tmp_path: Path) -> None:
+    data = tmp_path / "pictures"
+    data.mkdir()
+    for i in range(9):
+        (data / f"{i}.png").write_bytes(b"no picture")
+    said = []
+    for _ in range(2):
+        with pytest.raises(InputError, match="none of 9 inputs could be used") as caught:
+            service.audit(DIGITS.model, data, **OPTIONS, resume=tmp_path / "points")
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert "there was none" not in said[0]
 
 
 @pytest.mark.parametrize("failing", ["_write", "_sync_folder"])
@@ -245,10 +285,11 @@ def test_an_analysis_that_fails_in_one_shard_fails_in_the_same_words_after_a_res
 
 
 def test_analyses_that_explore_see_the_same_inputs_after_a_resumption(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).random((12, 1, 16, 16), np.float32)
-    options = {"device": "cpu", "shard_size": 5, "batch_size": 2}
+    x = np.random.default_rng(0).random((24, 1, 16, 16), np.float32)
+    options = {"device": "cpu", "shard_size": 7, "batch_size": 2}
     with installed(Again):
         whole = text(service.audit(DIGITS.model, x, ["again", "sparsity"], **options))
+        assert "16 inputs, ratio" in whole
         for missing in ((), (2,), (0, 1)):
             for index in missing:
                 (tmp_path / f"{index:08d}.sum").unlink()

@@ -18,7 +18,7 @@ from inspector import Report, service
 from inspector.analysis import cluster
 from inspector.analysis.spread import Job, Outcome, Task, run_task
 from inspector.control import Stop
-from inspector.errors import InputError, InspectorError, NotFoundError, ParameterError, SummaryError
+from inspector.errors import InputError, InspectorError, NotFoundError, ParameterError, StoppedError, SummaryError
 from inspector.faces.wire import report_to_json
 from inspector.runtime.data import Raw
 from inspector.samples import SAMPLES
@@ -109,6 +109,35 @@ def test_errors_of_tasks_are_those_of_a_run_here(pools: list[Here], tmp_path: Pa
     with pytest.raises(InputError, match=r"input '0\.png': it cannot be used"):
         service.audit(DIGITS.model, tmp_path, **OPTIONS, preprocess="unit", strict=True, runner="ray")
     assert pools[0].dropped == 3
+
+
+def test_a_task_that_is_handed_over_again_is_dropped_where_the_run_ends(
+    pools: list[Here], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.audit(DIGITS.model, X, **OPTIONS, resume=tmp_path)
+    (tmp_path / "00000002.sum").write_bytes(b"damaged")
+
+    def stopped(self: Here, handle: int, stop: Stop) -> Any:
+        raise StoppedError("run", "it was stopped by its caller")
+
+    monkeypatch.setattr(Here, "take", stopped)
+    with pytest.raises(StoppedError):
+        service.audit(DIGITS.model, X, **OPTIONS, resume=tmp_path, runner="ray")
+    assert (len(pools[0].waiting), pools[0].dropped) == (1, 1)
+
+
+def test_a_worker_looks_for_the_gpu_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+
+    def pool(runner: str, job: Job) -> Any:
+        jobs.append(job)
+        raise StoppedError("run", "it was stopped by its caller")
+
+    monkeypatch.setattr(service, "ray_pool", pool)
+    for device in ("cuda:1", "auto", "cpu"):
+        with pytest.raises(StoppedError):
+            service.audit(DIGITS.model, X, **OPTIONS | {"device": device}, runner="ray")
+    assert [job.setting["device"] for job in jobs] == ["cuda", "auto", "cpu"]
 
 
 def test_a_worker_that_sees_other_data_says_so(pools: list[Here], tmp_path: Path) -> None:

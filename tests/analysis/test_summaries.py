@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from inspector import ByLabel, Earliest, Histogram, Moments, Summary
+from inspector import ByLabel, Earliest, First, Histogram, Moments, Summary
 from inspector.errors import LimitError, SummaryError
 
 S = TypeVar("S", bound=Summary)
@@ -255,3 +255,58 @@ def test_a_label_as_long_as_a_page_is_refused() -> None:
 def test_parts_with_other_limits_are_refused() -> None:
     with pytest.raises(SummaryError, match="expected 2, found 3"):
         ByLabel.of(2, ("a",), np.ones((1, 1))) + ByLabel.of(3, ("a",), np.ones((1, 1)))
+
+
+# ------------------------------------------------------------------------------------------------ First
+
+SIZES = ((2, 3), (2, 3), (2, 1), (2, 5), (2, 0), (2, 3))
+
+
+def maps_of(sizes: tuple[tuple[int, int], ...]) -> list[np.ndarray]:
+    """One map per input, all of different numbers."""
+    starts = itertools.accumulate((a * b for a, b in sizes), initial=0)
+    return [np.arange(s, s + a * b, dtype=np.float32).reshape(a, b) for s, (a, b) in zip(starts, sizes, strict=False)]
+
+
+@given(
+    st.lists(st.sampled_from(SIZES), min_size=1, max_size=9).map(tuple),
+    st.integers(0, 6),
+    st.randoms(use_true_random=False),
+)
+def test_the_first_inputs_keep_their_own_shapes_in_any_order_and_grouping(
+    sizes: tuple[tuple[int, int], ...], limit: int, chance: random.Random
+) -> None:
+    """Batches are of one size each; positions have gaps, as between parts that are read apart."""
+    maps, ids = maps_of(sizes), [f"{'x' * i}{i}" for i in range(len(sizes))]
+    batches = [list(group) for _, group in itertools.groupby(range(len(sizes)), key=lambda i: sizes[i])]
+    parts = [First.of(limit, 7 * g[0], tuple(ids[i] for i in g), np.stack([maps[i] for i in g])) for g in batches]
+    found, whole = joined(parts, chance), functools.reduce(lambda a, b: a + b, parts)
+    assert_equal(found, whole)
+    assert found.ids.tolist() == ids[:limit]
+    assert len(found.values) == min(limit, len(sizes))
+    for value, expected in zip(found.values, maps, strict=False):
+        np.testing.assert_array_equal(value, expected, strict=True)
+
+
+def test_first_inputs_whose_parts_do_not_fit_are_refused() -> None:
+    good = First.of(5, 0, ("a", "b"), np.ones((2, 3), np.float32))
+    huge, below = np.full((2, 1), 2**62, np.int64), np.array([[9], [-3]])
+    for change in ({"flat": good.flat[1:]}, {"shapes": good.shapes[:1]}, {"shapes": huge}, {"ids": good.ids[:1]},
+                   {"shapes": below}, {"shapes": good.shapes.astype(float)}, {"flat": good.flat[None]}):  # fmt: skip
+        with pytest.raises(SummaryError, match="do not fit"):
+            dataclasses.replace(good, **change)
+
+
+def test_first_inputs_of_other_ranks_or_numbers_are_not_added() -> None:
+    line = First.of(5, 0, ("a",), np.ones((1, 3)))
+    with pytest.raises(SummaryError, match="different numbers of axes"):
+        line + First.of(5, 1, ("b",), np.ones((1, 3, 2)))
+    with pytest.raises(SummaryError, match="different numbers of inputs"):
+        line + First.of(4, 1, ("b",), np.ones((1, 3)))
+
+
+def test_first_inputs_without_any_take_rank_and_type_of_the_others() -> None:
+    """Of a part whose inputs never reached the tap."""
+    some, none = First.of(5, 0, ("a",), np.ones((1, 3), np.int8)), First.of(5, 9, (), np.ones((0, 2, 2)))
+    for found in (some + none, none + some):
+        assert_equal(found, some)

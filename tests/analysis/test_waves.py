@@ -116,6 +116,30 @@ def test_every_wave_is_checked_and_its_operators_counted() -> None:
     assert (convolutions.plain, convolutions.watched) == (DEPTH, provenance.memory.waves * DEPTH)
 
 
+@pytest.mark.parametrize("wrong", [0, -1], ids=["first", "last"])
+def test_one_wave_that_changes_the_outputs_is_called_out(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
+    budget = needed(1) - 1
+    count = memory_of(audit(budget))[2]
+    assert count > 1
+    run, watched = session_module.Session.run, []
+
+    def doctored(self: Any, feeds: Any, **options: Any) -> Any:
+        results = list(run(self, feeds, **options))
+        if "y" in self.outputs and len(self.outputs) > 1:  # only the check keeps the model's own output
+            watched.append(self)
+            if len(watched) == 1 + wrong % count:
+                results[self.outputs.index("y")] = results[self.outputs.index("y")] * np.float32(1.01)
+        return results
+
+    monkeypatch.setattr(session_module.Session, "run", doctored)
+    check = audit(budget, self_check=True).provenance.check
+    assert len(watched) == count
+    assert check is not None
+    assert (check.equal, check.passed) == (False, False)
+    assert check.max_rel == pytest.approx(0.01, rel=0.01)
+    assert check.max_abs > 0
+
+
 def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

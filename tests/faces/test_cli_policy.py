@@ -89,6 +89,41 @@ def test_a_comparison_shows_what_died_and_a_policy_can_stop_it(
     assert len(died) == 3
 
 
+def test_a_comparison_stops_a_model_that_turned_nan_and_every_output_says_so(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    model = onnx.load(DIGITS.model)
+    for tensor in model.graph.initializer:
+        if tensor.name == "conv3.weight":
+            values = numpy_helper.to_array(tensor).copy()
+            values[:3] = np.nan
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "nan.onnx")
+    names = ("junit", "sarif", "metrics", "summary", "html")
+    files = [word for name in names for word in ("--format", f"{name}={tmp_path / name}")]
+    audit(tmp_path / "nan.onnx", "--json", str(tmp_path / "nan.json"))
+    pair = [str(stored(DIGITS)), str(tmp_path / "nan.json")]
+    assert main(["compare", *pair, *files, "--json", str(tmp_path / "json")]) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "ERROR: conv3:act: 3 of 32 channels gave NaN or Inf for some input and did not before" in printed
+    assert "conv3:act 0 not finite" in printed
+    for name in (*names, "json"):
+        assert "not-finite" in (text := (tmp_path / name).read_text()) or '"not_finite"' in text, name
+    assert main(["compare", *pair, "--policy", "builtin:unchanged"]) == 1
+    assert "(compare.not_finite is 3, not at most 0)" in " ".join(capsys.readouterr().out.split())
+    assert main(["compare", *reversed(pair)]) == 0
+
+
+def test_the_same_inputs_in_other_shards_compare(
+    capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
+) -> None:
+    options = ("--shard-size", "50", "--json", str(tmp_path / "shards.json"), "--resume", str(tmp_path / "kept"))
+    assert audit(DIGITS.model, *options, *("-a", "sparsity", "-a", "filters", "-a", "connectivity")) == 0
+    pair = [str(stored(DIGITS)), str(tmp_path / "shards.json")]
+    assert main(["compare", *pair, "--policy", "builtin:unchanged"]) == 0
+    capsys.readouterr()
+
+
 def test_policies_hold_on_differences_of_metrics(
     capsys: Capture, tmp_path: Path, stored: Callable[[Sample], Path]
 ) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from models import SAME, model, numbers
 from numpy_ops import evaluate
 
-from inspector import Array, BatchInfo, Histogram, Same, Summary, service
+from inspector import Array, BatchInfo, First, Histogram, Same, Summary, service
 from inspector.analysis.identity import Identity
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.run import Totals
@@ -101,6 +101,8 @@ def fields(summary: Summary, prefix: str = "") -> Iterator[tuple[str, object, Ar
         value = getattr(summary, field.name)
         if isinstance(value, Summary):
             yield from fields(value, f"{prefix}{field.name}.")
+        elif isinstance(summary, First) and field.name == "flat" and summary.values:  # here all of one shape
+            yield f"{prefix}flat", None, np.stack(summary.values)
         else:
             yield prefix + field.name, merges.get(field.name), np.asarray(value)
 

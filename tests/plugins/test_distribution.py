@@ -141,7 +141,7 @@ def test_a_channel_beyond_the_bound_for_most_elements_is_saturated_and_one_below
     found = findings(audited(x, net, saturated=0.6), "distribution")["saturated"]
     assert found.channels == (2,)
     assert found.severity is Severity.WARNING
-    assert found.message == "c:act: 1 of 3 channels have at least 0.6 of their elements at 6"
+    assert found.message == "c:act: 1 of 3 channels has at least 0.6 of its elements at 6"
 
 
 # ------------------------------------------------------------------------------------------------ planted channels

@@ -12,7 +12,8 @@ from fakes import Conv, FakeModel
 from hypothesis import given
 from hypothesis import strategies as st
 from inspector_plugins import _filter_pictures
-from inspector_plugins._filter_pictures import Form, form_of, slices_of
+from inspector_plugins._drawable import slices_of
+from inspector_plugins._filter_pictures import Form, form_of
 from inspector_plugins.filters import Filters, FiltersParams, FiltersResult
 from pydantic import ValidationError
 
@@ -147,7 +148,7 @@ def test_deeper_filters_are_slices_per_map_and_the_note_says_why() -> None:
     assert images.scale is not None
     assert images.scale.high == float(np.abs(weight).max())  # of all weights, drawn or not
     assert images.caption.startswith("First 16 of 20 filters, first 8 of 10 input maps of each")
-    assert "not image patches: they read feature maps, not pixels" in the(blocks, Note).text
+    assert "whether a layer behind the first reads the image too is not known" in the(blocks, Note).text
 
 
 def test_slices_of_a_grouped_layer_name_the_map_among_all_maps() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from identity import identity_net, published, rows
+from inspector_plugins._activation_bounds import sign_depends_on
 from models import SAME, model, numbers
 from reference import selectivity
 
-from inspector import Array, Heatmap, Report, service
+from inspector import Array, Heatmap, Report, Tap, TapKind, service
 from inspector.samples import SAMPLES, Sample
 
 TITLES = ("Selectivity by layer", "Selectivity by channel")
@@ -123,6 +124,29 @@ def test_values_below_zero_are_no_ground_for_an_index(folder: Path, activation: 
     assert failure is not None
     assert failure.kind == "INAPPLICABLE"
     assert f"after {activation} values can lie below zero" in failure.message
+
+
+@pytest.mark.parametrize("alpha", [0.5, -0.5])
+def test_where_the_sign_depends_on_a_number_that_the_tap_does_not_hold_nothing_is_said_of_it(alpha: float) -> None:
+    net = identity_net(f"ThresholdedRelu <alpha={alpha}>")
+    failure = service.audit(net, numbers(3, 3, 6, 5), ["selectivity"]).results[0].failure
+    assert failure is not None
+    assert "after ThresholdedRelu it depends on its alpha whether values can lie below zero" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Clip(?,6)", "bounds that are computed"),
+        ("Clip(0,?)", "bounds that are computed"),
+        ("Clip(-1,?)", ""),
+        ("Clip(-1,6)", ""),
+        ("Tanh", ""),
+        (None, ""),
+    ],
+)
+def test_the_sign_behind_a_clip_is_known_where_its_bounds_are(name: str | None, said: str) -> None:
+    assert sign_depends_on(Tap("c", TapKind.ACT, "y", 3, name)) == said
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,13 @@ def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     assert findings(report)["not-finite"].channels == (0, 1)
 
 
+def test_a_channel_of_one_value_that_was_not_finite_once_is_not_constant() -> None:
+    x = np.full((3, 3, 6, 5), 0.5, np.float32)
+    x[1, 1, 0, 0] = np.nan
+    found = findings(service.audit(identity_net(), x, fidelity="exact"))
+    assert found["constant"].channels == (0, 2)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
 def test_the_first_input_that_breaks_a_channel_is_named_whatever_the_batches(batch_size: int) -> None:
     x = numbers(6, 3, 6, 5)

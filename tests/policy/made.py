@@ -27,19 +27,27 @@ ORIGIN = Provenance(
 )
 
 
-def tap(layer: str, active: list[int], finite: int = 100, *, dead: bool = True, **single: float) -> list[Metric]:
-    """Sparsity of one tap: how many inputs every channel is active for."""
+def tap(
+    layer: str, active: list[int], inputs: int = 100, *, finite: list[int] | None = None, dead: bool = True,
+    kind: str = "act", **single: float,
+) -> list[Metric]:  # fmt: skip
+    """Sparsity of one tap: how many inputs every channel is active for, and finite for (by default all)."""
     counts = np.array(active)
+    maps = np.full(counts.shape, inputs) if finite is None else np.array(finite)
+    shares = np.where(maps > 0, counts / np.maximum(maps, 1), np.nan)
     each: dict[str, Any] = {
+        "inputs": inputs,
+        "not_finite": int((maps < inputs).sum()),
         "channel_active": counts,
-        "channel_finite": np.full(counts.shape, finite),
-        "channel_mean": counts / finite,
-        "channel_zero_fraction": 1 - counts / finite,
+        "channel_finite": maps,
+        "channel_mean": shares,
+        "channel_zero_fraction": 1 - shares,
     }
     if dead:
-        each["channel_dead"] = counts == 0
-        single = {"dead": float((counts == 0).sum()), **single}
-    return [Metric(name, np.asarray(values), layer, "act") for name, values in {**each, **single}.items()]
+        silent = (counts == 0) & (maps == inputs)
+        each["channel_dead"] = silent
+        single = {"dead": float(silent.sum()), **single}
+    return [Metric(name, np.asarray(values), layer, kind) for name, values in {**each, **single}.items()]
 
 
 def report(

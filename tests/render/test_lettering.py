@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.render.lettering import ELLIPSIS, MOST_CHARACTERS, cut, cut_end, font, lines, readable, width
+from inspector.render.lettering import ELLIPSIS, MOST_CHARACTERS, cut, cut_end, font, lines, readable, shortened, width
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,20 @@ def test_a_cut_text_fits_and_says_so(cutter):
 
 def test_cutting_the_middle_keeps_the_end():
     assert cut("layer/with/a/long/name/conv17", 12, 100).endswith("17")
+
+
+@given(st.text("abcdefghij/_. ", max_size=400), st.integers(100, 400), st.integers(1, 3))
+def test_shortened_texts_fit_or_are_as_they_were(text, room, most):
+    found = shortened(text, 13, room, most)
+    assert found == text or len(lines(found, 13, room, most + 1)) <= most
+
+
+def test_only_the_longest_words_are_shortened_and_only_as_far_as_they_must_be():
+    name = "a/b" * 40
+    room = width("x" * 40, 12)
+    found = shortened(f"{name}17: strength of links", 12, room, 2)
+    assert found.startswith("a/ba/b")
+    assert found.endswith("17: strength of links")
+    assert len(found) > 60
+    assert shortened("short name: links", 12, room, 2) == "short name: links"
+    assert shortened("", 12, room, 2) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_what_is_not_finite_is_drawn_in_its_own_colour_and_named(strange, writte
 def test_missing_entries_of_a_matrix_are_grey_and_named(written):
     sheet = only(Heatmap("t", np.array([[np.nan, 1.0]]), UNIT))
     assert has(sheet, MISSING)
-    assert "missing" in texts(written)
+    assert "missing or not a number" in texts(written)
     assert not has(sheet, NOT_FINITE)
 
 
@@ -288,12 +289,52 @@ def test_whatever_is_drawn_is_bounded(block):
 def test_pictures_that_do_not_fit_are_on_more_sheets_that_say_which(written):
     block = Images("t", tuple(Picture(np.full((13, 13), i), f"no. {i}") for i in range(512)), 16)
     first = block_png(block)
-    (last,) = [int(text.split()[3]) for text in texts(written) if text.startswith("Pictures 1 to ")]
-    assert [text for text, *_ in written if text.startswith("no.")] == [f"no. {i}" for i in range(last)]
+    (said,) = [text for text in texts(written) if text.startswith("Sheet 1 of ")]
+    count = int(said.split()[-3])
+    assert said.endswith(f": pictures no. 0 to no. {count - 1}, {count} of 512.")
+    assert [text for text, *_ in written if text.startswith("no.")] == [f"no. {i}" for i in range(count)]
     written.clear()
     assert block_pngs(block)[0] == first
     assert [text for text, *_ in written if text.startswith("no.")] == [f"no. {i}" for i in range(512)]
-    assert f"Pictures {last + 1} to 512 of 512." in texts(written)
+    assert f"Sheet 2 of 2: pictures no. {count} to no. 511, {512 - count} of 512." in texts(written)
+
+
+def test_sheets_of_pictures_without_labels_say_how_many_they_show(written):
+    block_png(Images("t", (Picture(np.zeros((13, 13))),) * 1000, 16))
+    assert any(re.fullmatch(r"Sheet 1 of \d: \d+ of 1,000 pictures\.", text) for text in texts(written))
+
+
+def test_a_mark_has_one_colour_whatever_else_is_marked_and_in_whatever_order(written):
+    def looks(*marks):
+        written.clear()
+        only(Images("t", tuple(Picture(CORNERS, "a", mark) for mark in marks), 4, UNIT))
+        return {text: colour for text, _, colour in written if text in marks}
+
+    every = ("silent", "not finite", "odd", "faint")
+    expected = looks(*every)
+    assert looks(*reversed(every)) == expected
+    assert len(set(expected.values())) == len(every)
+    assert {mark: looks(mark)[mark] for mark in every[:2]} == {mark: expected[mark] for mark in every[:2]}
+    many = looks(*(f"mark {i}" for i in range(30)))
+    assert len(many) == 30
+    assert len(set(many.values())) == 7
+
+
+def test_long_names_leave_room_for_what_the_picture_is(written):
+    """Two pictures of one layer do not look alike, nor do those of two layers whose names end differently."""
+    scope = "model/very/long/scope/" * 12
+    titles = [f"{scope}conv{i}: {what}" for i in (1, 2) for what in ("filters as slices", "strength of links")]
+    seen = []
+    for title in [*titles, f"{scope}conv1:act for {'folder/' * 90}picture.png", LONG]:
+        written.clear()
+        only(Heatmap(title, CORNERS, BOTH))
+        seen.append(" ".join(text for text, size, _ in written if size == TITLE))
+    for title, text in zip(titles, seen, strict=False):
+        assert text.replace(" ", "").endswith(title[-21:].replace(" ", ""))
+        assert text.startswith("model/very/")
+    assert "conv1:act for folder/" in seen[4]
+    assert seen[4].endswith("picture.png")
+    assert len(set(seen)) == 6
 
 
 def test_pictures_beyond_the_limit_are_counted(written):

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from listed import Listed, broken, good
 
-from inspector.errors import RunError
+from inspector.control import Stop
+from inspector.errors import RunError, StoppedError
 from inspector.runtime.data import Item, batches
 
 
@@ -38,6 +39,32 @@ def test_unread_bytes_are_limited_beside_the_number_of_inputs(monkeypatch):
     for batch in batches(Heavy([good(i) for i in range(40)]), 8, workers=1):
         taken[0] += len(batch.info.ids)
     assert max(beyond) <= 8 + 2  # those in the batch, and two of six bytes
+
+
+def test_a_stop_is_heard_while_a_source_gives_nothing(monkeypatch):
+    monkeypatch.setattr("inspector.runtime.ahead.LEFT_ALONE", 0.01)
+    stop, asked, more = Stop(), threading.Event(), threading.Event()
+
+    class Silent(Listed):
+        def __iter__(self) -> Iterator[Item]:
+            yield from super().__iter__()
+            asked.set()
+            more.wait(30)
+
+    def end() -> None:
+        asked.wait(30)
+        stop.set()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(StoppedError):
+        for _ in batches(Silent([good(0)]), 1, stop=stop):
+            pass
+    assert not more.is_set()
+    left = [t for t in threading.enumerate() if t.name == "list"]
+    more.set()
+    for thread in (ending, *left):
+        thread.join(5)
 
 
 def test_a_source_that_gives_nothing_more_does_not_keep_a_caller_who_leaves(monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import threading
 import time
@@ -10,7 +9,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +20,7 @@ from inspector.contract import TensorInfo
 from inspector.control import Stop
 from inspector.errors import LimitError, ParameterError, RunError, StoppedError
 from inspector.report import Skipped
-from inspector.runtime.data import LOOK_AHEAD, Batch, Digest, Item, batches, open_source
+from inspector.runtime.data import LOOK_AHEAD, Batch, Item, batches, open_source
 from inspector.runtime.preprocess import Preprocess
 
 
@@ -304,49 +302,6 @@ def test_senseless_sizes_are_refused_at_once(size, workers, name):
 def test_a_source_without_good_inputs_gives_no_batch():
     assert list(batches(Listed([]), 3)) == []
     assert list(batches(Listed([broken(), broken()]), 3)) == []
-
-
-def digest(source: Listed, size: int) -> str:
-    result = Digest()
-    for batch in batches(source, size):
-        result.update(batch)
-    return result.hex
-
-
-def test_the_digest_does_not_depend_on_the_division_nor_on_what_was_left_out():
-    reads = [good(i) for i in range(10)]
-    assert len({digest(Listed(reads), size) for size in (1, 3, 7, 10)}) == 1
-    assert digest(Listed([*reads, broken()]), 4) == digest(Listed(reads), 3)
-
-
-def test_the_digest_is_the_hash_that_its_description_promises():
-    x = np.array([1.5, -2], np.float32)
-    content = hashlib.sha256(b"'x' float32 (2,)\n" + x.astype("<f4").tobytes()).digest()
-    expected = hashlib.sha256(bytes([2, 0, 0, 0, 0, 0, 0, 0]) + b"i0" + content).hexdigest()
-    assert digest(Listed([lambda: {"x": x}]), 1) == expected
-    assert Digest().hex == hashlib.sha256(b"").hexdigest()
-
-
-def test_the_digest_sees_ids_contents_names_types_shapes_and_order():
-    zeros = np.zeros((2, 2), np.float32)
-
-    def of(*feeds: Feeds) -> str:
-        return digest(Listed([lambda f=f: f for f in feeds]), 1)
-
-    ones = zeros + 1
-    variants = [
-        of({"x": zeros}, {"x": ones}),
-        of({"x": ones}, {"x": zeros}),
-        of({"x": zeros}),
-        of({"y": zeros}),
-        of({"x": zeros.reshape(4)}),
-        of({"x": zeros.astype(np.int32)}),
-        of({"x": zeros.astype(np.float16).repeat(2)}),
-        of({"x": zeros.astype(ml_dtypes.bfloat16)}),
-        of({"x": zeros, "y": zeros}),
-    ]
-    assert len(set(variants)) == len(variants)
-    assert of({"x": zeros, "y": ones}) == of({"y": ones, "x": zeros})
 
 
 def test_the_whole_way_from_files_to_batches_equals_doing_it_by_hand(tmp_path):

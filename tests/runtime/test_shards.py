@@ -94,7 +94,7 @@ def test_the_first_inputs_are_the_same_however_they_are_read(mixed, limit):
     whole, parts = first(source, 0), [first(shard, shard.first) for shard in source.shards(2)]
     for order in (parts, parts[::-1]):
         np.testing.assert_array_equal(sum_of(order).ids, whole.ids)
-        np.testing.assert_array_equal(sum_of(order).values, whole.values)
+        np.testing.assert_array_equal(sum_of(order).flat, whole.flat)
     assert len(whole.ids) == min(limit, len(read(source)))
 
 

@@ -1,0 +1,47 @@
+"""Analyses that failed in one of two reports, or that mean something for one of two models only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from inspector.contract import Severity
+from inspector.report import AnalysisResult, Report
+
+_MEANT_NOTHING: Final = "INAPPLICABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An analysis, what became of it on either side in words, and how bad that is."""
+
+    analysis: str
+    before: str
+    after: str
+    severity: Severity
+
+
+def failed_analyses(before: Report, after: Report) -> tuple[Failed, ...]:
+    """In the order of the second report; an error where it failed there."""
+    old, new = ({result.name: result for result in report.results} for report in (before, after))
+    found = ((name, old.get(name), new.get(name)) for name in dict.fromkeys((*new, *old)))
+    return tuple(
+        Failed(name, _became(was), _became(now), Severity.ERROR if _fails(now) else Severity.WARNING)
+        for name, was, now in found
+        if _fails(was) or _fails(now) or {_kind(was), _kind(now)} == {_MEANT_NOTHING, ""}
+    )
+
+
+def _kind(result: AnalysisResult | None) -> str | None:
+    """Of its failure; empty where there was none, None where it did not run."""
+    return None if result is None else result.failure.kind if result.failure else ""
+
+
+def _fails(result: AnalysisResult | None) -> bool:
+    return _kind(result) not in {None, "", _MEANT_NOTHING}
+
+
+def _became(result: AnalysisResult | None) -> str:
+    if result is None:
+        return "it did not run"
+    return f"{result.failure.kind}: {result.failure.message}" if result.failure else "it gave its numbers"
