@@ -96,9 +96,7 @@ class Ways:
         }
 
     def _run(self, label: str, *, bound: bool) -> Sequence[Array]:
-        session = self._sessions[label]
-        session.bound = bound
-        return session.run({self._image: self._inputs})
+        return self._sessions[label].run({self._image: self._inputs}, bound=bound)
 
     def by_nodes(self) -> list[Array]:
         """For every tap, rows (batch, channels, 3): largest element, mean, elements above zero."""

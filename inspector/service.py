@@ -302,7 +302,10 @@ def _setting(  # noqa: PLR0917 - positional here, so that the three use cases ab
     if memory is not None and memory < 1:
         raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
     budget = default_budget() if memory is None else memory
-    return Setting(preprocess, device, fidelity, batch_size, watch or _ignore, stop or Stop(), memory=budget)
+    return Setting(
+        preprocess=preprocess, device=device, fidelity=fidelity, batch_size=batch_size, watch=watch or _ignore,
+        stop=stop or Stop(), memory=budget,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -15,21 +15,21 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Attempt(Generic[T]):
     """A value, or why there is none."""
 
     value: T | None = None
     failure: Failure | None = None
 
 
-def attempt(name: str, work: Callable[[], T]) -> Outcome[T]:
+def attempt(name: str, work: Callable[[], T]) -> Attempt[T]:
     """Runs `work` on behalf of the analysis `name`. Only a stop passes through."""
     try:
-        return Outcome(work())
+        return Attempt(work())
     except StoppedError:
         raise
     except InspectorError as error:
-        return Outcome(failure=Failure(error.reason, str(error), error.remedy))
+        return Attempt(failure=Failure(error.reason, str(error), error.remedy))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - catching whatever a plugin raises is what this is for
         _log.warning("analysis %s raised", name, exc_info=error)
         fault = PluginError(
@@ -38,4 +38,4 @@ def attempt(name: str, work: Callable[[], T]) -> Outcome[T]:
             found=f"{type(error).__name__}: {error}",
             remedy="This is a fault of the plugin; the server's log has the traceback.",
         )
-        return Outcome(failure=Failure(fault.reason, str(fault), fault.remedy))
+        return Attempt(failure=Failure(fault.reason, str(fault), fault.remedy))

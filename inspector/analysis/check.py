@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from inspector.analysis.sharing import is_real
 from inspector.contract import Array
 from inspector.errors import InspectorError, StoppedError
 from inspector.graph.contents import operators
@@ -102,7 +103,7 @@ def compare(expected: Sequence[Array], found: Sequence[Array], fidelity: Fidelit
         equal = equal and same
         if same:
             continue
-        if not (_is_real(a) and _is_real(b) and a.shape == b.shape):
+        if not (is_real(a) and is_real(b) and a.shape == b.shape):
             near = False
             continue
         apart, relative = _distance(a, b)
@@ -112,14 +113,10 @@ def compare(expected: Sequence[Array], found: Sequence[Array], fidelity: Fidelit
     return Check(len(expected), max_abs, max_rel, equal, equal if fidelity == "exact" else near)
 
 
-def _is_real(array: Array) -> bool:
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
-
-
 def _equal(a: Array, b: Array) -> bool:
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    return bool(np.array_equal(a, b, equal_nan=_is_real(a)))
+    return bool(np.array_equal(a, b, equal_nan=is_real(a)))
 
 
 def _distance(a: Array, b: Array) -> tuple[float, float]:

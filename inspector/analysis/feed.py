@@ -75,8 +75,8 @@ class Feed:
 
         `shard_size`: inputs of a shard; 0: the whole is one.
         """
-        self.preprocess = Preprocess.parse(preprocess) if preprocess else None
-        self.source: Source = open_source(data, inputs, self.preprocess)
+        self._preprocess = Preprocess.parse(preprocess) if preprocess else None
+        self.source: Source = open_source(data, inputs, self._preprocess)
         self.shards: Sequence[Shard] = (
             self.source.shards(shard_size) if shard_size and not self.source.is_stream else (_whole(self.source),)
         )
@@ -137,6 +137,11 @@ class Feed:
 
     def _tell(self) -> None:
         self._watch(Progress("run", self.count + self.skipped_count, self.source.total))
+
+    @property
+    def preprocess(self) -> str:
+        """How pictures become tensors, in one form for all ways to write it; empty where nobody said."""
+        return self._preprocess.text if self._preprocess else ""
 
     @property
     def looked_at(self) -> Mapping[str, Array]:

@@ -108,9 +108,8 @@ class Keeper:
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
         self._feed = feed
-        ids = [self.ids[i] for i in sorted(self.ids)]
         with writing(f"folder {str(keep.resume)!r}"):
-            self._checkpoints = Checkpoints(keep.resume, identity, plan, ids) if keep.resume else None
+            self._checkpoints = Checkpoints(keep.resume, identity, plan, [*self.ids.values()]) if keep.resume else None
         self._file = Saving(keep.summaries, identity, plan)
 
     def __enter__(self) -> Self:

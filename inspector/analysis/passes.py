@@ -31,7 +31,7 @@ class Passes:
     ) -> None:
         """`size`: inputs that share a run; `fill`: a run takes just that many; `stay`: sessions stay open."""
         self._models, self._open, self._verifier = models, open_, verifier
-        self._size, self._fill, self._stay = size, fill, stay
+        self.size, self._fill, self._stay = size, fill, stay
         self._sessions: dict[int, Session] = {}
         self._seen: set[int] = set()
         self._stack = contextlib.ExitStack()
@@ -52,7 +52,7 @@ class Passes:
             with contextlib.ExitStack() as now:
                 session = self._sessions.get(number) or self._build(number, self._stack if self._stay else now)
                 found = in_parts(
-                    session, feeds, self._size, fill=self._fill, shrink=self._stay and len(self._models) > 1
+                    session, feeds, self.size, fill=self._fill, shrink=self._stay and len(self._models) > 1
                 )
             pairs = self._verifier.rows(model, found).items()
             rows.update((slot, row) for slot, row in pairs if len(row) or slot not in model.branched)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from inspector.analysis.attempt import Outcome, attempt
+from inspector.analysis.attempt import Attempt, attempt
 from inspector.analysis.registry import AnalysisRequest, kind_of, make
 from inspector.contract import Analysis, Measured, ModelView, Ops, Summary, Tap
 from inspector.contract.measures import TAPPED, keeps_maps
@@ -88,10 +88,10 @@ def _entry(view: ModelView, request: AnalysisRequest, *, allow_maps: bool) -> En
     params, analysis = make(request)
     if kind_of(analysis) != "measured":
         return Entry(analysis, params)
-    outcome: Outcome[tuple[Watch, ...]] = attempt(
+    tried: Attempt[tuple[Watch, ...]] = attempt(
         analysis.name, lambda: _watches(view, cast("Measured[Summary, Any]", analysis), allow_maps=allow_maps)
     )
-    return Entry(analysis, params, outcome.value or (), outcome.failure)
+    return Entry(analysis, params, tried.value or (), tried.failure)
 
 
 def _watches(view: ModelView, analysis: Measured[Summary, Any], *, allow_maps: bool) -> tuple[Watch, ...]:

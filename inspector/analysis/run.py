@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, cast
 
-from inspector.analysis.attempt import attempt
+from inspector.analysis.attempt import Attempt, attempt
 from inspector.analysis.plan import Entry, Plan
 from inspector.analysis.registry import kind_of
 from inspector.contract import (
@@ -50,8 +51,8 @@ class Totals:
         """One batch's rows, by request; each (N, ...). Those of a branch that was not taken are missing."""
         for index, entry in enumerate(self._plan.entries):
             if self.failures[index] is None and entry.watches:
-                outcome = attempt(entry.analysis.name, lambda i=index, e=entry: self._add(i, e, rows, batch))  # type: ignore[misc]
-                self.failures[index] = outcome.failure
+                work = partial(self._add, index, entry, rows, batch)
+                self.failures[index] = attempt(entry.analysis.name, work).failure
 
     def _add(self, index: int, entry: Entry, rows: Rows, batch: BatchInfo) -> None:
         analysis = cast("Measured[Summary, Any]", entry.analysis)
@@ -71,8 +72,8 @@ class Totals:
         for index, entry in enumerate(self._plan.entries):
             self.failures[index] = self.failures[index] or other.failures[index]
             if self.failures[index] is None and entry.watches:
-                outcome = attempt(entry.analysis.name, lambda i=index: self._join(i, other))  # type: ignore[misc]
-                self.failures[index] = outcome.failure
+                work = partial(self._join, index, other)
+                self.failures[index] = attempt(entry.analysis.name, work).failure
 
     def _join(self, index: int, other: Totals) -> None:
         totals, parts = self.summaries[index], other.summaries[index]
@@ -84,7 +85,7 @@ class Totals:
             else:
                 totals[tap] = part
 
-    def outcome(self, index: int) -> tuple[dict[Tap, Summary], dict[Tap, str]]:
+    def found(self, index: int) -> tuple[dict[Tap, Summary], dict[Tap, str]]:
         """The summaries of an analysis, and why the other taps that it watches have none, in the plan's order."""
         nothing, totals = self.nothing[index], self.summaries[index]
         taps = [watch.tap for watch in self._plan.entries[index].watches]
@@ -115,7 +116,7 @@ def conclude(
     """
     asked = stop or Stop()
     return tuple(
-        _result(view, entry, *totals.outcome(i), totals.failures[i], lab, asked) for i, entry in enumerate(plan.entries)
+        _result(view, entry, *totals.found(i), totals.failures[i], lab, asked) for i, entry in enumerate(plan.entries)
     )
 
 
@@ -147,15 +148,15 @@ def _result(  # noqa: PLR0917 - everything about one analysis
         stop.check()
         return [*_checked(analysis, list(analysis.present(result))), *_left_out(nothing)]
 
-    outcome = attempt(analysis.name, shown) if failure is None else None
-    items = (outcome.value if outcome else None) or []
+    tried: Attempt[list[Any]] = Attempt(failure=failure) if failure else attempt(analysis.name, shown)
+    items = tried.value or []
     return AnalysisResult(
         name=analysis.name,
         version=analysis.version,
         params=entry.params,
         blocks=tuple(i for i in items if not isinstance(i, Finding | Metric)),
         findings=tuple(i for i in items if isinstance(i, Finding)),
-        failure=failure or (outcome.failure if outcome else None),
+        failure=tried.failure,
         metrics=tuple(i for i in items if isinstance(i, Metric)),
     )
 

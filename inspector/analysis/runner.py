@@ -6,7 +6,7 @@ import contextlib
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from inspector.analysis.feed import Feed
+from inspector.analysis.how import How
 from inspector.analysis.identity import Identity
 from inspector.analysis.keep import NOTHING_KEPT, Keep, Keeper
-from inspector.analysis.observe import How, Observer
+from inspector.analysis.observe import Observer
 from inspector.analysis.parts import combined
 from inspector.analysis.plan import Plan
 from inspector.analysis.registry import kind_of
@@ -24,38 +25,29 @@ from inspector.analysis.run import ModelLab, Totals, conclude
 from inspector.analysis.shards import count
 from inspector.contract import Array, Tap
 from inspector.contract.measures import TAPPED, Ops
-from inspector.control import Stop, Watcher
+from inspector.control import Watcher
 from inspector.errors import Inapplicable, InputError, LimitError
 from inspector.graph.instrument import Request
 from inspector.graph.view import OnnxView
 from inspector.report import AnalysisResult, Provenance, Report
-from inspector.runtime.memory import default_budget
-from inspector.runtime.session import Fidelity
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """How a run is carried out: see `inspector.service.audit`; `most` limits the inputs, `memory` is in bytes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting(How):
+    """How a run is carried out, and what is fed: see `inspector.service.audit`; `most` limits the inputs.
 
     `shard_size`: inputs that are added up together before they are added to the others; 0: all of them.
     """
 
     preprocess: str
-    device: str
-    fidelity: Fidelity
-    batch_size: int
     watch: Watcher
-    stop: Stop
     most: int | None = None
     strict: bool = False
-    memory: int = field(default_factory=default_budget)
-    self_check: bool = True
     shard_size: int = 0
 
     def observer(self, view: OnnxView, requests: Sequence[Request]) -> Observer:
         """An observer of these requests; inputs share a run when the batch size allows it."""
-        how = How(self.device, self.fidelity, self.stop, self.batch_size, self.memory, self.self_check)
-        return Observer(view, requests, how)
+        return Observer(view, requests, self)
 
     def feed(self, view: OnnxView, data: Any) -> Feed:
         """The data on its way in."""
@@ -70,7 +62,7 @@ class Setting:
             _origin(view),
             data=feed.source.description,
             batch=ran.batch,
-            preprocess=feed.preprocess.text if feed.preprocess else "",
+            preprocess=feed.preprocess,
             fidelity=self.fidelity if ran.device else "",
             device=ran.device,
             providers=ran.providers,
@@ -82,9 +74,8 @@ class Setting:
 
     def identity(self, view: OnnxView, plan: Plan, feed: Feed) -> Identity:
         """What identifies a run with these settings."""
-        preprocess = feed.preprocess.text if feed.preprocess else ""
         return Identity.of(
-            view, plan, fidelity=self.fidelity, preprocess=preprocess, shard_size=self.shard_size
+            view, plan, fidelity=self.fidelity, preprocess=feed.preprocess, shard_size=self.shard_size
         )  # fmt: skip
 
 
@@ -157,8 +148,7 @@ def _concluded(
 def _idle(view: OnnxView, feed: Feed, keeper: Keeper) -> Provenance:
     """Of a part that has no shard."""
     notes = (*feed.source.notes, keeper.idle)
-    preprocess = feed.preprocess.text if feed.preprocess else ""
-    return replace(_origin(view), data=feed.source.description, preprocess=preprocess, notes=notes)
+    return replace(_origin(view), data=feed.source.description, preprocess=feed.preprocess, notes=notes)
 
 
 def _origin(view: OnnxView) -> Provenance:

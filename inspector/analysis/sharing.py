@@ -124,8 +124,8 @@ def _agree(request: Request, together: Array | None, count: int, alone: list[_Al
 
 
 def is_real(array: Array) -> bool:
-    """Floating-point numbers that NumPy knows."""
-    return array.dtype.kind == "f"
+    """Floating-point numbers: those of NumPy, and bfloat16, which it takes for bytes."""
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
 
 
 def magnitude(array: Array) -> float:

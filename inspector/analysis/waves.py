@@ -128,13 +128,16 @@ def _by_tap(slots: Sequence[Request], known: Mapping[str, str]) -> list[list[Req
 def _fill(groups: Sequence[list[Request]], fits: Callable[[Sequence[Request]], bool]) -> list[list[Request]]:
     """Groups joined in order, as many as fit together; one that does not fit stands alone."""
     parts: list[list[Request]] = []
-    start = 0
-    while start < len(groups):
-        rest = groups[start:]
-        count = max(1, _most(len(rest), lambda n, rest=rest: fits(_joined(rest[:n]))))  # type: ignore[misc]
-        parts.append(_joined(rest[:count]))
-        start += count
+    while groups:
+        count = _first_that_fit(groups, fits)
+        parts.append(_joined(groups[:count]))
+        groups = groups[count:]
     return parts
+
+
+def _first_that_fit(groups: Sequence[list[Request]], fits: Callable[[Sequence[Request]], bool]) -> int:
+    """How many of the first groups fit together, or 1."""
+    return max(1, _most(len(groups), lambda n: fits(_joined(groups[:n]))))
 
 
 def _joined(groups: Sequence[list[Request]]) -> list[Request]:

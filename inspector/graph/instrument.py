@@ -43,7 +43,6 @@ class Instrumented:
         slots: the requests, each once, and where their rows are.
         names: names of all outputs of `model`; those of rows first.
         own: names of the model's own outputs, the last ones; empty when they were pruned away.
-        freed: True where the batch dimension was made free.
         branched: the slots that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
         batch_is_free: True where runs may have batches of any size.
@@ -54,7 +53,6 @@ class Instrumented:
     slots: Mapping[Request, Place]
     names: tuple[str, ...]
     own: tuple[str, ...]
-    freed: bool
     branched: frozenset[Request]
     map_bytes: int | None
     batch_is_free: bool
@@ -126,15 +124,14 @@ def instrument(
     refuse_what_cannot_run(message, held, view.name)
     weights = _hand_out(message.graph, held, view.source.weights)
     return Instrumented(
-        _serialize(message, view.name),
-        weights,
-        written.places,
-        names,
-        tuple(value.name for value in own),
-        batch is not None,
-        written.branched,
-        written.map_bytes,
-        batch is not None or fixed is None,
+        model=_serialize(message, view.name),
+        weights=weights,
+        slots=written.places,
+        names=names,
+        own=tuple(value.name for value in own),
+        branched=written.branched,
+        map_bytes=written.map_bytes,
+        batch_is_free=batch is not None or fixed is None,
     )
 
 

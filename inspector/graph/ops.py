@@ -139,7 +139,7 @@ class Lowering:
 
     def __call__(self, tensor: Watched, measure: Value) -> Row:
         """Writes `measure`, whose form is rows, of the tensor."""
-        return _Writer(self, tensor).row(measure)
+        return _Measuring(self, tensor).row(measure)
 
     def gather(self, groups: Sequence[Sequence[Row]]) -> str:
         """One value (N, sum of C) of rows of one element type, group by group; rows of a group have one rank.
@@ -215,7 +215,7 @@ class Lowering:
         return self.node("Tile", [cell, repeats])
 
 
-class _Writer:
+class _Measuring:
     """Lowers the measures of one tensor."""
 
     def __init__(self, to: Lowering, tensor: Watched) -> None:
@@ -349,19 +349,19 @@ class _Writer:
         return Row(value, dtype, "done", 2, channels or self.tensor.channels)
 
 
-_MAPS: Final[Mapping[str, Callable[[_Writer, Value], str]]] = {
-    "tapped": _Writer.tapped,
-    "abs": _Writer.abs,
-    "greater": _Writer.compare,
-    "less": _Writer.compare,
+_MAPS: Final[Mapping[str, Callable[[_Measuring, Value], str]]] = {
+    "tapped": _Measuring.tapped,
+    "abs": _Measuring.abs,
+    "greater": _Measuring.compare,
+    "less": _Measuring.compare,
 }
-_ROWS: Final[Mapping[str, Callable[[_Writer, Value], Row]]] = {
-    "keep": _Writer.keep,
-    "count": _Writer.count,
-    "max": _Writer.max,
-    "min": _Writer.min,
-    "mean": _Writer.mean,
-    "positions": _Writer.positions,
+_ROWS: Final[Mapping[str, Callable[[_Measuring, Value], Row]]] = {
+    "keep": _Measuring.keep,
+    "count": _Measuring.count,
+    "max": _Measuring.max,
+    "min": _Measuring.min,
+    "mean": _Measuring.mean,
+    "positions": _Measuring.positions,
 }
 
 

@@ -82,7 +82,7 @@ def write_rows(message: onnx.ModelProto, view: OnnxView, kinds: Kinds, requests:
         kinds: types of its values.
         requests: what to bring out; duplicates are made once.
     """
-    writer, own = _Writer(message, view, kinds), len(message.graph.node)
+    writer, own = _Outputs(message, view, kinds), len(message.graph.node)
     slots = tuple(dict.fromkeys(requests))
     for request in slots:
         writer.add(request)
@@ -94,7 +94,7 @@ def write_rows(message: onnx.ModelProto, view: OnnxView, kinds: Kinds, requests:
     )
 
 
-class _Writer:
+class _Outputs:
     def __init__(self, message: onnx.ModelProto, view: OnnxView, kinds: Kinds) -> None:
         self._graph, self._view, self._kinds = message.graph, view, kinds
         self._opset = next((o.version for o in message.opset_import if not o.domain), 1)

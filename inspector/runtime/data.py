@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inspector.contract import Array, BatchInfo
-from inspector.control import Progress, Stop, Watcher
+from inspector.control import Stop
 from inspector.errors import InputError, LimitError, ParameterError
 from inspector.report import Skipped
 from inspector.runtime.ahead import Ahead
@@ -19,7 +19,7 @@ from inspector.runtime.sources import Data, open_source
 __all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
 LOOK_AHEAD = 2
-"""Batches that are read beside the one in use."""
+"""Batches that are read beside those in use."""
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of the arrays of an input, by name, without the batch axis."""
 Size = int | Callable[[Shapes], int]
@@ -28,14 +28,13 @@ Size = int | Callable[[Shapes], int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Inputs to run together: `feeds` is name -> (N, …); `skipped` were met on the way to the last of them.
+    """Inputs to run together: `feeds` is name -> (N, …).
 
     `contents` identifies the contents of each: see `inspector.runtime.items.content`.
     """
 
     feeds: Mapping[str, Array]
     info: BatchInfo
-    skipped: tuple[Skipped, ...] = ()
     contents: tuple[bytes, ...] = ()
 
 
@@ -45,7 +44,6 @@ def batches(
     *,
     workers: int | None = None,
     first: int = 0,
-    watch: Watcher | None = None,
     stop: Stop | None = None,
     on_skip: Callable[[Skipped], None] | None = None,
 ) -> Generator[Batch, None, None]:
@@ -53,10 +51,10 @@ def batches(
 
     A batch is smaller where the inputs end, or where the shape changes (free spatial axes). A broken input is left
     out and the next good one takes its place; `on_skip` hears of every one, also after the last batch.
-    `info.first` counts good inputs only, from `first` on (`Shard.first`). Never are more than `LOOK_AHEAD` + 1 batches
-    of inputs in memory, the one that the caller works on included, or one for each worker where these are more. The
-    source is gone through in a thread of its own, inputs are read in `workers` threads (None: one for every processor);
-    closing the generator ends them. `watch` hears of a batch when the caller comes back for the next.
+    `info.first` counts good inputs only, from `first` on (`Shard.first`). Never are more than `LOOK_AHEAD` batches of
+    inputs in memory beside those that the caller holds, or one input for each worker where these are more. The source
+    is gone through in a thread of its own, inputs are read in `workers` threads (None: one for every processor);
+    closing the generator ends them.
 
     Raises:
         ParameterError: `size` or `workers` is below 1.
@@ -68,26 +66,25 @@ def batches(
         if isinstance(value, int) and value < 1:
             raise ParameterError(name, "it is out of range", expected="at least 1", found=str(value))
     filling, told = _Filling(size, first), on_skip or _ignore
-    return _batches(source, filling, workers, watch=watch or _ignore, stop=stop or Stop(), on_skip=told)
+    return _batches(source, filling, workers, stop=stop or Stop(), on_skip=told)
 
 
 def _batches(
-    source: Items, filling: _Filling, workers: int, *, watch: Watcher, stop: Stop, on_skip: Callable[[Skipped], None]
+    source: Items, filling: _Filling, workers: int, *, stop: Stop, on_skip: Callable[[Skipped], None]
 ) -> Generator[Batch, None, None]:
-    watch(Progress("inputs", 0, source.total))
     room = max(LOOK_AHEAD * filling.size, workers)  # no worker is idle for want of it
     with Ahead(source, workers, room, stop) as ahead:
 
         def hand_over() -> Generator[Batch, None, None]:
             ahead.release(len(filling.ids))  # so that reading goes on while the caller works on the batch
             yield filling.finish()
-            watch(Progress("inputs", filling.done, source.total))
 
         while (taken := ahead.take()) is not None:
             stop.check()
             if isinstance(taken.result, InputError):
                 ahead.release(1)
-                on_skip(filling.skip(taken.item, taken.result))
+                item = taken.item
+                on_skip(Skipped(item.id, str(taken.result), item.count, item.incomplete))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()
@@ -108,12 +105,10 @@ class _Filling:
         self.size = size if isinstance(size, int) else 1
         self._choose = (lambda _: size) if isinstance(size, int) else size
         self.ids: list[str] = []
-        self.done = 0  # inputs that came so far, good or not
         self._labels: list[str | None] = []
         self._first = first
         self._contents: list[bytes] = []
         self._feeds: dict[str, Array] = {}
-        self._skipped: list[Skipped] = []
 
     def takes(self, feeds: Feeds) -> bool:
         """True where this input can share the batch with those that are in it."""
@@ -128,21 +123,15 @@ class _Filling:
         self.ids.append(item.id)
         self._labels.append(item.label)
         self._contents.append(content)
-        self.done += 1
-
-    def skip(self, item: Item, error: InputError) -> Skipped:
-        self._skipped.append(Skipped(item.id, str(error), item.count, item.incomplete))
-        self.done += item.count
-        return self._skipped[-1]
 
     def finish(self) -> Batch:
         """What is in it; a new batch begins."""
         n = len(self.ids)
         feeds = {name: array[:n] for name, array in self._feeds.items()}
         info = BatchInfo(tuple(self.ids), self._first, tuple(self._labels))
-        batch = Batch(feeds, info, tuple(self._skipped), tuple(self._contents))
+        batch = Batch(feeds, info, tuple(self._contents))
         self._first += n
-        self.ids, self._labels, self._contents, self._feeds, self._skipped = [], [], [], {}, []
+        self.ids, self._labels, self._contents, self._feeds = [], [], [], {}
         return batch
 
 

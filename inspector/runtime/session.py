@@ -26,20 +26,23 @@ Fidelity = Literal["fast", "exact"]
 
 
 class Session:
-    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got.
-
-    `bound`: whether inputs are put into the device's memory before a run (see `inspector.runtime.binding`).
-    """
+    """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got."""
 
     def __init__(self, session: Any, device: Device, stop: Stop) -> None:
         self._session, self._stop = session, stop
-        self.bound = device.provider != CPU
+        self._has_memory = device.provider != CPU
         self.device = device.name
         self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
         self.providers: Mapping[str, int] = _assigned(session)
 
-    def run(self, feeds: Mapping[str, Array], *, shrink: bool = False) -> Sequence[Array]:
-        """All outputs, in order. `shrink`: give the memory of the run back after it, for other sessions to use.
+    def run(self, feeds: Mapping[str, Array], *, shrink: bool = False, bound: bool | None = None) -> Sequence[Array]:
+        """All outputs, in order.
+
+        Args:
+            feeds: inputs by name, batch axis first.
+            shrink: give the memory of the run back after it, for other sessions to use.
+            bound: put the inputs into the device's memory before (see `inspector.runtime.binding`); None: where it has
+                one of its own.
 
         Raises:
             StoppedError: the stop was asked for, before or while it ran.
@@ -54,7 +57,7 @@ class Session:
             try:
                 results: list[Any] = (
                     run_bound(self._session, feeds, options, self.device)
-                    if self.bound
+                    if (self._has_memory if bound is None else bound)
                     else self._session.run(None, dict(feeds), options)
                 )
             except Exception as error:

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from models import RUNS, SAME, ZOO, W, model, numbers
 from toys import Again, installed
 
 from inspector import Array, Report, service
-from inspector.analysis.check import compare
+from inspector.analysis import observe
+from inspector.analysis.check import compare, self_check
 from inspector.errors import RunError
 from inspector.report import Check
 from inspector.runtime.session import Session
@@ -88,6 +90,16 @@ def test_a_run_that_only_explores_is_checked_too() -> None:
         provenance = service.inspect(CHAIN.data, CHAIN.inputs(2), ["again"]).provenance
     assert provenance.check is not None
     assert provenance.check.equal
+
+
+def test_an_analysis_that_runs_the_model_several_times_has_it_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[int] = []
+    monkeypatch.setattr(observe, "self_check", lambda *args, **ways: checks.append(1) or self_check(*args, **ways))
+    with installed(Again):
+        for analyses in (["again"], ["again", "sparsity"]):
+            checks.clear()
+            service.inspect(CHAIN.data, CHAIN.inputs(2), analyses)
+            assert checks == [1]
 
 
 def doctored(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
@@ -184,8 +196,8 @@ def test_the_distance_of_two_outputs(a: list[float], b: list[float], expected: t
     assert (check.equal, check.passed) == expected[2:]
 
 
-@pytest.mark.parametrize(("dtype", "passed"), [("float16", True), ("float32", False)])
-def test_half_precision_may_move_further(dtype: str, passed: bool) -> None:
+@pytest.mark.parametrize(("dtype", "passed"), [("float16", True), (ml_dtypes.bfloat16, True), ("float32", False)])
+def test_half_precision_may_move_further(dtype: Any, passed: bool) -> None:
     assert compare([np.array([1.0], dtype)], [np.array([1.01], dtype)], "fast").passed is passed
 
 

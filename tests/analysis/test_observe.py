@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from models_quantized import NETS
 from toys import Again, installed
 
 from inspector import Array, Note, Report, Table, service
-from inspector.analysis.observe import How, Observer
+from inspector.analysis.how import How
+from inspector.analysis.observe import Observer
 from inspector.control import Stop
 from inspector.errors import LimitError, ModelError, StoppedError
 from inspector.report import Provenance
@@ -111,7 +111,7 @@ def test_a_batch_that_one_of_several_inputs_fixes_holds_for_all_of_them(inputs: 
 def test_inputs_that_fix_different_batches_are_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     feeds = {"x": np.ones((4, 3, 6, 5), "f"), "k": np.ones((4, 3), "f")}
     data = two_inputs("float[2,3,6,5] x, float[1,3] k")
-    monkeypatch.setattr(Observer, "_open", None)
+    monkeypatch.setattr(How, "open", None)
     for batch in (0, 1, 2):
         with pytest.raises(ModelError, match=r"fix different batch sizes.* found 'x' to 2, 'k' to 1. Export it with"):
             service.audit(data, feeds, batch_size=batch)
@@ -195,8 +195,8 @@ def test_inputs_that_would_share_a_scale_found_at_run_time_run_alone() -> None:
 
 def test_a_run_on_cuda_says_how_it_computes() -> None:
     view = service.load(ZOO["chain"].data)
-    observer = Observer(view, (), How("cuda", "fast", Stop(), 4, 1 << 30, check=False))
-    observer._remember(SimpleNamespace(device="cuda:0", providers={}))  # type: ignore[arg-type]
+    observer = Observer(view, (), How(device="cuda", fidelity="fast", stop=Stop(), batch_size=4))
+    observer.device = "cuda:0"
     assert any("no TF32" in note for note in observer.notes)
 
 

@@ -12,8 +12,11 @@ from models import ZOO
 
 from inspector import service
 from inspector.analysis import overlap
+from inspector.analysis.fitting import AT_ONCE
 from inspector.analysis.groups import Groups
 from inspector.analysis.overlap import Overlap
+from inspector.runtime import data as data_module
+from inspector.runtime.data import Raw
 from inspector.runtime.items import SHARD_STRIDE
 from inspector.runtime.session import Session
 
@@ -104,3 +107,30 @@ def test_a_batch_runs_while_the_one_before_is_added_up_but_not_across_the_end_of
     )
     assert report.provenance.inputs == 18
     assert seen == [2, 3, 3, 5, 6, 6, 8, 9, 9]
+
+
+def test_while_a_batch_runs_as_many_are_there_as_the_memory_is_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, size = ZOO["chain"], 4
+    there, more = threading.Event(), threading.Event()
+
+    def inputs() -> Iterator[Raw]:
+        for i, x in enumerate(case.inputs(8 * size)):
+            if i == AT_ONCE * size:
+                more.set()
+            yield Raw(str(i), tensors={"x": x})
+            if i == AT_ONCE * size - 2:  # and now one more is asked for
+                there.set()
+
+    run = Session.run
+
+    def looks_around(self: Session, feeds: Any, **options: Any) -> Any:
+        assert there.wait(LONG)
+        assert runs or not more.wait(0.05)
+        runs.append(len(feeds["x"]))
+        return run(self, feeds, **options)
+
+    runs: list[int] = []
+    monkeypatch.setattr(data_module, "cores", lambda: 1)
+    monkeypatch.setattr(Session, "run", looks_around)
+    service.audit(case.data, inputs(), ["sparsity"], batch_size=size, self_check=False)
+    assert runs == [size] * 8

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from models import SAME, W, model
 
 from inspector import Array, BatchInfo, Report, Table, service
-from inspector.analysis.observe import How, Observer
-from inspector.analysis.sharing import Feeds, Found, Sharing, look
+from inspector.analysis.how import How
+from inspector.analysis.observe import Observer
+from inspector.analysis.sharing import Feeds, Found, Sharing, close, is_real, look
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop
 from inspector.graph.instrument import Request
@@ -123,7 +125,7 @@ def test_where_the_first_input_has_a_size_of_its_own_the_first_two_of_one_size_a
 
 
 def test_the_first_batch_of_several_is_tried_whatever_came_before() -> None:
-    how = How("cpu", "exact", Stop(), 4, 1 << 30, check=True)
+    how = How(device="cpu", fidelity="exact", stop=Stop(), batch_size=4)
     observer = Observer(load(BY_RUNNING["a batch without a name"]), [Request("y", op.max(TAPPED))], how)
     batches = [Batch({"x": X[a:b]}, BatchInfo(tuple("abcdefgh"[a:b]), a)) for a, b in ((0, 1), (1, 5), (5, 8))]
     rows = [next(iter(found.values())) for found, _ in observer(batches)]
@@ -265,6 +267,20 @@ def test_nan_and_infinity_have_to_be_where_they_are_alone() -> None:
         assert told(lambda rows, n: put(rows, MAX, n, 0, np.nan_to_num), values=values).sharing is Sharing.MIXED
         assert told(lambda rows, n: put(rows, MAX, n, 2, lambda v: v * np.nan), values=values).sharing is Sharing.MIXED
         assert told(lambda rows, n: put(rows, MAX, n, 1, lambda v: v + 0.1), values=values).sharing is Sharing.MIXED
+
+
+def test_reals_of_every_type_are_equal_up_to_rounding_and_nothing_else_is() -> None:
+    for dtype in ("float16", "float32", "float64", ml_dtypes.bfloat16):
+        a = np.array([1, np.nan, np.inf, 300], dtype)
+        b = a.copy()
+        b[0] = 2
+        assert is_real(a)
+        assert close(a, b, 1e-2)
+        assert not close(a, b, 1e-3)
+    for a in (np.array([1, 300]), np.array([True, False]), np.array(["a", "b"], object)):
+        assert not is_real(a)
+        assert close(a, a.copy(), 1e-2)
+        assert not close(a, a[::-1], 1e3)
 
 
 def test_rows_that_are_not_one_for_each_input_are_left_alone_unless_there_are_as_many_by_chance() -> None:

@@ -28,7 +28,7 @@ INPUTS = np.random.default_rng(1).uniform(0, 1, (6, 1, 16, 16)).astype(np.float3
 
 
 def counted(plan: Plan, inputs: np.ndarray) -> Totals:
-    setting = Setting("", "cpu", "fast", 4, lambda _: None, Stop())
+    setting = Setting(preprocess="", device="cpu", fidelity="fast", batch_size=4, watch=lambda _: None, stop=Stop())
     groups = Groups(plan)
     for rows, batch in setting.observer(VIEW, plan.requests)(setting.feed(VIEW, inputs).batches(4)):
         groups.add(rows, batch)

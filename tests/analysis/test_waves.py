@@ -12,6 +12,7 @@ from models import SAME, ZOO, Case, model, numbers
 
 from inspector import Report, service
 from inspector.analysis import waves as waves_module
+from inspector.analysis.fitting import AT_ONCE
 from inspector.analysis.plan import make_plan
 from inspector.analysis.waves import CHOICES, ENOUGH, UNSURE, Sizes, chosen, plan_waves
 from inspector.errors import LimitError, ParameterError
@@ -80,7 +81,7 @@ def test_what_is_read_ahead_fits_into_the_memory_whatever_batch_is_asked_for(mon
         data_module, "_room", lambda size, like: made.append(size) or np.empty((size, *like.shape), "f")
     )
     report = service.audit(data, "noise:3", memory=memory, batch_size=60_000, self_check=False)
-    batch = memory // ((data_module.LOOK_AHEAD + 1) * one)
+    batch = memory // (AT_ONCE * one)
     assert report.provenance.batch == batch
     assert f"batches of {batch} and not 60000, so that a run fits into the memory" in report.provenance.notes
     assert made == [batch]

@@ -227,7 +227,9 @@ def test_the_graph_gives_the_rows_that_numpy_gives_for_the_same_maps(plugin: str
     chosen, x = plan(plugin), np.random.default_rng(3).normal(size=(COUNT, 3, 6, 5)).astype(np.float32)
     found = service.activations(view(), x, ["*"])
     by_tensor = {watch.tap.tensor: found[watch.tap.name] for watch in chosen.entries[0].watches}
-    setting = Setting("", "cpu", "exact", COUNT, lambda _: None, Stop())
+    setting = Setting(
+        preprocess="", device="cpu", fidelity="exact", batch_size=COUNT, watch=lambda _: None, stop=Stop()
+    )
     ((rows, info),) = setting.observer(view(), chosen.requests)(setting.feed(view(), x).batches(COUNT))
     assert len(info.ids) == COUNT
     for request, row in rows.items():

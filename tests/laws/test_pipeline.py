@@ -137,7 +137,9 @@ def plan_of(net: str) -> Plan:
 def shard(net: str, x: Array, first: int) -> Totals:
     """The summaries of inputs that stand at `first` and after in the whole data set, in batches of 4."""
     view, plan = service.load(build(net)), plan_of(net)
-    observer = Setting("", "cpu", "fast", 4, lambda _: None, Stop()).observer(view, plan.requests)
+    observer = Setting(
+        preprocess="", device="cpu", fidelity="fast", batch_size=4, watch=lambda _: None, stop=Stop()
+    ).observer(view, plan.requests)
     ids = tuple(f"input[{first + i}]" for i in range(len(x)))
     feeds = (Batch({"x": x[i : i + 4]}, BatchInfo(ids[i : i + 4], first + i)) for i in range(0, len(x), 4))
     groups = Groups(plan)

@@ -40,11 +40,9 @@ def test_bound_inputs_give_what_others_give(name: str) -> None:
     (info,) = inspector.load(case.data).inputs
     x = np.asfortranarray(case.inputs(5)[1:4])
     with open_session(case.data, device="cpu") as opened:
-        assert not opened.bound
         expected = opened.run({info.name: x})
-        opened.bound = True
         for shrink in (False, True):
-            found = opened.run({info.name: x}, shrink=shrink)
+            found = opened.run({info.name: x}, shrink=shrink, bound=True)
             for a, b in zip(expected, found, strict=True):
                 np.testing.assert_array_equal(a, b)
                 assert a.dtype == b.dtype
@@ -57,9 +55,8 @@ def test_bound_outputs_come_in_the_order_of_the_model_also_where_one_is_there_tw
     data = model(body, outputs=f"{shape} q, {shape} p, seq({shape}) s, {shape} q")
     x = CHAIN.inputs(2)
     with open_session(data, device="cpu") as opened:
-        opened.bound = True
         assert opened.outputs == ("q", "p", "s", "q")
-        first, p, s, second = opened.run({"x": x})
+        first, p, s, second = opened.run({"x": x}, bound=True)
     np.testing.assert_array_equal(first, -x)
     np.testing.assert_array_equal(second, -x)
     np.testing.assert_array_equal(p, np.maximum(x, 0))
@@ -73,19 +70,29 @@ def test_bound_outputs_come_in_the_order_of_the_model_also_where_one_is_there_tw
 )
 def test_bound_feeds_that_do_not_fit_are_an_error_and_the_session_goes_on(feeds: dict[str, Any]) -> None:
     with open_session(CHAIN.data, device="cpu") as opened:
-        opened.bound = True
         with pytest.raises(RunError, match="onnxruntime failed"):
-            opened.run(feeds)
-        assert len(opened.run({"x": CHAIN.inputs(1)})) == 1
+            opened.run(feeds, bound=True)
+        assert len(opened.run({"x": CHAIN.inputs(1)}, bound=True)) == 1
 
 
 def test_a_bound_run_is_stopped_like_any_other() -> None:
     stop = Stop()
     with open_session(CHAIN.data, device="cpu", stop=stop) as opened:
-        opened.bound = True
         stop.set()
         with pytest.raises(StoppedError):
-            opened.run({"x": CHAIN.inputs(1)})
+            opened.run({"x": CHAIN.inputs(1)}, bound=True)
+
+
+@pytest.mark.parametrize(("device", "bound"), [(Device("cpu", CPU, {}), 0), (Device("cuda:0", CUDA, {}), 1)])
+def test_inputs_are_bound_where_the_device_has_memory_of_its_own(
+    device: Device, bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(session, "run_bound", lambda *args: told.append(args[-1]) or [])
+    with open_session(CHAIN.data, device="cpu") as opened:
+        one = session.Session(opened._session, device, Stop())
+        one.run({"x": CHAIN.inputs(1)})
+    assert told == [device.name] * bound
 
 
 def test_exact_runs_every_node_of_the_model_and_fast_fuses_some() -> None:
