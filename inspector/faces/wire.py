@@ -23,6 +23,8 @@ from inspector.faces.wire_tensor import utf8
 from inspector.report import AnalysisResult, Check, Failure, Memory, OperatorCount, Provenance, Report, Skipped
 
 _INT64: Final = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
+MAX_REASON: Final = 2000
+"""Characters of the reason why an input was left out."""
 
 
 def report_to_json(report: Report) -> str:
@@ -76,7 +78,7 @@ def report_to_message(report: Report, draw: Draw | None = None) -> report_pb2.Re
         provenance=provenance_to_message(report.provenance),
         results=[_result_to_message(result, draw) for result in report.results],
         skipped=skipped_to_messages(report.skipped),
-        skipped_count=report.skipped_count,
+        skipped_count=skipped_count(report),
         ok=report.ok,
     )
 
@@ -135,7 +137,20 @@ def failure_from_message(message: report_pb2.Failure) -> Failure:
 
 def skipped_to_messages(skipped: Iterable[Skipped]) -> list[report_pb2.SkippedInput]:
     """The inputs that were left out, as messages."""
-    return [report_pb2.SkippedInput(id=utf8(s.id), reason=utf8(s.reason)) for s in skipped]
+    return [report_pb2.SkippedInput(id=utf8(s.id), reason=_short(utf8(s.reason))) for s in skipped]
+
+
+def skipped_count(report: Report) -> int:
+    """How many inputs were left out; InputError for a number beyond 64 bits."""
+    if report.skipped_count >= 1 << 63:
+        raise InputError("report", "it cannot have left out so many inputs", found=str(report.skipped_count))
+    return report.skipped_count
+
+
+def _short(text: str) -> str:
+    """The text in at most `MAX_REASON` characters, cut in the middle: many of these go into one message."""
+    half = (MAX_REASON - 3) // 2
+    return text if len(text) <= MAX_REASON else f"{text[:half]} … {text[-half:]}"
 
 
 def skipped_from_messages(messages: Iterable[report_pb2.SkippedInput]) -> tuple[Skipped, ...]:
@@ -144,21 +159,33 @@ def skipped_from_messages(messages: Iterable[report_pb2.SkippedInput]) -> tuple[
 
 
 def provenance_to_message(provenance: Provenance) -> report_pb2.Provenance:
-    """Where the numbers come from, as a message."""
+    """Where the numbers come from, as a message.
+
+    Raises:
+        InputError: a number is beyond 64 bits, which none is unless somebody made it up.
+    """
+    try:
+        return _provenance(provenance)
+    except (TypeError, ValueError) as error:
+        expected = "numbers of at most 64 bits, and texts"
+        raise InputError("provenance", "it cannot be true", expected=expected, found=str(error)[:200]) from error
+
+
+def _provenance(provenance: Provenance) -> report_pb2.Provenance:
     return report_pb2.Provenance(
         model=utf8(provenance.model),
-        sha256=provenance.sha256,
+        sha256=utf8(provenance.sha256),
         data=utf8(provenance.data),
-        data_sha256=provenance.data_sha256,
+        data_sha256=utf8(provenance.data_sha256),
         inputs=provenance.inputs,
         batch=provenance.batch,
         preprocess=utf8(provenance.preprocess),
-        fidelity=provenance.fidelity,
-        device=provenance.device,
-        providers=dict(provenance.providers),
+        fidelity=utf8(provenance.fidelity),
+        device=utf8(provenance.device),
+        providers={utf8(name): count for name, count in provenance.providers.items()},
         versions={utf8(name): utf8(version) for name, version in provenance.versions.items()},
         notes=map(utf8, provenance.notes),
-        started=provenance.started,
+        started=utf8(provenance.started),
         seconds=provenance.seconds,
         waited=provenance.waited,
         check=check_to_message(provenance.check),
