@@ -133,6 +133,7 @@ class _Filling:
 
     def skip(self, key: str, error: InputError) -> Skipped:
         self._skipped.append(Skipped(key, str(error)))
+        error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold the input, in a circle
         self.done += 1
         return self._skipped[-1]
 

@@ -7,6 +7,7 @@ import functools
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any, Final, Protocol
 
+import grpc.aio
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
@@ -39,9 +40,9 @@ def answers(kind: type[Message], *, stream: bool = False, run: bool = False) -> 
 
     def decorate(method: Method) -> Served:
         @functools.wraps(method)
-        async def served(self: Door, requests: AsyncIterable[bytes], context: Any) -> Any:
+        async def served(self: Door, _: AsyncIterable[bytes], context: Any) -> Any:
             until = asyncio.get_running_loop().time() + self.patience
-            request: Any = Incoming(kind, requests, self.readers, until, 0 if run else MAX_LOOKUP)
+            request: Any = Incoming(kind, _Read(context), self.readers, until, 0 if run else MAX_LOOKUP)
             try:
                 if run:
                     self.check_room()
@@ -54,7 +55,7 @@ def answers(kind: type[Message], *, stream: bool = False, run: bool = False) -> 
             except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the rest
                 status, gone = rpc_status.to_status(status_of(error)), False
                 _let_go(error)
-            del requests, request
+            del request
             if gone:
                 raise asyncio.CancelledError
             return await context.abort_with_status(status)  # may take long; what the error held on to is gone by now
@@ -62,6 +63,22 @@ def answers(kind: type[Message], *, stream: bool = False, run: bool = False) -> 
         return served
 
     return decorate
+
+
+class _Read:
+    """The messages of a call. gRPC's own iterator would hold on to each until the next is wanted."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __aiter__(self) -> _Read:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data: Any = await self._context.read()
+        if data is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return bytes(data)
 
 
 def _let_go(error: BaseException | None) -> None:
