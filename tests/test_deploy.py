@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from inspector.faces import cli
+from inspector.faces.grpc.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -105,6 +106,12 @@ def test_the_compose_file_confines_the_server() -> None:
     ]
     for folder in re.findall(r":-([./\w]+)}", COMPOSE):
         assert (DEPLOY / folder).is_dir()
+
+
+def test_the_temporary_folder_holds_the_merges_of_all_workers() -> None:
+    (size,) = re.findall(r'tmpfs: \["/tmp:size=(\d+)g"\]', COMPOSE)
+    settings = Settings(ROOT)
+    assert int(size) << 30 >= 2 * settings.workers * settings.max_summary_bytes  # the files, and their union
 
 
 def test_the_compose_file_is_yaml() -> None:

@@ -26,8 +26,11 @@ from inspector.analysis.plan import MAX_ANALYSES
 from inspector.analysis.registry import MAX_TEXT
 from inspector.errors import InspectorError
 from inspector.faces import cli
+from inspector.faces.grpc.answers import MAX_LOOKUP
 from inspector.faces.grpc.errors import code_of
 from inspector.faces.grpc.settings import MIB, Settings
+from inspector.faces.wire_check import MAX_FIELDS
+from inspector.faces.wire_request import MAX_ID
 from inspector.graph.taps import MOST_PATTERNS
 from inspector.runtime.memory import SHARE
 from inspector.runtime.preprocess import PRESETS
@@ -309,7 +312,11 @@ def _all_kinds(kind: type[InspectorError]) -> Iterator[type[InspectorError]]:
 def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
     settings, rows = Settings(models=ROOT), {row[0]: row[1] for row in rows_of(GRPC, "Limits")}
     assert rows == {
-        "message to the server": f"{settings.max_receive_bytes // MIB} MiB",
+        "message to the server": f"{settings.max_receive_bytes // MIB} MiB, unpacked",
+        "message of a method that runs nothing": f"{MAX_LOOKUP >> 10} KiB",
+        "fields of a message, numbers in `shape` included": f"{MAX_FIELDS:,}",
+        "calls at a time, of all kinds": f"{settings.calls}, then `RESOURCE_EXHAUSTED` without details",
+        "calls whose first messages arrive at a time": f"{settings.readers}; others wait their turn",
         "runs at a time": str(settings.workers),
         "memory of a run, by estimate": f"{SHARE:.0%} of what there is, shared by workers",
         "runs that wait": str(settings.queue),
@@ -319,7 +326,8 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "inputs that share a run (`batch_size`)": f"{inspector.service.MAX_BATCH:,}, and what fits into the memory",
         "patterns of taps": f"{MOST_PATTERNS:,} different ones",
         "summaries to merge, all together": f"{settings.max_summary_bytes // MIB} MiB",
-        "silence on a client's stream": f"{settings.patience:g} s",
+        "silence of a client that sends, or that has to read": f"{settings.patience:g} s",
+        "characters of an input's `id` in reports": str(MAX_ID),
         "time of the trial of a new model": f"{settings.trial_seconds:g} s",
         "memory of that, beside 8 times its file": f"{settings.trial_mib} MiB",
         "runs may go on after SIGTERM for": f"{settings.grace:g} s",

@@ -29,6 +29,8 @@ MAX_BYTES: Final = 1 << 30
 """Largest archive that is read, counted after decompression."""
 MAX_ENTRIES: Final = 200_000
 """Fields that an archive may have."""
+_KINDS: Final = "biufU"
+"""Kinds of arrays in a summary: no complex numbers, no dates."""
 _ENTRY: Final = b"PK\x01\x02"  # begins an entry of a zip file's directory
 
 
@@ -122,6 +124,10 @@ def _value(hint: Any, key: str, arrays: Mapping[str, Array]) -> Array | Summary:
         return _summary(hint, key + ".", arrays)
     if key not in arrays:
         raise SummaryError("summaries", "a field is missing", expected=key)
+    if arrays[key].dtype.kind not in _KINDS:
+        raise SummaryError(
+            "summaries", f"{key} is of another kind", expected="numbers, or texts", found=str(arrays[key].dtype)
+        )
     return arrays[key]
 
 
@@ -165,7 +171,7 @@ def _too_large(expected: str, found: str) -> SummaryError:
 def _header(arrays: Mapping[str, Array]) -> dict[str, Any]:
     try:
         header = json.loads(str(arrays["header"]))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise SummaryError("summaries", "they have no header", expected="format and analyses") from error
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise SummaryError(

@@ -32,6 +32,8 @@ from inspector.whole import Whole, clear_left_of
 MAGIC: Final = b"inspector sums 1\n"
 MAX_TEXT: Final = 1 << 20
 """Bytes of an identity or a tally."""
+MOST: Final = 1 << 40
+"""Inputs of a shard are fewer, so that those of a million shards are no number beyond 64 bits."""
 SUFFIX: Final = ".sum"
 _HEAD: Final = 8 + 32
 T = TypeVar("T")
@@ -211,7 +213,7 @@ def _tally(text: bytes, path: Path) -> Tally:
     tally = _from_json(_TALLY, text, path)
     listed = [skipped.count for skipped in tally.skipped]
     counts = (tally.index, tally.inputs, tally.incomplete, tally.skipped_count - sum(listed), *(n - 1 for n in listed))
-    if min(counts) < 0 or max(counts) >= 1 << 62 or len(tally.skipped) > MAX_LISTED_SKIPS:
+    if min(counts) < 0 or max(counts) >= MOST or len(tally.skipped) > MAX_LISTED_SKIPS:
         raise SummaryError(str(path), "a count in it is out of range", found=f"shard {tally.shard[:80]!r}")
     if not FORM.fullmatch(tally.digest):
         raise SummaryError(

@@ -76,7 +76,7 @@ def report_to_message(report: Report, draw: Draw | None = None) -> report_pb2.Re
         provenance=provenance_to_message(report.provenance),
         results=[_result_to_message(result, draw) for result in report.results],
         skipped=skipped_to_messages(report.skipped),
-        skipped_count=report.skipped_count,
+        skipped_count=skipped_count(report),
         ok=report.ok,
     )
 
@@ -138,6 +138,13 @@ def skipped_to_messages(skipped: Iterable[Skipped]) -> list[report_pb2.SkippedIn
     return [_skipped_to_message(s) for s in skipped]
 
 
+def skipped_count(report: Report) -> int:
+    """How many inputs were left out; InputError for a number beyond 64 bits."""
+    if report.skipped_count >= 1 << 63:
+        raise InputError("report", "it cannot have left out so many inputs", found=str(report.skipped_count))
+    return report.skipped_count
+
+
 def skipped_from_messages(messages: Iterable[report_pb2.SkippedInput]) -> tuple[Skipped, ...]:
     """The inputs that were left out, from messages."""
     return tuple(Skipped(m.id, m.reason, m.count or 1, m.incomplete) for m in messages)
@@ -149,21 +156,33 @@ def _skipped_to_message(skipped: Skipped) -> report_pb2.SkippedInput:
 
 
 def provenance_to_message(provenance: Provenance) -> report_pb2.Provenance:
-    """Where the numbers come from, as a message."""
+    """Where the numbers come from, as a message.
+
+    Raises:
+        InputError: a number is beyond 64 bits, which none is unless somebody made it up.
+    """
+    try:
+        return _provenance(provenance)
+    except (TypeError, ValueError) as error:
+        expected = "numbers of at most 64 bits, and texts"
+        raise InputError("provenance", "it cannot be true", expected=expected, found=str(error)[:200]) from error
+
+
+def _provenance(provenance: Provenance) -> report_pb2.Provenance:
     return report_pb2.Provenance(
         model=utf8(provenance.model),
-        sha256=provenance.sha256,
+        sha256=utf8(provenance.sha256),
         data=utf8(provenance.data),
-        data_sha256=provenance.data_sha256,
+        data_sha256=utf8(provenance.data_sha256),
         inputs=provenance.inputs,
         batch=provenance.batch,
         preprocess=utf8(provenance.preprocess),
-        fidelity=provenance.fidelity,
-        device=provenance.device,
-        providers=dict(provenance.providers),
+        fidelity=utf8(provenance.fidelity),
+        device=utf8(provenance.device),
+        providers={utf8(name): count for name, count in provenance.providers.items()},
         versions={utf8(name): utf8(version) for name, version in provenance.versions.items()},
         notes=map(utf8, provenance.notes),
-        started=provenance.started,
+        started=utf8(provenance.started),
         seconds=provenance.seconds,
         waited=provenance.waited,
         incomplete=provenance.incomplete,

@@ -49,7 +49,7 @@ def report_to_events(
     header = run_event_pb2.ReportHeader(
         provenance=wire.provenance_to_message(report.provenance),
         skipped=wire.skipped_to_messages(report.skipped),
-        skipped_count=report.skipped_count,
+        skipped_count=wire.skipped_count(report),
     )
     yield run_event_pb2.RunEvent(header=header)
     for result in report.results:

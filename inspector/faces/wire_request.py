@@ -1,12 +1,10 @@
-"""What a client asks for as messages, and back: inputs, fidelity; and that nothing in a request is passed over."""
+"""What a client asks for as messages, and back: inputs and fidelity."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, Literal, cast
-
-from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal, cast
 
 from inspector._proto.inspector.v1 import input_pb2, inspector_service_pb2
 from inspector.errors import InputError, ParameterError
@@ -20,6 +18,8 @@ FIDELITIES: Final[dict[str, inspector_service_pb2.Fidelity]] = {
     "fast": inspector_service_pb2.FIDELITY_FAST,
     "exact": inspector_service_pb2.FIDELITY_EXACT,
 }
+MAX_ID: Final = 256
+"""Characters of an input's id: reports name many inputs in one message."""
 
 
 def input_to_message(raw: Raw) -> input_pb2.Input:
@@ -35,24 +35,43 @@ def input_to_message(raw: Raw) -> input_pb2.Input:
 
 
 def input_from_message(message: input_pb2.Input) -> Raw:
-    """The input in a message.
+    """The input in a message; a very long id is cut in the middle.
 
     Raises:
         InputError: it has no id, nothing to feed, or a tensor whose data does not fit its shape.
     """
     if not message.id:
         raise InputError("input", "it has no id", remedy="Give every input of a run an id of its own.")
+    name = _short(message.id)
     label = message.label if message.HasField("label") else None
     match message.WhichOneof("content"):
         case "picture":
-            return Raw(message.id, picture=message.picture, label=label)
+            return Raw(name, picture=message.picture, label=label)
         case "tensors":
             named = message.tensors.tensors
-            subject = f"input {message.id!r}, tensor"
-            tensors = {n: tensor_from_message(named[n], f"{subject} {n!r}") for n in sorted(named)}
-            return Raw(message.id, tensors=tensors, label=label)
+            subject = f"input {name!r}, tensor"
+            tensors = {n: tensor_from_message(named[n], f"{subject} {_short(n)!r}") for n in sorted(named)}
+            return Raw(name, tensors=tensors, label=label)
         case _:
-            raise InputError(f"input {message.id!r}", "there is nothing to feed", expected="a picture or tensors")
+            raise InputError(f"input {name!r}", "there is nothing to feed", expected="a picture or tensors")
+
+
+def streamed_inputs(messages: Iterable[input_pb2.Input]) -> Iterator[Raw]:
+    """The inputs in messages, one by one; one that is broken is handed on as such, for the run to skip and name it."""
+    for number, message in enumerate(messages, 1):
+        try:
+            yield input_from_message(message)
+        except InputError as error:
+            yield Raw(_short(message.id) or f"input {number}", broken=error)
+
+
+def _short(name: str) -> str:
+    """The id, in at most `MAX_ID` characters; another one for every id."""
+    if len(name) <= MAX_ID:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    half = (MAX_ID - len(digest) - 2) // 2
+    return f"{name[:half]}…{digest}…{name[-half:]}"
 
 
 def fidelity_to_message(fidelity: str) -> inspector_service_pb2.Fidelity:
@@ -69,27 +88,3 @@ def fidelity_from_message(number: int) -> Fidelity | None:
             return cast("Fidelity", word) if word else None
     expected = ", ".join(map(str, FIDELITIES.values()))
     raise ParameterError("fidelity", "unknown value", expected=expected, found=str(number))
-
-
-def check_known(message: Message) -> None:
-    """Raises ParameterError where the message, or one inside it, has a field that this version does not know."""
-    unknown = UnknownFieldSet(message)
-    if len(unknown):
-        raise ParameterError(
-            f"field {unknown[0].field_number} of {message.DESCRIPTOR.name}",
-            "this server does not know it, and it could change the answer",
-            remedy="Use a client that is not newer than the server.",
-        )
-    for field, value in message.ListFields():
-        for inner in _messages(field, value):
-            check_known(inner)
-
-
-def _messages(field: Any, value: Any) -> Iterable[Message]:
-    """The messages in a field's value; `field` is its descriptor, which is of one of two unrelated classes."""
-    if field.message_type is None:
-        return ()
-    if field.message_type.GetOptions().map_entry:
-        holds_messages = field.message_type.fields_by_name["value"].message_type is not None
-        return cast("Iterable[Message]", value.values()) if holds_messages else ()
-    return (value,) if isinstance(value, Message) else cast("Iterable[Message]", value)

@@ -20,6 +20,8 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {name: np.dtype(name) for name in _NUM
 """Element types that travel, by name."""
 MAX_AXES: Final = 32
 """More axes than any operator of ONNX has a use for; also below NumPy's own limit."""
+MAX_SIZE: Final = 1 << 63
+"""Bytes of an array that no address space holds."""
 
 
 def utf8(text: str) -> str:
@@ -80,7 +82,12 @@ def size_in_bytes(dtype: str, shape: Sequence[int], subject: str = "tensor") -> 
         raise InputError(subject, "too many axes", expected=f"at most {MAX_AXES}", found=str(len(shape)))
     if any(n < 0 for n in shape):
         raise InputError(subject, "a size is negative", expected="sizes from 0", found=str(tuple(shape)))
-    return math.prod(shape) * DTYPES[dtype].itemsize
+    itemsize = DTYPES[dtype].itemsize
+    if 0 in shape and math.prod(n for n in shape if n) * itemsize >= MAX_SIZE:  # empty, yet NumPy refuses it
+        raise InputError(
+            subject, "its sizes are too large", expected=f"below {MAX_SIZE} bytes", found=str(tuple(shape))
+        )
+    return math.prod(shape) * itemsize
 
 
 def dtype_name(array: Array) -> str:

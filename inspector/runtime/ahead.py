@@ -72,6 +72,7 @@ class Ahead:
         except InputError as error:
             return Outcome(item, error)
         finally:
+            del entry, future  # an error in there holds this frame
             with self._changed:
                 self._ready.popleft()
                 self._held -= item.held

@@ -83,8 +83,9 @@ def _batches(
             stop.check()
             if isinstance(taken.result, InputError):
                 ahead.release(1)
-                item = taken.item
-                on_skip(Skipped(item.id, str(taken.result), item.count, item.incomplete))
+                item, error = taken.item, taken.result
+                error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold it, in a circle
+                on_skip(Skipped(item.id, str(error), item.count, item.incomplete))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()

@@ -32,12 +32,14 @@ class Raw:
     """One input that arrives over the wire: the bytes of a picture file, or an array for every input of the model.
 
     The arrays have no batch axis, or one of length 1. `label` is what the input is known to be, where that is known.
+    `broken` is why it cannot be used, where that is known already.
     """
 
     id: str
     picture: bytes | None = None
     tensors: Mapping[str, Array] | None = None
     label: str | None = None
+    broken: InputError | None = None
 
 
 @dataclass(frozen=True, slots=True)

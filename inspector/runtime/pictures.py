@@ -54,7 +54,7 @@ def decode(
     name = name or (str(source) if isinstance(source, Path) else "picture")
     data = read_bytes(source, name, max_bytes) if isinstance(source, Path) else _within(source, name, max_bytes)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with io.BytesIO(data) as file, Image.open(file, formats=FORMATS) as image:  # Pillow may hold on to the file
             _check_pixels(image.size, name, max_pixels)
             ImageOps.exif_transpose(image, in_place=True)
             return plain(image, name)

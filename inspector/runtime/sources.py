@@ -177,7 +177,9 @@ def _wire_items(data: Iterable[Raw], door: Door) -> Iterator[Item]:
             raise InputError("data", "an entry is no input", expected="paths, or Raw", found=type(raw).__name__)
         if raw.picture is not None:
             door.for_pictures(raw.id)
-        if raw.id in seen:
+        if raw.broken is not None:
+            yield Item.broken(raw.id, raw.broken)
+        elif raw.id in seen:
             yield Item.broken(raw.id, InputError(raw.id, "an input of that id came before"))
         else:
             seen.add(raw.id)

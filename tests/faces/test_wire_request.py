@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from wire_strategies import TEXT, arrays, laws, plain
 
-from inspector._proto.inspector.v1 import input_pb2, report_pb2, tensor_pb2
+from inspector._proto.inspector.v1 import input_pb2, tensor_pb2
 from inspector.errors import InputError, ParameterError
-from inspector.faces import wire, wire_request
-from inspector.report import Provenance, Report
+from inspector.faces import wire_request
 from inspector.runtime.data import Raw
 
 
@@ -45,16 +44,25 @@ def test_an_input_without_an_id_or_without_content_is_refused(message):
         wire_request.input_from_message(message)
 
 
-def test_unknown_fields_are_found_at_any_depth():
-    unknown = b"\xa2\x3e\x01a"  # field 996, one byte of text
-    inner = input_pb2.NamedTensors.FromString(unknown)
-    deep = input_pb2.Input(id="a", tensors=inner)
-    mapped = input_pb2.NamedTensors(tensors={"x": tensor_pb2.Tensor.FromString(unknown)})
-    listed = report_pb2.Report(results=[report_pb2.AnalysisResult.FromString(unknown)])
-    for message in (inner, deep, mapped, listed):
-        with pytest.raises(ParameterError, match="field 996"):
-            wire_request.check_known(message)
-    wire_request.check_known(wire.report_to_message(Report(Provenance("m", "00", providers={"a": 1}), ())))
+def test_long_ids_are_cut_in_the_middle_and_stay_different():
+    names = ["a" * 300 + middle + "z" * 300 for middle in "xy"] + ["b" * 256]
+    found = [wire_request.input_from_message(input_pb2.Input(id=name, picture=b"x")).id for name in names]
+    assert [len(name) for name in found] == [256, 256, 256]
+    assert found[0][:100] == "a" * 100
+    assert found[0][-100:] == "z" * 100
+    assert found[0] != found[1]
+    assert found[2] == names[2]
+
+
+def test_what_is_broken_is_handed_on_as_such():
+    short = tensor_pb2.Tensor(dtype="float32", shape=[2], data=bytes(7))
+    bad = [input_pb2.Input(id="b" * 9999, tensors={"tensors": {"t" * 9999: short}}), input_pb2.Input(picture=b"x")]
+    good, torn, unnamed = wire_request.streamed_inputs([input_pb2.Input(id="a", picture=b"x"), *bad])
+    assert (good.id, good.broken) == ("a", None)
+    assert "does not fit its shape" in str(torn.broken)
+    assert len(torn.id) == 256
+    assert len(str(torn.broken)) < 1000
+    assert (unnamed.id, unnamed.picture, "no id" in str(unnamed.broken)) == ("input 3", None, True)
 
 
 @pytest.mark.parametrize("word", ["", "fast", "exact"])

@@ -45,6 +45,8 @@ def test_half_precision_is_laid_out_as_ieee_and_bfloat16_as_the_upper_half_of_fl
         (tensor_pb2.Tensor(dtype="float32", data=b""), "does not fit"),
         (tensor_pb2.Tensor(dtype="float64", shape=[1 << 62, 1 << 62], data=b"\0"), "does not fit"),
         (tensor_pb2.Tensor(dtype="int8", shape=[-1, -1], data=b"\0"), "negative"),
+        (tensor_pb2.Tensor(dtype="float32", shape=[1 << 62, 0, 1 << 62]), "too large"),
+        (tensor_pb2.Tensor(dtype="float32", shape=[1 << 61, 0]), "too large"),
         (tensor_pb2.Tensor(dtype="int8", shape=[1] * 33, data=b"\0"), "too many axes"),
         (tensor_pb2.Tensor(dtype="object", shape=[1], data=b"\0" * 8), "unknown element type"),
         (tensor_pb2.Tensor(dtype="O", shape=[1], data=b"\0" * 8), "unknown element type"),

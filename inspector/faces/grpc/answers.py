@@ -1,86 +1,89 @@
-"""What every method of the servicer does around its own work: check the request, and turn errors into a status."""
+"""What every method of the servicer does around its own work: take the request, and turn errors into a status."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any, Final, Protocol
 
 import grpc.aio
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 
-from inspector.errors import InputError, LimitError, ParameterError
-from inspector.faces.grpc.decoding import Garbled
 from inspector.faces.grpc.errors import status_of
-from inspector.faces.wire_request import check_known
+from inspector.faces.grpc.messages import GoneError, Incoming, Outgoing
+from inspector.faces.grpc.readers import Readers
 
-M = TypeVar("M", bound=Message)
-Method = Callable[[Any, Any, Any], Awaitable[Any]]
-
-
-def answers(method: Method) -> Method:
-    """The servicer's method, with a check of its request, and with errors that reach the client as a rich status."""
-
-    @functools.wraps(method)
-    async def guarded(self: Any, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        try:
-            if not isinstance(request, AsyncIterable):
-                _check(request)
-            return await method(self, request, context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the rest
-            await context.abort_with_status(rpc_status.to_status(status_of(error)))
-
-    return guarded
+MAX_LOOKUP: Final = 1 << 16
+"""Bytes of a message that asks for no run."""
+Method = Callable[[Any, Any, Outgoing], Awaitable[Any]]
+Served = Callable[[Any, AsyncIterable[bytes], Any], Awaitable[Any]]
 
 
-async def first(requests: AsyncIterator[M], part: str, patience: float) -> M:
-    """The first message of a client's stream, which has to hold that part.
+class Door(Protocol):
+    """What a servicer has for its methods' calls."""
 
-    Raises:
-        ParameterError: the stream begins with another part, or is empty.
-        InputError: the message cannot be decoded.
-        LimitError: nothing came for `patience` seconds.
+    readers: Readers
+    patience: float
+
+    def check_room(self) -> None:
+        """Raises BusyError where no more runs are taken."""
+
+
+def answers(kind: type[Message], *, stream: bool = False, run: bool = False) -> Callable[[Method], Served]:
+    """Makes a method of one that takes a message of that kind, or a `stream` of them, and sends to an `Outgoing`.
+
+    Its errors reach the client as a rich status. `run`: refused without reading anything where all workers are busy.
+    Its messages may be as large as the server takes them; others need to hold a few names.
     """
-    try:
-        request = await asyncio.wait_for(anext(requests), patience)
-    except StopAsyncIteration:
-        raise _out_of_place(part, "the end of the stream") from None
-    except TimeoutError:
-        raise LimitError(
-            "stream", "the client sent nothing for too long", expected=f"a message with `{part}`"
-        ) from None
-    _check(request)
-    return _holding(request, part)
+
+    def decorate(method: Method) -> Served:
+        @functools.wraps(method)
+        async def served(self: Door, _: AsyncIterable[bytes], context: Any) -> Any:
+            until = asyncio.get_running_loop().time() + self.patience
+            request: Any = Incoming(kind, _Read(context), self.readers, until, 0 if run else MAX_LOOKUP)
+            try:
+                if run:
+                    self.check_room()
+                if not stream:
+                    request = await request.only()
+                return await method(self, request, Outgoing(context, self.patience))
+            except GoneError as error:
+                _let_go(error)
+                gone = True
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the rest
+                status, gone = rpc_status.to_status(status_of(error)), False
+                _let_go(error)
+            del request
+            if gone:
+                raise asyncio.CancelledError
+            return await context.abort_with_status(status)  # may take long; what the error held on to is gone by now
+
+        return served
+
+    return decorate
 
 
-async def rest(requests: AsyncIterator[M], part: str) -> AsyncIterator[tuple[M, int]]:
-    """The other messages of a client's stream, which have to hold that part, each with its size in bytes.
+class _Read:
+    """The messages of a call. gRPC's own iterator would hold on to each until the next is wanted."""
 
-    Raises:
-        ParameterError: a message holds another part.
-        InputError: a message cannot be decoded.
-    """
-    async for request in requests:
-        _check(request)
-        yield _holding(request, part), request.ByteSize()
+    def __init__(self, context: Any) -> None:
+        self._context = context
 
+    def __aiter__(self) -> _Read:
+        return self
 
-def _check(request: Message | Garbled) -> None:
-    if isinstance(request, Garbled):
-        raise InputError("message", "it cannot be decoded", expected="protobuf", found=f"{request.size} other bytes")
-    check_known(request)
+    async def __anext__(self) -> bytes:
+        data: Any = await self._context.read()
+        if data is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return bytes(data)
 
 
-def _holding(request: M, part: str) -> M:
-    found = request.WhichOneof("part")
-    if found != part:
-        raise _out_of_place(part, f"one with `{found}`" if found else "an empty one")
-    return request
-
-
-def _out_of_place(part: str, found: str) -> ParameterError:
-    return ParameterError("stream", "a message is out of place", expected=f"one with `{part}`", found=found)
+def _let_go(error: BaseException | None) -> None:
+    """Forgets where an error came from: what its frames hold would be there until Python looks for circles."""
+    if error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        _let_go(error.__cause__)
+        _let_go(error.__context__)

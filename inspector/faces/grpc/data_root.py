@@ -28,7 +28,7 @@ class DataRoot:
 
         Raises:
             NotAllowedError: the server offers no data, or it is a URL.
-            ParameterError: it leads out of the folder, or is too much noise.
+            ParameterError: it leads out of the folder, or asks for too much noise, or for none.
             NotFoundError: there is nothing.
         """
         if source.startswith(NOISE):
@@ -78,9 +78,11 @@ class DataRoot:
 
 
 def _little_noise(source: str) -> str:
-    """The same text, where it asks for no more than `MAX_NOISE` inputs; what else may be wrong is seen later."""
+    """The same text, where it asks for 1 to `MAX_NOISE` inputs; what else may be wrong is seen later."""
     count = source.removeprefix(NOISE).partition(",")[0]
-    if len(count) > len(str(MAX_NOISE)) or (count.isdecimal() and int(count) > MAX_NOISE):
-        expected = f"at most {MAX_NOISE:,} inputs"
-        raise ParameterError("source", "it is too much noise", expected=expected, found=repr(source[:40]))
+    if not (count.isascii() and count.isdigit() and len(count) <= len(str(MAX_NOISE)) and 0 < int(count) <= MAX_NOISE):
+        expected = f"noise:N of 1 to {MAX_NOISE:,} inputs"
+        raise ParameterError(
+            "source", "it is too much noise, or no number of inputs", expected=expected, found=repr(source[:40])
+        )
     return source

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import stat
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from inspector.contract import ModelView
-from inspector.errors import InspectorError, ModelError, NotFoundError
+from inspector.control import Stop
+from inspector.errors import InspectorError, ModelError, NotFoundError, StoppedError
 from inspector.faces.grpc.errors import ExistsError
 from inspector.faces.grpc.recent import Recent
+from inspector.faces.grpc.trials import UntriedError
+from inspector.faces.grpc.turns import Turns
 from inspector.faces.grpc.use_cases import ServedView
 from inspector.faces.wire_model import ModelInfo, info_of
 from inspector.graph.external import DataFile, data_files_beside
@@ -31,6 +34,10 @@ class Load(Protocol):
 
     def __call__(self, source: Path | bytes, *, name: str = "") -> ServedView:
         """The model, under that name."""
+
+
+Check = Callable[[Path | bytes, str, Stop | None], None]
+"""Raises InspectorError where a model must not be loaded: see `Trials.check`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +64,24 @@ class Repository:
     A link counts if what it points at is a regular file inside the folder too. No path is ever made from a name that a
     client sent: names are looked up among what the folder holds. Data files lie beside the file that names them; what
     was loaded is forgotten once one of them changes.
+
+    A `stop` ends the wait for a model that was never loaded, and for others before it. Without one, such a model is an
+    UntriedError.
     """
 
-    def __init__(self, folder: Path, load: Load, cached: int) -> None:
+    def __init__(
+        self, folder: Path, load: Load, cached: int, check: Check = lambda _source, _name, _stop: None
+    ) -> None:
         self.folder = folder.resolve(strict=True)
-        self._load = load
-        self._loading = threading.Lock()  # one at a time: bounds memory, and nothing is loaded twice
+        self._load, self._check = load, check
+        self._loading = Turns()  # one at a time: bounds memory, and nothing is loaded twice
         self._views: Recent[Entry, ServedView] = Recent(cached)
         self._infos: Recent[Entry, _Described] = Recent(_CACHED_INFOS)
 
     def entries(self) -> list[Entry]:
         """What is there now, by name."""
         with os.scandir(self.folder) as found:
-            names = [entry.name for entry in found if entry.name.endswith(SUFFIX)]
+            names = [entry.name for entry in found if entry.name.endswith(SUFFIX) and entry.name != SUFFIX]
         return sorted(self._regular(names), key=lambda entry: entry.name)
 
     def entry(self, name: str) -> Entry:
@@ -79,20 +91,21 @@ class Repository:
             raise NotFoundError.among("model", name, entries)
         return entries[name]
 
-    def view(self, name: str) -> ModelView:
+    def view(self, name: str, stop: Stop | None) -> ModelView:
         """The model of that name.
 
         Raises:
             NotFoundError: there is none.
             ModelError: the file cannot be used.
+            StoppedError: the stop was asked for.
         """
-        return self._view(self.entry(name))
+        return self._view(self.entry(name), stop)
 
-    def info(self, entry: Entry) -> ModelInfo:
+    def info(self, entry: Entry, stop: Stop | None) -> ModelInfo:
         """What to say of a model file; `failure` has the reason of one that cannot be used."""
         known = self._infos.get(entry)
         if known is None or not self._holds(known, entry):
-            known = self._described(entry)
+            known = self._described(entry, stop)
             self._infos.put(entry, known)
         return known.info
 
@@ -103,26 +116,30 @@ class Repository:
             else all(file.unchanged() for file in known.files)
         )
 
-    def _described(self, entry: Entry) -> _Described:
+    def _described(self, entry: Entry, stop: Stop | None) -> _Described:
         beside = data_files_beside(entry.path.parent)
         try:
-            view = self._view(entry)
+            view = self._view(entry, stop)
             return _Described(info_of(entry.name, entry.size, view), frozenset(view.data_files))
+        except StoppedError:
+            raise
         except InspectorError as error:
             return _Described(ModelInfo(entry.name, entry.size, failure=str(error)), beside)
 
-    def _view(self, entry: Entry) -> ServedView:
+    def _view(self, entry: Entry, stop: Stop | None) -> ServedView:
         view = self._kept(entry)
         if view is None:
-            with self._loading:
-                view = self._kept(entry) or self._loaded(entry)
+            with _readable(entry):
+                self._check(entry.path, entry.name, stop)
+                with self._loading.turn(stop or Stop()):
+                    view = self._kept(entry) or self._loaded(entry)
         return view
 
     def _kept(self, entry: Entry) -> ServedView | None:
         view = self._views.get(entry)
         return view if view is not None and all(file.unchanged() for file in view.data_files) else None
 
-    def add(self, name: str, file: Path, *, overwrite: bool) -> ModelInfo:
+    def add(self, name: str, file: Path, stop: Stop, *, overwrite: bool) -> ModelInfo:
         """Moves a file of the folder, under whatever name, to the place of the model of that name, if it is usable.
 
         It has to hold all its numbers: a client may not name other files of the folder.
@@ -130,10 +147,15 @@ class Repository:
         Raises:
             ModelError: it is not.
             ExistsError: there is such a model, and it may not be replaced.
+            StoppedError: the stop was asked for; nothing was moved.
         """
-        size = file.stat().st_size
-        with self._loading:
-            view = self._read(Entry(name, file, size, 0), whole=True)
+        entry = Entry(name, file, file.stat().st_size, 0)
+        with _readable(entry):
+            content = file.read_bytes()
+            self._check(content, name, stop)
+            with self._loading.turn(stop):
+                view = self._load(content, name=name)
+        stop.check()
         target = self.folder / f"{name}{SUFFIX}"
         try:
             if overwrite:
@@ -144,27 +166,12 @@ class Repository:
             raise exists(name) from error
         status = target.stat()
         self._views.put(Entry(name, target, status.st_size, status.st_mtime_ns), view)
-        return info_of(name, size, view)
+        return info_of(name, entry.size, view)
 
     def _loaded(self, entry: Entry) -> ServedView:
-        view = self._read(entry)
+        view = self._load(entry.path, name=entry.name)
         self._views.put(entry, view)
         return view
-
-    def _read(self, entry: Entry, *, whole: bool = False) -> ServedView:
-        """The model in a file, and in its data files unless it has to be `whole`."""
-        subject = f"model {entry.name!r}"
-        if entry.size > MAX_BYTES:
-            raise ModelError(subject, "it is too large", expected=f"at most {MAX_BYTES} bytes", found=str(entry.size))
-        try:
-            return self._load(entry.path.read_bytes() if whole else entry.path, name=entry.name)
-        except InspectorError:
-            raise
-        except OSError as error:
-            raise ModelError(subject, "it cannot be read", found=error.strerror or type(error).__name__) from error
-        except Exception as error:  # one broken file must not hide the others
-            _log.exception("model %r", entry.name)
-            raise ModelError(subject, "it cannot be loaded", found=type(error).__name__) from error
 
     def _regular(self, names: list[str]) -> Iterator[Entry]:
         for name in names:
@@ -175,6 +182,23 @@ class Repository:
                 continue
             if stat.S_ISREG(status.st_mode) and path.is_relative_to(self.folder):
                 yield Entry(name.removesuffix(SUFFIX), path, status.st_size, status.st_mtime_ns)
+
+
+@contextlib.contextmanager
+def _readable(entry: Entry) -> Iterator[None]:
+    """Whatever goes wrong in the block is an error of this model: one broken file must not hide the others."""
+    subject = f"model {entry.name!r}"
+    if entry.size > MAX_BYTES:
+        raise ModelError(subject, "it is too large", expected=f"at most {MAX_BYTES} bytes", found=str(entry.size))
+    try:
+        yield
+    except (InspectorError, UntriedError):
+        raise
+    except OSError as error:
+        raise ModelError(subject, "it cannot be read", found=error.strerror or type(error).__name__) from error
+    except Exception as error:
+        _log.exception("model %r", entry.name)
+        raise ModelError(subject, "it cannot be loaded", found=type(error).__name__) from error
 
 
 def exists(name: str) -> ExistsError:

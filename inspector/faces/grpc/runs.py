@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
-from inspector._proto.inspector.v1 import run_event_pb2
 from inspector.contract import Array, ModelView, Picture, Scale
 from inspector.control import Stop, Watcher
 from inspector.errors import InspectorError
 from inspector.faces.grpc.latest import Latest
+from inspector.faces.grpc.messages import Outgoing
 from inspector.faces.grpc.summaries import send as file_pieces
-from inspector.faces.grpc.workers import Workers
+from inspector.faces.grpc.workers import Worker
 from inspector.faces.wire_event import CHUNK, progress_to_event, report_to_events
 from inspector.faces.wire_tensor import dtype_name, little_endian, utf8
 from inspector.render.pixels import picture_png
 from inspector.report import Report
 
 T = TypeVar("T")
-Send = Callable[[run_event_pb2.RunEvent], Awaitable[None]]
+Response = type[pb.InspectResponse] | type[pb.AuditResponse] | type[pb.MergeSummariesResponse]
 
 
-async def finished(workers: Workers, job: Callable[[], T], stop: Stop) -> T:
-    """What the job gives. If the caller of this is cancelled, the job is taken out of the queue, or told to stop."""
-    future = workers.submit(job)
+async def finished(worker: Worker, job: Callable[[], T], stop: Stop) -> T:
+    """What the job gives. If the caller of this is cancelled, the job is told to stop."""
+    future = worker.start(job)
     try:
         return await future
     finally:
@@ -35,27 +36,37 @@ async def finished(workers: Workers, job: Callable[[], T], stop: Stop) -> T:
 
 
 async def follow(
-    workers: Workers,
+    worker: Worker,
     job: Callable[[Watcher], Report],
     stop: Stop,
-    send: Send,
+    out: Outgoing,
+    kind: Response,
     *,
     render_png: bool,
     summaries: Path | None = None,
+    around: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
-    """Sends the events of the run that the job makes, with the file of summaries. Cancelled as in `finished`."""
+    """Sends the events of the run that the job makes, with the file of summaries. Cancelled as in `finished`.
+
+    `around`: what the events are made in.
+    """
     latest = Latest()
-    future = workers.submit(lambda: job(latest.put))
+    future = worker.start(lambda: job(latest.put))
     try:
         async for progress in latest.until(future):
-            await send(progress_to_event(progress))
+            await out.send(kind(event=progress_to_event(progress)))
         report = await future
         events = report_to_events(report, drawn if render_png else None, file_pieces(summaries) if summaries else ())
-        async for event in in_threads(events):
-            await send(event)
+        async for event in in_threads(_within(around, events)):
+            await out.send(kind(event=event))
     finally:
         stop.set()
         future.cancel()
+
+
+def _within(around: Callable[[], AbstractContextManager[None]], items: Iterator[T]) -> Iterator[T]:
+    with around():
+        yield from items
 
 
 async def in_threads(items: Iterator[T]) -> AsyncIterator[T]:

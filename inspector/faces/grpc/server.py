@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from inspector import service
 from inspector._proto.inspector.v1 import inspector_service_pb2, inspector_service_pb2_grpc
-from inspector.errors import ParameterError
-from inspector.faces.grpc.decoding import Decoding
+from inspector.errors import ParameterError, ProviderError
+from inspector.faces.grpc.raw import Raw
 from inspector.faces.grpc.servicer import InspectorServicer
 from inspector.faces.grpc.settings import Settings
+from inspector.faces.grpc.standard import HEALTH, REFLECTION, Health, Reflection
 from inspector.faces.grpc.use_cases import UseCases
+from inspector.runtime.devices import find_devices
 
 SERVICE: Final = inspector_service_pb2.DESCRIPTOR.services_by_name["InspectorService"].full_name
 
@@ -57,33 +60,42 @@ async def running(settings: Settings, use_cases: UseCases[Any] = service) -> Asy
     Raises:
         ParameterError: the address cannot be listened on, or a folder of the settings does not exist.
     """
-    _check_folders(settings)
-    servicer, state = InspectorServicer(use_cases, settings), health.aio.HealthServicer()
-    server = grpc.aio.server(interceptors=[Decoding(SERVICE)], options=_options(settings))
+    _check(settings)
+    servicer, health = InspectorServicer(use_cases, settings), Health(SERVICE, settings)
+    reflection = Reflection((SERVICE, HEALTH, REFLECTION), settings)
+    server = grpc.aio.server(interceptors=[Raw()], options=_options(settings), maximum_concurrent_rpcs=settings.calls)
     inspector_service_pb2_grpc.add_InspectorServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-    health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflection, server)
     address = _bound(server, settings)
     await server.start()
-    await state.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
     try:
         yield address
     finally:
-        await state.enter_graceful_shutdown()
+        health.end()
+        reflection.end()
         await server.stop(settings.grace)
         await servicer.close()
 
 
-def _check_folders(settings: Settings) -> None:
+def _check(settings: Settings) -> None:
+    """What the first request would stumble over is an error at the start."""
     for name, folder in (("models", settings.models), ("data", settings.data)):
         if folder is not None and not folder.is_dir():
             raise ParameterError(name, "there is no such folder", found=str(folder), remedy="Make it, or name another.")
+    if not (math.isfinite(settings.trial_seconds) and settings.trial_seconds > 0):
+        found = str(settings.trial_seconds)
+        raise ParameterError("trial seconds", "this is no limit", expected="a number above 0", found=found)
+    if settings.memory is not None and settings.memory < 1:
+        raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(settings.memory))
+    with contextlib.suppress(ProviderError):  # runs say why the device cannot be used
+        find_devices(settings.device)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
+        ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a packed message is unpacked before it is measured
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not shared
     ]
 

@@ -26,7 +26,11 @@ class Settings:
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         cached_models: models that are kept in memory.
         feed_bytes: what an audit or an upload may buffer of a client's stream.
-        patience: how long an audit or an upload waits for the client's next message.
+        patience: how long a call waits for the client's next message, and for the client to take one. The first
+            messages of a call, before it needs a worker, have to be there in that time together.
+        readers: calls that may have such a first message on its way at a time; gRPC holds what arrives of each.
+        hurry: how long one of these may be silent where others wait for its place.
+        calls: calls at a time, of every kind; more are refused before anything of them is read.
         trial_seconds: what a model that was never loaded before may take in the child process that tries it.
         trial_mib: MiB of memory that it may take there, beside eight times the size of its file.
         memory: what each run may take, by estimate; None: a half of what the process may use, shared by the workers.
@@ -47,6 +51,9 @@ class Settings:
     cached_models: int = 8
     feed_bytes: int = 64 * MIB
     patience: float = 60.0
+    readers: int = 4
+    hurry: float = 3.0
+    calls: int = 512
     trial_seconds: float = 60.0
     trial_mib: int = 2048
     memory: int | None = None

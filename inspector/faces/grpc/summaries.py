@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from inspector.analysis.sums import SUFFIX
 from inspector.control import Stop
-from inspector.errors import InputError, InspectorError, LimitError
+from inspector.errors import InputError, InspectorError, LimitError, SummaryError
 from inspector.faces.wire_event import CHUNK
 
 MAX_FILES: Final = 10_000
 """Files in one call."""
+_log = logging.getLogger(__name__)
 
 
 def receive(pieces: Iterable[tuple[bytes, bool]], folder: Path, most: int, stop: Stop) -> list[Path]:
@@ -30,9 +33,8 @@ def receive(pieces: Iterable[tuple[bytes, bool]], folder: Path, most: int, stop:
         InputError: the last file was not ended.
     """
     paths: list[Path] = []
-    left = most
-    with contextlib.ExitStack() as open_now:
-        file = None
+    left, file = most, None
+    try:
         for data, last in pieces:
             stop.check()
             left -= len(data)
@@ -40,19 +42,59 @@ def receive(pieces: Iterable[tuple[bytes, bool]], folder: Path, most: int, stop:
                 raise LimitError(
                     "summaries", "they are too large", expected=f"at most {most} bytes in {MAX_FILES} files"
                 )
-            try:
-                if file is None:
-                    paths.append(folder / f"{len(paths) + 1}{SUFFIX}")
-                    file = open_now.enter_context(paths[-1].open("xb"))
-                file.write(data)
-                if last:
-                    open_now.close()
-                    file = None
-            except OSError as error:
-                raise LimitError("summaries", "they cannot be stored", found=error.strerror or "no room") from error
+            if file is None:
+                paths.append(folder / f"{len(paths) + 1}{SUFFIX}")
+            with storing():
+                file = _written(file or paths[-1].open("xb", buffering=0), data, last=last)
         if file is not None:
             raise InputError("summaries", "the last file is cut short", expected="a chunk marked `last`")
+    finally:
+        if file is not None:
+            file.close()
     return paths
+
+
+def _written(file: BinaryIO, data: bytes, *, last: bool) -> BinaryIO | None:
+    """Adds to a file that writes at once, so that closing it cannot fail for want of room; None where it ends."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+    if not last:
+        return file
+    file.close()
+    return None
+
+
+@contextlib.contextmanager
+def storing() -> Iterator[None]:
+    """No room, or no right, to store summaries in the block is a LimitError."""
+    try:
+        yield
+    except OSError as error:
+        raise LimitError("summaries", "they cannot be stored", found=error.strerror or "no room") from error
+
+
+@contextlib.contextmanager
+def folder_for_files() -> Iterator[Path]:
+    """An empty folder while the block runs. LimitError where there is no room for one."""
+    with storing():
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with folder as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def of_the_files() -> Iterator[None]:
+    """A client's files are checked, but hold numbers of its own making: what they break in the block is their error."""
+    try:
+        yield
+    except InputError as error:
+        raise SummaryError("summaries", "they do not add up", found=str(error)) from error
+    except InspectorError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        _log.warning("summaries of a client", exc_info=error)
+        raise SummaryError("summaries", "they do not add up", found=type(error).__name__) from error
 
 
 def send(path: Path) -> Iterator[bytes]:

@@ -63,6 +63,7 @@ def receive(repository: Repository, announced: Announced, pieces: Iterable[Piece
         InputError: pieces out of order, too few or too many bytes, or another hash than announced.
         ModelError: this is no usable model.
         LimitError: it cannot be stored.
+        StoppedError: the stop was asked for before it was published.
     """
     if not announced.overwrite and os.path.lexists(repository.folder / f"{announced.name}{SUFFIX}"):
         raise exists(announced.name)
@@ -70,7 +71,8 @@ def receive(repository: Repository, announced: Announced, pieces: Iterable[Piece
         with _hidden_path(repository.folder) as path:
             with path.open("xb") as file:
                 _write(file, announced, pieces, stop)
-            return repository.add(announced.name, path, overwrite=announced.overwrite)
+            stop.check()
+            return repository.add(announced.name, path, stop, overwrite=announced.overwrite)
     except OSError as error:
         found = error.strerror or type(error).__name__
         raise LimitError(f"model {announced.name!r}", "it cannot be stored", found=found) from error

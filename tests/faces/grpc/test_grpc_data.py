@@ -67,7 +67,15 @@ def test_a_clients_source_is_no_pattern(folder, source):
 def test_noise_needs_no_folder_and_is_limited():
     root = DataRoot(None)
     assert root.data(f"noise:{MAX_NOISE},seed=7") == f"noise:{MAX_NOISE},seed=7"
-    for text in (f"noise:{MAX_NOISE + 1}", "noise:9999999999", f"noise:{'0' * 500}1"):
+    for text in (
+        f"noise:{MAX_NOISE + 1}",
+        "noise:9999999999",
+        f"noise:{'0' * 500}1",
+        "noise:-1",
+        "noise:0",
+        "noise:x",
+        "noise:",
+    ):
         with pytest.raises(ParameterError, match="it is too much noise"):
             root.data(text)
 

@@ -7,6 +7,7 @@ import pytest
 from models import ZOO
 
 from inspector import service
+from inspector.control import Stop
 from inspector.errors import ModelError
 from inspector.faces.grpc.repository import Repository
 
@@ -34,26 +35,26 @@ def repository(folder, loads):
 
 def info(repository):
     (entry,) = repository.entries()
-    return repository.info(entry)
+    return repository.info(entry, Stop())
 
 
 def test_a_model_with_a_data_file_is_listed_and_served(repository, folder, loads):
     expected = service.load(folder / "net.onnx")
     shown = info(repository)
     assert (shown.name, shown.sha256, shown.layers, shown.failure) == ("net", expected.sha256, 2, "")
-    assert repository.view("net").layers == expected.layers
+    assert repository.view("net", Stop()).layers == expected.layers
     assert info(repository) == shown
     assert loads == ["net"]
 
 
 def test_a_changed_data_file_is_a_changed_model(repository, folder, loads):
-    before, view = info(repository), repository.view("net")
+    before, view = info(repository), repository.view("net", Stop())
     data = bytearray((folder / "net.data").read_bytes())
     data[0] ^= 1
     (folder / "new").write_bytes(data + b"longer, so that it differs in more than its time")
     (folder / "new").replace(folder / "net.data")
     after = info(repository)
-    assert after.sha256 == repository.view("net").sha256 != before.sha256
+    assert after.sha256 == repository.view("net", Stop()).sha256 != before.sha256
     assert view.sha256 == before.sha256  # what a run already has does not change under it
     assert loads == ["net", "net"]
 
@@ -67,12 +68,12 @@ def test_a_model_without_its_data_file_is_broken_until_the_file_comes(repository
     assert loads == ["net"]
     (folder.parent / "elsewhere").rename(folder / "net.data")
     assert info(repository).failure == ""
-    assert repository.view("net").layers
+    assert repository.view("net", Stop()).layers
 
 
 def test_what_a_client_uploads_may_not_name_files_of_the_folder(repository, folder):
     part = folder / ".upload-x.part"
     part.write_bytes((folder / "net.onnx").read_bytes())
     with pytest.raises(ModelError, match=r"model 'mine': its weights lie in other files"):
-        repository.add("mine", part, overwrite=False)
+        repository.add("mine", part, Stop(), overwrite=False)
     assert not (folder / "mine.onnx").exists()

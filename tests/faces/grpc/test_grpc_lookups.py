@@ -9,6 +9,7 @@ import pytest
 from grpc_fakes import MODEL, FakeUseCases, details
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
+from inspector.control import Stop
 from inspector.errors import NotFoundError, ParameterError
 from inspector.faces.grpc.repository import Repository
 
@@ -142,11 +143,12 @@ def test_only_regular_files_inside_the_folder_are_models(models, tmp_path):
     (models / "in.onnx").symlink_to("toy.onnx")
     (models / "circle.onnx").symlink_to("circle.onnx")
     (models / "gone.onnx").symlink_to("gone")
+    (models / ".onnx").write_bytes(MODEL)
     os.mkfifo(models / "pipe.onnx")
     repository = Repository(models, FakeUseCases().load, 2)
     assert [entry.name for entry in repository.entries()] == ["in", "toy"]
     with pytest.raises(NotFoundError):
-        repository.view("out")
+        repository.view("out", Stop())
 
 
 def test_only_the_models_used_last_are_kept(models):
@@ -155,11 +157,11 @@ def test_only_the_models_used_last_are_kept(models):
         (models / f"{name}.onnx").write_bytes(MODEL)
     repository = Repository(models, use_cases.load, 2)
     for name in "abacab":
-        repository.view(name)
+        repository.view(name, Stop())
     assert use_cases.loads == ["a", "b", "c", "b"]
     for entry in repository.entries():
-        repository.info(entry)
-        repository.info(entry)
+        repository.info(entry, Stop())
+        repository.info(entry, Stop())
     assert sorted(use_cases.loads[4:]) == ["c", "toy"]
 
 
@@ -167,4 +169,4 @@ def test_a_file_that_cannot_be_read_is_listed_with_its_reason(models):
     repository = Repository(models, FakeUseCases().load, 2)
     (entry,) = repository.entries()
     (models / "toy.onnx").unlink()
-    assert repository.info(entry).failure == "model 'toy': it cannot be read; found No such file or directory."
+    assert repository.info(entry, Stop()).failure == "model 'toy': it cannot be read; found No such file or directory."

@@ -172,27 +172,70 @@ async def test_a_silent_feed_gives_up():
         await asyncio.to_thread(lambda: list(feed))
 
 
-async def test_workers_take_so_many_jobs_and_no_more():
-    workers, go_on = Workers("test", 1, 2), threading.Event()
-    jobs = [workers.submit(lambda n=n: go_on.wait(10) and n) for n in range(3)]
+async def a_call(workers, job, answered):
+    """A call that gives its worker back once its answer was taken."""
+    async with workers.worker() as worker:
+        result = await worker.start(job)
+        await answered.wait()
+        return result
+
+
+async def a_moment():
+    """All that can happen on the loop by itself has happened."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_workers_take_so_many_calls_and_no_more():
+    workers, go_on, answered = Workers("test", 1, 2), threading.Event(), asyncio.Event()
+    answered.set()
+    calls = [asyncio.create_task(a_call(workers, lambda n=n: go_on.wait(10) and n, answered)) for n in range(3)]
+    await a_moment()
+    assert (workers.busy, workers.waiting) == (1, 2)
     with pytest.raises(face.BusyError):
-        workers.submit(lambda: None)
-    jobs[1].cancel()  # it waits, so its place is free again
-    await asyncio.sleep(0.01)
-    jobs[1] = workers.submit(lambda: "new")
+        await a_call(workers, lambda: None, answered)
+    calls[1].cancel()  # it waits, so its place is free again
+    await a_moment()
+    calls[1] = asyncio.create_task(a_call(workers, lambda: "new", answered))
     go_on.set()
-    assert await asyncio.gather(*jobs) == [0, "new", 2]
-    assert await workers.submit(lambda: "later") == "later"
+    assert await asyncio.gather(*calls) == [0, "new", 2]
+    assert await a_call(workers, lambda: "later", answered) == "later"
+    assert (workers.busy, workers.waiting) == (0, 0)
+    await workers.close()
+
+
+async def test_a_worker_is_held_until_the_answer_was_taken():
+    workers, answered = Workers("test", 1, 1), asyncio.Event()
+    calls = [asyncio.create_task(a_call(workers, threading.Event().is_set, answered)) for _ in range(2)]
+    await asyncio.wait(calls, timeout=0.1)
+    assert (workers.busy, workers.waiting) == (1, 1)  # though nothing runs any more
+    answered.set()
+    assert await asyncio.gather(*calls) == [False, False]
+    await workers.close()
+
+
+async def test_a_worker_whose_call_was_cancelled_is_held_until_its_job_ends():
+    workers, going, go_on = Workers("test", 1, 1), threading.Event(), threading.Event()
+    call = asyncio.create_task(a_call(workers, lambda: (going.set(), go_on.wait(10)), asyncio.Event()))
+    assert await asyncio.to_thread(going.wait, 10)
+    call.cancel()
+    await a_moment()
+    assert (call.cancelled(), workers.busy) == (True, 1)
+    go_on.set()
+    async with workers.worker():
+        assert workers.busy == 1
+    assert workers.busy == 0
     await workers.close()
 
 
 async def test_workers_that_close_drop_what_waits_and_end_what_runs():
-    workers, going, go_on = Workers("test", 1, 2), threading.Event(), threading.Event()
-    running = workers.submit(lambda: (going.set(), go_on.wait(10)))
-    waiting = workers.submit(lambda: None)
+    workers, going, go_on, answered = Workers("test", 1, 2), threading.Event(), threading.Event(), asyncio.Event()
+    answered.set()
+    running = asyncio.create_task(a_call(workers, lambda: (going.set(), go_on.wait(10)), answered))
+    waiting = asyncio.create_task(a_call(workers, lambda: None, answered))
     await asyncio.to_thread(going.wait, 10)
     closing = asyncio.create_task(workers.close())
-    await asyncio.sleep(0.01)
+    await a_moment()
     assert not closing.done()
     go_on.set()
     await closing

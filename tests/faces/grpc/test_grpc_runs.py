@@ -274,7 +274,7 @@ def refusal(stub):
 
 
 class CountingWorkers(Workers):
-    """Workers that can be asked how many jobs they ever took, and how many they still hold."""
+    """Workers that can be asked how many calls they ever took, and how many they still hold."""
 
     made: ClassVar[list[CountingWorkers]] = []
 
@@ -283,14 +283,13 @@ class CountingWorkers(Workers):
         self.taken = 0
         self.made.append(self)
 
-    def submit(self, job):
-        future = super().submit(job)
+    def worker(self):
         self.taken += 1
-        return future
+        return super().worker()
 
     @property
     def held(self) -> int:
-        return self._admitted
+        return self.busy + self.waiting
 
 
 def test_a_run_that_waits_is_taken_out_of_the_queue_when_its_client_leaves(start, use_cases, monkeypatch):

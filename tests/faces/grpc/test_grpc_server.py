@@ -133,6 +133,31 @@ def test_a_folder_that_is_not_there_is_an_error(settings, tmp_path, name):
         pass
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("trial_seconds", float("inf")), ("trial_seconds", float("nan")), ("memory", 0), ("device", "tpu")],
+)
+def test_settings_that_no_run_could_work_with_are_an_error_at_the_start(settings, name, value):
+    with (
+        pytest.raises(ParameterError, match=name.replace("_", " ")),
+        served(replace(settings, **{name: value}), FakeUseCases()),
+    ):
+        pass
+
+
+def test_more_calls_than_the_server_takes_are_refused(start, use_cases):
+    address = start(calls=1)
+    with grpc.insecure_channel(address) as channel:
+        stub = inspector_service_pb2_grpc.InspectorServiceStub(channel)
+        run = stub.Inspect(pb.InspectRequest(model="models/toy", analyses=["wait"]))
+        next(run)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.ListModels(pb.ListModelsRequest())
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        use_cases.go_on.set()
+        assert list(run)[-1].event.end.ok
+
+
 def test_a_message_that_is_too_large_is_refused(start):
     with Client(start(max_receive_bytes=100_000), timeout=20) as client:
         with pytest.raises(LimitError, match="larger than max"):

@@ -162,6 +162,50 @@ def test_a_picture_among_others_that_is_garbage_is_skipped(client):
     assert (report.provenance.inputs, report.skipped_count, report.skipped[0].id) == (1, 1, "bad")
 
 
+def tensor(count=192, shape=(3, 8, 8)):
+    x = np.zeros(count, np.float32)
+    return {"tensors": {"x": {"dtype": "float32", "shape": shape, "data": x.tobytes()}}}
+
+
+BROKEN = {
+    "short": input_pb2.Input(id="bad", tensors=tensor(191)),
+    "large and empty": input_pb2.Input(id="bad", tensors=tensor(0, (1 << 62, 0, 1 << 62))),
+    "negative": input_pb2.Input(id="bad", tensors=tensor(192, (-1, 8, 8))),
+    "nothing": input_pb2.Input(id="bad"),
+    "no name": input_pb2.Input(tensors=tensor()),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_an_audit_skips_counts_and_names_a_broken_input_unless_it_is_strict(address, broken):
+    def audit(**options):
+        good = [input_pb2.Input(id=name, tensors=tensor()) for name in "ab"]
+        config = pb.AuditRequest(config=pb.AuditConfig(model="models/net", **options))
+        sent = [config, *(pb.AuditRequest(input=one) for one in (good[0], broken, good[1]))]
+        with grpc.insecure_channel(address) as channel:
+            return list(inspector_service_pb2_grpc.InspectorServiceStub(channel).Audit(iter(sent)))
+
+    (header,) = [m.event.header for m in audit() if m.event.HasField("header")]
+    assert header.provenance.inputs == 2
+    assert [one.id for one in header.skipped] == [broken.id or "input 2"]
+    assert header.skipped_count == 1
+    assert "must hold one thing" not in header.skipped[0].reason  # but what is wrong with it
+    with pytest.raises(grpc.RpcError) as caught:
+        audit(strict=True)
+    assert details(caught.value)["ErrorInfo"].reason == "INVALID_INPUT"
+
+
+def test_long_ids_make_no_long_messages(address):
+    config = pb.AuditRequest(config=pb.AuditConfig(model="models/net"))
+    good = pb.AuditRequest(input=input_pb2.Input(id="a", tensors=tensor()))
+    sent = [pb.AuditRequest(input=input_pb2.Input(id=f"{'x' * 100_000}{n}")) for n in range(60)]
+    with grpc.insecure_channel(address) as channel:  # reads at most 4 MiB at once
+        events = list(inspector_service_pb2_grpc.InspectorServiceStub(channel).Audit(iter([config, good, *sent])))
+    assert max(event.ByteSize() for event in events) < 1 << 20
+    (header,) = [m.event.header for m in events if m.event.HasField("header")]
+    assert len({one.id for one in header.skipped}) == 60
+
+
 def test_a_stop_ends_an_audit_that_would_never_end(client):
     stop, sent = Stop(), []
 

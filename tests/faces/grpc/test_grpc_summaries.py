@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +104,129 @@ def test_more_than_the_server_takes_is_refused(client: Client, tmp_path: Path) -
     (tmp_path / "large").write_bytes(sums.MAGIC + bytes(300_000))
     with pytest.raises(LimitError, match="at most 200000 bytes"):
         client.merge("digits", [tmp_path / "large"])
+
+
+def resealed(file: Path, at: int, change: Callable[[bytes], bytes]) -> Path:
+    """The file with another frame at that place, its length and checksum put right."""
+    data, place, frames = file.read_bytes(), len(sums.MAGIC), []
+    while place < len(data):
+        size = int.from_bytes(data[place : place + 8], "little")
+        frames.append(data[place + 40 : place + 40 + size])
+        place += 40 + size
+    frames[at] = change(frames[at])
+    sealed = [len(f).to_bytes(8, "little") + hashlib.sha256(f).digest() + f for f in frames]
+    file.write_bytes(sums.MAGIC + b"".join(sealed))
+    return file
+
+
+def with_array(name: str, make: Callable[[Any], Any]) -> Callable[[bytes], bytes]:
+    """Another array of that name among the summaries."""
+
+    def change(frame: bytes) -> bytes:
+        arrays = dict(np.load(io.BytesIO(frame)))
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays | {name: make(arrays[name])})
+        return buffer.getvalue()
+
+    return change
+
+
+def with_fact(name: str, value: Any) -> Callable[[bytes], bytes]:
+    """Another fact in the provenance of a tally."""
+
+    def change(frame: bytes) -> bytes:
+        tally = json.loads(frame)
+        tally["provenance"][name] = value
+        return json.dumps(tally).encode()
+
+    return change
+
+
+MADE_UP = {
+    "a header without end": (2, with_array("header", lambda _: np.array("[" * 100_000))),
+    "complex numbers": (2, with_array("0/0/low", lambda a: a.astype(np.complex128))),
+    "dates": (2, with_array("0/0/low", lambda a: np.zeros(a.shape, "M8[s]"))),
+    "a batch beyond 64 bits": (1, with_fact("batch", 1 << 70)),
+    "operators beyond 64 bits": (
+        1,
+        with_fact("operators", [{"domain": "", "op": "x", "plain": 1 << 70, "watched": 1}]),
+    ),
+}
+
+
+@pytest.mark.parametrize(("at", "change"), MADE_UP.values(), ids=MADE_UP)
+def test_files_that_were_made_up_are_refused_as_summaries(
+    client: Client, tmp_path: Path, at: int, change: Callable[[bytes], bytes]
+) -> None:
+    client.audit("digits", "server:x.npy", summaries=tmp_path / "a")
+    with pytest.raises(SummaryError):
+        client.merge("digits", [resealed(tmp_path / "a", at, change)])
+    if at == 2:
+        with pytest.raises(SummaryError):
+            service.merge(DIGITS.model, [tmp_path / "a"])
+
+
+def test_texts_that_are_no_utf8_travel_as_escapes(client: Client, tmp_path: Path) -> None:
+    client.audit("digits", "server:x.npy", summaries=tmp_path / "a")
+    merged = client.merge("digits", [resealed(tmp_path / "a", 1, with_fact("device", "c\ud800pu"))])
+    assert merged.provenance.device == "c\\ud800pu"
+
+
+def test_counts_that_add_up_to_more_than_64_bits_are_refused_as_summaries(client: Client, tmp_path: Path) -> None:
+    files = []
+    for k in range(3):
+        client.audit("digits", X[:2], summaries=tmp_path / str(k))
+
+        def many(frame: bytes, k: int = k) -> bytes:
+            changed = {"inputs": (1 << 62) - 1, "skipped_count": (1 << 62) - 1, "shard": f"{k}", "index": k}
+            return json.dumps(json.loads(frame) | changed).encode()
+
+        files.append(resealed(tmp_path / str(k), 1, many))
+    with pytest.raises(SummaryError):
+        client.merge("digits", files)
+
+
+class Full(io.RawIOBase):
+    """A file on a disk that is full: it takes three bytes."""
+
+    room = 3
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = min(self.room, len(data))
+        self.room -= taken
+        return taken
+
+
+def test_a_disk_that_is_full_is_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", buffering: int = -1) -> Any:
+        return (
+            opened(path, mode, buffering) if "x" not in mode else Full() if not buffering else io.BufferedWriter(Full())
+        )
+
+    monkeypatch.setattr(Path, "open", full)
+    for data in (b"abcd", b"ab", bytes(100_000)):
+        with pytest.raises(LimitError, match="they cannot be stored; found No space left"):
+            receive([(data, False), (data, True)], tmp_path, 1_000_000, Stop())
+
+
+def test_a_folder_that_cannot_be_made_is_a_limit(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.audit("digits", "server:x.npy", summaries=tmp_path / "a")
+
+    def full(*_: Any, **__: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(LimitError, match="No space left"):
+        client.merge("digits", [tmp_path / "a"])
 
 
 def test_files_are_told_apart_and_have_to_be_ended(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ import time
 
 import grpc
 import pytest
-from grpc_fakes import MODEL, details
+from grpc_fakes import MODEL, FakeUseCases, details
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc
-from inspector.errors import LimitError, ModelError, NotFoundError, ParameterError
+from inspector.control import Stop
+from inspector.errors import LimitError, ModelError, NotFoundError, ParameterError, StoppedError
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.errors import ExistsError, NotAllowedError
+from inspector.faces.grpc.repository import Repository
+from inspector.faces.grpc.uploads import Announced, Piece, receive
 
 LARGE = MODEL + bytes(3_000_000)
 
@@ -182,6 +185,27 @@ def test_an_upload_that_is_broken_off_leaves_nothing_behind(address, client, mod
         time.sleep(0.01)
     assert untouched(models)
     assert client.models()
+
+
+@pytest.mark.parametrize("when", ["written", "loaded"])
+def test_an_upload_that_was_stopped_is_not_published(models, when):
+    stop, use_cases = Stop(), FakeUseCases()
+
+    def pieces():
+        yield Piece(0, LARGE)
+        if when == "written":
+            stop.set()
+
+    def load(source, *, name=""):
+        stop.set()
+        return use_cases.load(source, name=name)
+
+    repository = Repository(models, load, 2)
+    announced = Announced("new", len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    with pytest.raises(StoppedError):
+        receive(repository, announced, pieces(), stop)
+    assert use_cases.loads == ([] if when == "written" else ["new"])
+    assert untouched(models)
 
 
 def test_uploads_are_refused_unless_allowed(start, models, file):

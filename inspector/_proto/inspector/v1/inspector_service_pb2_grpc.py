@@ -31,6 +31,7 @@ class InspectorServiceStub:
     Errors carry a google.rpc.ErrorInfo of the domain `inspector.v1`, whose metadata has the keys subject, problem,
     expected, found and remedy; beside it BadRequest for a bad argument, ResourceInfo for an unknown name, and RetryInfo
     where trying again helps. A field that the server does not know is refused, not ignored: it could change the answer.
+    Messages have to come uncompressed, and a client has to read its answer: it has a worker until that was taken.
     """
 
     def __init__(self, channel):
@@ -97,6 +98,7 @@ class InspectorServiceServicer:
     Errors carry a google.rpc.ErrorInfo of the domain `inspector.v1`, whose metadata has the keys subject, problem,
     expected, found and remedy; beside it BadRequest for a bad argument, ResourceInfo for an unknown name, and RetryInfo
     where trying again helps. A field that the server does not know is refused, not ignored: it could change the answer.
+    Messages have to come uncompressed, and a client has to read its answer: it has a worker until that was taken.
     """
 
     def ListModels(self, request, context):
@@ -152,7 +154,7 @@ class InspectorServiceServicer:
 
     def Audit(self, request_iterator, context):
         """Adds up what a model does with a whole data set. The first message holds the configuration; the others, if the
-        configuration names no source, one input each, until the client closes its side.
+        configuration names no source, one input each, until the client closes its side. The run begins with the first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,6 +242,7 @@ class InspectorService:
     Errors carry a google.rpc.ErrorInfo of the domain `inspector.v1`, whose metadata has the keys subject, problem,
     expected, found and remedy; beside it BadRequest for a bad argument, ResourceInfo for an unknown name, and RetryInfo
     where trying again helps. A field that the server does not know is refused, not ignored: it could change the answer.
+    Messages have to come uncompressed, and a client has to read its answer: it has a worker until that was taken.
     """
 
     @staticmethod
