@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, cast
 if sys.platform != "win32":
     import fcntl
 
-_LEFT: Final = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.tmp", re.DOTALL)
+_LEFT: Final = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _LONGEST: Final = 200
 """Bytes of a name that its other name repeats; most file systems allow 255 in all."""
 _CLOSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
@@ -27,9 +27,9 @@ _CLOSED: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}
 class Whole:
     """A file that is being written; `finish` gives it its name, `drop` leaves what was there.
 
-    A new file has the rights that the umask leaves; one that is replaced hands on its own. Links are followed. Devices,
-    pipes and what the process has as standard output are written to as they are, and so is a file that is there in a
-    folder where nothing may be made.
+    A new file has the rights that the umask leaves; one that is replaced hands on its own, and its owner. Links are
+    followed. Devices, pipes and what the process has as standard output are written to as they are, and so is a file
+    that is there in a folder where nothing may be made.
 
     Raises:
         OSError: it cannot be written, for example because the disk is full.
@@ -57,7 +57,7 @@ class Whole:
         if lasting:
             os.fsync(self.file.fileno())
         with contextlib.suppress(OSError):  # there is no old one, or the file system knows no rights
-            self._beside.chmod(stat.S_IMODE(self._path.stat().st_mode))
+            _hand_on(self._path.stat(), self._beside)
         self._rename(self._beside)
         self.file.close()  # only now: whoever holds it open is seen to be alive
         if lasting:
@@ -157,6 +157,11 @@ def _remove_unless_held(path: Path) -> None:
             os.close(number)
 
 
+def is_standard_output(path: Path) -> bool:
+    """Whether the path is what this process has as standard output."""
+    return _standard(path) == 1
+
+
 def _is_stream(path: Path) -> bool:
     """Whether something is there that is no file to be replaced: a device, a pipe, what another name holds open."""
     if _standard(path) is not None or (path.exists() and not path.is_file()):
@@ -183,9 +188,20 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(os.dup(number), "wb")
 
 
+def _hand_on(old: os.stat_result, file: Path) -> None:
+    """Gives a file the owner, where this user may give things away, and the rights of another."""
+    if hasattr(os, "chown"):
+        with contextlib.suppress(OSError):
+            os.chown(file, old.st_uid, old.st_gid)
+    file.chmod(stat.S_IMODE(old.st_mode))
+
+
 def _sync_folder(folder: Path) -> None:
-    """Makes a new name last through a power failure."""
-    number = os.open(folder, os.O_RDONLY)
+    """Makes a new name last through a power failure, where a folder can be opened at all."""
+    try:
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # it may be written and not read, or the system opens none
+        return
     try:
         os.fsync(number)
     finally:

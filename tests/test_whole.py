@@ -37,6 +37,29 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def test_a_folder_that_cannot_be_opened_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on systems that open none, or where it may be written and not read."""
+    opened = os.open
+
+    def refuse(path: object, *arguments: object, **options: object) -> int:
+        if os.path.isdir(path):  # type: ignore[arg-type]  # noqa: PTH112 - it may be a number as well
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refuse)
+    write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_file_that_is_replaced_stays_its_owners(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda _, user, group: given.append((user, group)))
+    write_whole(tmp_path / "a", b"old")
+    assert given == []
+    write_whole(tmp_path / "a", b"new")
+    assert given == [(os.getuid(), os.getgid())]
+
+
 def python(code: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]

@@ -45,6 +45,18 @@ def check_no_checkpoint(writes: Sequence[Path], folder: str) -> None:
             raise OutputError(f"file {str(target)!r}", "it is a checkpoint as well", found=folder, remedy=_TWICE)
 
 
+def check_outside(folder: Path, data: Sequence[str]) -> None:
+    """Raises OutputError where a folder of pictures lies in one of the data: the next run would be fed with them."""
+    for place in _places(data):
+        if place.is_dir() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(place)):
+            raise OutputError(
+                f"folder {str(folder)!r}",
+                "it lies in the data, so that its pictures would be read as inputs the next time",
+                found=str(place),
+                remedy="Name a folder beside the data.",
+            )
+
+
 def places_of(data: Sequence[str], writes: Sequence[Path]) -> list[Path]:
     """The files and folders of this machine that `--data` or `--input` names; errors as those of reading them.
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from inspector.errors import InputError, LimitError, OutputError
 from inspector.faces import terminal
-from inspector.faces.apart import check_apart, check_no_checkpoint, check_unread, places_of
+from inspector.faces.apart import check_apart, check_no_checkpoint, check_outside, check_unread, places_of
 from inspector.faces.exports import to_format, write_format
 from inspector.faces.files import REPORT, Saved, save_report
 from inspector.faces.streams import settle, write_out
@@ -20,7 +20,7 @@ from inspector.faces.wire import report_from_json, report_to_json
 from inspector.graph.view import OnnxView
 from inspector.paths import check_file, check_folder, why_unread, writing
 from inspector.report import Report
-from inspector.whole import write_whole
+from inspector.whole import is_standard_output, write_whole
 
 FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 STDOUT: Final = "-"
@@ -58,7 +58,8 @@ class Outcome:
         Raises:
             InspectorError: something cannot be written, or would overwrite something else of this command.
         """
-        if sum(place == STDOUT for place in (self.json_file, *(file for _, file in self.formats))) > 1:
+        places = [place for place in (self.json_file, *(file for _, file in self.formats)) if place]
+        if sum(place == STDOUT or is_standard_output(Path(place)) for place in places) > 1:
             remedy = "Name a file for all but one of them."
             raise OutputError("standard output", "two things are to be written to it", remedy=remedy)
         files, folder = self._files(), [self.out / REPORT] if self.out else []
@@ -66,6 +67,7 @@ class Outcome:
             check_file(file)
         if self.out is not None:
             check_folder(self.out)
+            check_outside(self.out, data)
         if kept:
             check_file(Path(kept), beside=True)
         if resume:

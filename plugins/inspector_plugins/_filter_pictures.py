@@ -56,6 +56,7 @@ class Drawing:
         weight: (len(outputs), inputs, *kernel), float64, of the first inputs of each filter's group.
         peak: greatest finite |weight| of the whole layer; ends of the common scale.
         folded: names of the nodes folded into the weights.
+        crowded_out: filters that were asked for by name and do not fit.
     """
 
     layer: Layer
@@ -64,6 +65,7 @@ class Drawing:
     weight: Array
     peak: float
     folded: tuple[str, ...]
+    crowded_out: int
 
     @property
     def first_inputs(self) -> tuple[int, ...]:
@@ -112,7 +114,8 @@ def drawing_of(layer: Layer, filters: Filters, form: Form, wish: Wish) -> Drawin
     asked = tuple(o for o in wish.filters if o < len(weight)) if wish.filters else tuple(range(len(weight)))[:most]
     outputs = asked[: room // inputs]
     drawn = np.asarray(weight[list(outputs), :inputs], dtype=np.float64)
-    return Drawing(layer, form, outputs, drawn, peak_of(weight), filters.folded)
+    crowded_out = len(asked) - len(outputs) if wish.filters else 0
+    return Drawing(layer, form, outputs, drawn, peak_of(weight), filters.folded, crowded_out)
 
 
 def block_of(drawing: Drawing, *, bgr: bool, own_scales: bool) -> Images | Heatmap:
@@ -197,5 +200,6 @@ def _caption(drawing: Drawing, *, own_scales: bool) -> str:
     common = f"one linear scale, ±{drawing.peak:.4g}, 0 in the middle" if drawing.peak else "no finite weight but 0"
     ends = "each filter on a scale of its own" if own_scales else common
     folded = f" Folded in: {', '.join(drawing.folded)}." if drawing.folded else ""
-    text = f"{what}{maps}; {ends}."
+    rest = f"; {drawing.crowded_out} more of those named do not fit" if drawing.crowded_out else ""
+    text = f"{what}{maps}{rest}; {ends}."
     return text[0].upper() + text[1:] + folded

@@ -50,7 +50,7 @@ class FiltersParams(BaseModel):
     ] = False
     filters: Annotated[
         tuple[Index, ...],
-        Field(max_length=PATCHES, description="Draw exactly these filters (output channels), each once."),
+        Field(max_length=PATCHES, description="Draw these filters (output channels), each once, as far as they fit."),
     ] = ()
     max_filters: Annotated[
         int,

@@ -120,6 +120,20 @@ def test_a_model_whose_outputs_do_not_show_that_it_is_random_is_called_so_where_
     assert "warning: one input gives other numbers every time it runs" in notes(report)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 4])
+def test_a_batch_that_is_multiplied_inside_runs_as_it_is_whatever_its_size(batch: int) -> None:
+    """Four frames of every input become pictures of their own, by a shape that names how many that is."""
+    data = model(
+        f"s = Reshape(x, frames) {TAIL.replace('(s, w)', '(s, one)')}",
+        inputs=f"float[{batch},4,6,5] x",
+        weights={"frames": np.array([4 * batch, 1, 6, 5]), "one": W[:, :1]},
+    )
+    x = np.random.default_rng(0).normal(size=(5, 4, 6, 5)).astype(np.float32)
+    report = service.audit(data, x, ["sparsity"], device="cpu")
+    assert "it ran as it is" in notes(report)
+    assert report.provenance.inputs == 5
+
+
 def test_nothing_is_said_of_how_runs_are_filled_where_none_was() -> None:
     """An audit that only explores: its own inputs do not run, those of the analysis share runs of the freed model."""
     with installed(Again):

@@ -60,6 +60,10 @@ WRONG = [
     f"{AUDIT} --summaries new --json new",
     f"{AUDIT} --out kept --json kept/report.json",
     f"{AUDIT} --resume kept --json kept/00000003.sum",
+    f"{AUDIT} --out pictures/new",
+    f"{AUDIT} --out {{place}}/pictures",
+    f"{AUDIT} --json - --format html=/dev/stdout",
+    "inspect m.onnx -i pictures --out pictures/3",
     "audit m.onnx -d x.npy --json x.npy",
     "audit m.onnx -d {x,x}.npy --json x.npy",
     "audit m.onnx -d file://{place}/x.npy --json x.npy",
@@ -99,8 +103,10 @@ def test_a_file_is_one_thing(line: str, place: Path, monkeypatch: pytest.MonkeyP
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.count("\n") == 1
-    assert shown.err.startswith("error: file '")
-    ways = ("two things are to be written to it", "it is read as well", "it is a checkpoint as well")
+    assert shown.err.startswith(("error: file '", "error: folder '", "error: standard output"))
+    ways = (
+        "two things are to be written to it", "it is read as well", "it is a checkpoint as well", "it lies in the data"
+    )  # fmt: skip
     assert any(way in shown.err for way in ways)
     assert contents(place) == before
 

@@ -171,6 +171,14 @@ def test_exactly_the_filters_that_were_asked_for_are_drawn() -> None:
     assert second.caption.startswith("3 of 40 filters, first 1 of 10 input maps of each;")
 
 
+def test_filters_that_were_asked_for_and_do_not_fit_are_counted() -> None:
+    fake = deeper(numbers(256, 256, 3, 3))
+
+    images = the(shown(fake, filters=list(range(100, 140)), max_inputs=256), Images)
+
+    assert images.caption.startswith("16 of 256 filters; 24 more of those named do not fit;")
+
+
 def test_a_layer_that_has_none_of_the_filters_is_not_drawn_but_stays_in_the_table() -> None:
     fake = model(Conv("a", numbers(10, 3, 3, 3)), Conv("b", numbers(40, 10, 3, 3)))
     blocks = shown(fake, filters=[30])
