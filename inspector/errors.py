@@ -39,6 +39,13 @@ class InspectorError(Exception):
         told = {"expected": self.expected, "found": self.found, "remedy": self.remedy}
         return partial(type(self), **told), (self.subject, self.problem)
 
+    def reworded(self, change: Callable[[str], str]) -> Self:
+        """A new error of the same kind, each of its texts as `change` makes it."""
+        subject, problem, expected, found, remedy = map(
+            change, (self.subject, self.problem, self.expected, self.found, self.remedy)
+        )
+        return type(self)(subject, problem, expected=expected, found=found, remedy=remedy)
+
     def _sentence(self) -> str:
         sides = [f"expected {self.expected}"] * bool(self.expected) + [f"found {self.found}"] * bool(self.found)
         text = f"{self.subject}: {self.problem}" + ("; " + ", ".join(sides) if sides else "") + "."

@@ -122,17 +122,19 @@ def make(request: AnalysisRequest) -> tuple[str, Analysis[Any]]:
 def _as_json(kind: Any, params: BaseModel, name: str) -> str:
     """The parameters as a report, a checkpoint or another process has them, who must read the same there."""
     text = params.model_dump_json()
-    try:
-        if kind.Params.model_validate_json(text) == params:
-            return text
-    except ValidationError:
-        pass
-    raise ParameterError(
+    changed = ParameterError(
         f"parameters of {name!r}",
         "written as JSON, they are not read back as they are",
         expected="finite numbers, texts, lists and the like",
         found=text[:200],
     )
+    try:
+        again = kind.Params.model_validate_json(text)
+    except ValidationError as error:
+        raise changed from error
+    if again != params:
+        raise changed
+    return text
 
 
 @cache

@@ -60,8 +60,7 @@ class DataRoot:
         try:
             yield
         except InspectorError as error:
-            texts = {name: self._hide(getattr(error, name)) for name in ("expected", "found", "remedy")}
-            raise type(error)(self._hide(error.subject), self._hide(error.problem), **texts) from error
+            raise error.reworded(self._hide) from error
 
     def without_place(self, report: Report) -> Report:
         """The report, its data named without the place of the folder."""

@@ -110,6 +110,4 @@ def without_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except InspectorError as error:
-        names = ("subject", "problem", "expected", "found", "remedy")
-        subject, problem, *rest = (getattr(error, name).replace(f"{folder}/", "") for name in names)
-        raise type(error)(subject, problem, **dict(zip(names[2:], rest, strict=True))) from error
+        raise error.reworded(lambda text: text.replace(f"{folder}/", "")) from error

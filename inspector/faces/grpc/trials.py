@@ -68,7 +68,8 @@ class Trials:
                 raise UntriedError
             verdict = self._in_turn(key, source, name, stop)
         if verdict.refused is not None:
-            raise _again(verdict.refused, verdict.name, name)
+            was, now = (f"model {called!r}" for called in (verdict.name, name))
+            raise verdict.refused.reworded(lambda text: text.replace(was, now))  # one raised twice gathers both traces
 
     def end(self) -> None:
         """Ends a trial that goes on, and refuses new ones."""
@@ -112,10 +113,3 @@ def _stamp(path: Path) -> Hashable:
     """Another one for a file that was changed."""
     status = path.stat()
     return path, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _again(error: InspectorError, was: str, name: str) -> InspectorError:
-    """A new error that says the same of a model of that name: one that is raised twice gathers traces of both."""
-    texts = (error.subject, error.problem, error.expected, error.found, error.remedy)
-    subject, problem, expected, found, remedy = (text.replace(f"model {was!r}", f"model {name!r}") for text in texts)
-    return type(error)(subject, problem, expected=expected, found=found, remedy=remedy)
