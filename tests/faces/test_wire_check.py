@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wire_strategies import laws
 
@@ -81,7 +81,7 @@ def damaged(draw):
     return bytes(data)
 
 
-@laws
+@settings(laws, max_examples=200)
 @given(st.binary(max_size=40) | st.binary(max_size=40).map(lambda data: b"\x0a\x01a" + data) | damaged())
 @example(b"\xff" * 11)
 @example(b"\x00")
