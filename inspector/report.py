@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from inspector.contract.blocks import Block, Finding, Severity
 from inspector.contract.metrics import Metric
+from inspector.errors import Inapplicable
 from inspector.render.html import block_html, findings_html, heading, paragraph
 
 
@@ -34,6 +35,11 @@ class Failure:
     kind: str
     message: str
     remedy: str = ""
+
+    @property
+    def inapplicable(self) -> bool:
+        """Whether nothing went wrong: the analysis has nothing to say of such a model."""
+        return self.kind == Inapplicable.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +186,7 @@ class Report:
     @property
     def failed(self) -> tuple[AnalysisResult, ...]:
         """The results of analyses that failed; being inapplicable is no failure."""
-        return tuple(r for r in self.results if r.failure and r.failure.kind != "INAPPLICABLE")
+        return tuple(r for r in self.results if r.failure and not r.failure.inapplicable)
 
     @property
     def ok(self) -> bool:

@@ -183,7 +183,7 @@ def audit(
     view = _view(model)
     gate = Gate(policies)
     plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False, stop=stop)
-    _check(gate, view, plan)
+    gate.check(view, plan)
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
     run = _on_cluster(runner, model, view, data, plan, setting) if runner else None
@@ -216,7 +216,7 @@ def merge(
     paths, most = [Path(file) for file in files], largest or MAX_BYTES
     with _judged_late(gate.judged):
         return gate.judged(
-            merged(view, paths, summaries=target, most=most, stop=stop, planned=lambda plan: _check(gate, view, plan))
+            merged(view, paths, summaries=target, most=most, stop=stop, planned=lambda plan: gate.check(view, plan))
         )
 
 
@@ -283,10 +283,6 @@ def _on_cluster(  # noqa: PLR0917 - everything about one run
             run_on(pool, plan, feed, keeper, setting.stop)
 
     return run
-
-
-def _check(gate: Gate, view: OnnxView, plan: Plan) -> None:
-    gate.check(view, [entry.analysis.name for entry in plan.entries])
 
 
 def _view(model: Model) -> OnnxView:

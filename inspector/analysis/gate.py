@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from inspector.analysis.plan import Plan
 from inspector.analysis.registry import AnalysisRequest, plugins
 from inspector.contract import ModelView, TapKind
 from inspector.policy import compare, judge
 from inspector.policy.compare_view import NAME as COMPARE
 from inspector.policy.load import Source, check_ids, load_policies
-from inspector.policy.names import Declared, check_analyses, check_layers, check_names, check_patterns, finders
+from inspector.policy.names import (
+    Declared,
+    check_analyses,
+    check_failed,
+    check_layers,
+    check_names,
+    check_patterns,
+    finders,
+)
 from inspector.policy.readings import Known, places_of
 from inspector.report import Report
 
@@ -42,14 +51,20 @@ class Gate:
             names |= dict.fromkeys(() if set(able) & set(names) else able)
         return tuple(names)
 
-    def check(self, view: ModelView, analyses: Sequence[str]) -> None:
-        """Raises before a run what would make a rule judge nothing: an unknown metric, analysis or layer."""
+    def check(self, view: ModelView, plan: Plan) -> None:
+        """Raises before a run what would make a rule judge nothing.
+
+        That is an unknown metric, analysis or layer, and an analysis that takes no part in the run because it failed.
+        """
         if not self.policies:
             return
-        declared = _declared()
+        declared, analyses = _declared(), [entry.analysis.name for entry in plan.entries]
+        able = {entry.analysis.name for entry in plan.entries if entry.failure is None}
+        failed = {e.analysis.name: e.failure.message for e in plan.entries if e.failure and not e.failure.inapplicable}
         check_names(self.policies, declared)
         check_analyses(self.policies, analyses)
         check_patterns(self.policies, analyses, declared)
+        check_failed(self.policies, able, failed, declared)
         places = [(layer.name, tap.name) for layer in view.layers for tap in layer.taps.values()]
         self._places = (*places, *((layer.name, layer.name) for layer in view.layers))
         check_layers(self.policies, self._places)

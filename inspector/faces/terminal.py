@@ -168,8 +168,7 @@ def _print_result(result: AnalysisResult, console: Console, max_rows: int | None
     if settings:
         console.print(Text(settings, style="dim"), highlight=False)
     if result.failure is not None:
-        inapplicable = result.failure.kind == "INAPPLICABLE"
-        word = ("Not applicable: ", "yellow") if inapplicable else ("Failed: ", "bold red")
+        word = ("Not applicable: ", "yellow") if result.failure.inapplicable else ("Failed: ", "bold red")
         console.print(Text.assemble(word, plain(result.failure.message)), highlight=False)
         if result.failure.remedy and result.failure.remedy not in result.failure.message:
             _indented(console, Text(plain(result.failure.remedy)))

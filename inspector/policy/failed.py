@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from inspector.contract import Severity
 from inspector.report import AnalysisResult, Report
-
-_MEANT_NOTHING: Final = "INAPPLICABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +25,12 @@ def failed_analyses(before: Report, after: Report) -> tuple[Failed, ...]:
     return tuple(
         Failed(name, _became(was), _became(now), Severity.ERROR if _fails(now) else Severity.WARNING)
         for name, was, now in found
-        if _fails(was) or _fails(now) or {_kind(was), _kind(now)} == {_MEANT_NOTHING, ""}
+        if _fails(was) or _fails(now) or (was and now and bool(was.failure) != bool(now.failure))
     )
 
 
-def _kind(result: AnalysisResult | None) -> str | None:
-    """Of its failure; empty where there was none, None where it did not run."""
-    return None if result is None else result.failure.kind if result.failure else ""
-
-
 def _fails(result: AnalysisResult | None) -> bool:
-    return _kind(result) not in {None, "", _MEANT_NOTHING}
+    return result is not None and result.failure is not None and not result.failure.inapplicable
 
 
 def _became(result: AnalysisResult | None) -> str:

@@ -103,6 +103,23 @@ def check_patterns(policies: Sequence[Policy], chosen: Collection[str], declared
                 )
 
 
+def check_failed(
+    policies: Sequence[Policy], able: Collection[str], failed: Mapping[str, str], declared: Mapping[str, Declared]
+) -> None:
+    """ParameterError where all that a rule is about failed before the run; `failed` says why, `able` who did not."""
+    for policy in policies:
+        for rule in policy.rules:
+            about = finders(rule, declared) or (rule.analysis,)
+            lost = [name for name in about if name in failed]
+            if lost and rule.missing == "fail" and not set(about) & set(able):
+                raise ParameterError(
+                    f"rule {rule.id!r} of policy {policy.name!r}",
+                    f"the analysis {lost[0]!r} that it is about takes no part in the run",
+                    found=failed[lost[0]].rstrip("."),
+                    remedy="Leave the rule out, or judge a report that has the analysis with `inspector check`.",
+                )
+
+
 def finders(rule: Rule, declared: Mapping[str, Declared]) -> tuple[str, ...]:
     """The analyses that declare what a pattern over all analyses means; none where the rule has no such pattern."""
     if rule.finding is None or rule.analysis:

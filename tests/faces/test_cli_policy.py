@@ -267,6 +267,19 @@ def test_an_audit_runs_what_a_pattern_over_all_analyses_needs(capsys: Capture, t
     assert "*/copy: there is nothing to judge" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("chosen", [[], ["-a", "activations", "-a", "sparsity"]])
+def test_a_rule_about_an_analysis_that_audits_refuse_is_said_before_anything_runs(
+    chosen: list[str], capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = written(tmp_path / "p.toml", 'finding = "activations/*"\nmissing = "pass"')
+    assert audit(DIGITS.model, *chosen, "--policy", policy) == 2
+    assert "Failed: analysis 'activations'" in capsys.readouterr().out  # it ran, as nothing hangs on it
+    monkeypatch.setattr(service, "report", None)
+    policy = written(tmp_path / "p.toml", 'finding = "activations/*"')
+    assert audit(DIGITS.model, *chosen, "--policy", policy) == 2
+    assert "analysis 'activations': it keeps whole maps" in " ".join(capsys.readouterr().err.split())
+
+
 def test_an_audit_and_a_check_of_its_report_agree_on_taps_that_nobody_watched(capsys: Capture, tmp_path: Path) -> None:
     file = str(tmp_path / "r.json")
     for missing, code in (("fail", 1), ("pass", 0)):
