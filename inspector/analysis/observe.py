@@ -93,6 +93,7 @@ class Observer:
         passes = open_now.enter_context(self._passes(fitted, feeds))
         rows = self._together.look(passes, feeds)
         if self._together.form is not form:
+            self._fitted_notes.clear()  # only single inputs ran until now, and what comes is fitted anew
             return self._prepare(open_now, feeds)
         self._remember(fitted)
         return passes, rows

@@ -124,8 +124,9 @@ def test_where_the_first_input_has_a_size_of_its_own_the_first_two_of_one_size_a
     assert MIXED in notes(together)
 
 
-def test_the_first_batch_of_several_is_tried_whatever_came_before() -> None:
-    how = How(device="cpu", fidelity="exact", stop=Stop(), batch_size=4)
+@pytest.mark.parametrize("size", [4, 0])
+def test_the_first_batch_of_several_is_tried_whatever_came_before(size: int) -> None:
+    how = How(device="cpu", fidelity="exact", stop=Stop(), batch_size=size)
     observer = Observer(load(BY_RUNNING["a batch without a name"]), [Request("y", op.max(TAPPED))], how)
     batches = [Batch({"x": X[a:b]}, BatchInfo(tuple("abcdefgh"[a:b]), a)) for a, b in ((0, 1), (1, 5), (5, 8))]
     rows = [next(iter(found.values())) for found, _ in observer(batches)]
