@@ -52,7 +52,7 @@ def members(file: BinaryIO, subject: str, most: Callable[[str], int]) -> Iterato
     """The members in order, folders left out; packed with gzip, bzip2, xz or not at all.
 
     `most` says of a name how many bytes it may have, 0 for those that are not wanted. Links, devices and sparse files
-    are given with a problem.
+    that are wanted are given with a problem.
 
     Raises:
         InputError: the file is cut short or damaged, with the byte at which that was noticed.
@@ -63,10 +63,12 @@ def members(file: BinaryIO, subject: str, most: Callable[[str], int]) -> Iterato
             return walk.finish()
         if header.isdir():
             continue
+        allowed = most(header.name)
         if not header.isreg() or header.type == tarfile.GNUTYPE_SPARSE:
             walk.skip(header.size if header.type not in tarfile.SUPPORTED_TYPES or header.isreg() else 0)
-            yield Member(header.name, problem="links, devices and sparse files in a tar file are not read")
-        elif (allowed := most(header.name)) and ".." in header.name.split("/"):
+            found = "links, devices and sparse files in a tar file are not read" if allowed else ""
+            yield Member(header.name, problem=found)
+        elif allowed and ".." in header.name.split("/"):
             walk.skip(header.size)
             yield Member(header.name, problem="names with '..' in a tar file are not read")
         elif header.size > allowed:
@@ -130,11 +132,14 @@ class _Walk:
         self._pass(size + -size % _BLOCK)
 
     def finish(self) -> None:
-        """After the end mark: reads a packed file on to its end, as its checksum stands there."""
-        left = MAX_AFTER_END if self.packed else 0
-        while left and (piece := self._read(left)):
-            left -= len(piece)
-        if self.packed and not left and self._read(1):
+        """After the end mark: reads on to the end, where nothing but zeros may stand, and a packed file's checksum."""
+        left = MAX_AFTER_END
+        while left and (piece := self._read(min(_CHUNK, left))):
+            if rest := piece.lstrip(b"\0"):
+                self._at -= len(rest)
+                raise self.error("something follows its end mark, and is not read", "Write it again, as one tar file.")
+            left -= len(piece) if self.packed else 0  # as many zeros unpack from next to nothing
+        if not left and self._read(1):
             told = f"more than {MAX_AFTER_END:,} bytes follow its end mark, so that its checksum was not reached"
             raise self.error(told, "Write it again.")
 

@@ -45,7 +45,10 @@ def tar_items(stored: Stored, door: Door) -> Iterator[Item]:
                 if key != sample.key:
                     yield from sample.items(door, seen)
                     sample = _Sample(stored.id, key)
-                sample.add(member)
+                if told := sample.add(member):
+                    name = f"{stored.id}/{printable(member.name)}"
+                    seen.add(name)
+                    yield Item.broken(name, InputError(name, told))
     except InputError as error:
         problem = error
     yield from sample.items(door, seen)
@@ -63,26 +66,20 @@ class _Sample:
     pictures: dict[str, bytes] = field(default_factory=dict)
     arrays: dict[str, bytes] = field(default_factory=dict)
     labels: dict[str, bytes] = field(default_factory=dict)
-    problems: list[tuple[str, str]] = field(default_factory=list)
     held: int = 0
 
-    def add(self, member: Member) -> None:
-        """Keeps what is needed of a member."""
-        if member.problem:
-            self._complain(member.name, member.problem)
-        elif member.data is not None and (place := self._place(member.name)) is not None:
-            self.held += len(member.data)
-            if self.held > MAX_SAMPLE:
-                self._complain(member.name, f"its sample is too large, at most {MAX_SAMPLE:,} bytes are read")
-            else:
-                place[member.name] = member.data
+    def add(self, member: Member) -> str:
+        """Keeps what is needed of a member. Returns what is wrong with it, an empty text where nothing is."""
+        if member.data is None or (place := self._place(member.name)) is None:
+            return member.problem
+        self.held += len(member.data)
+        if self.held > MAX_SAMPLE:
+            return f"its sample is too large, at most {MAX_SAMPLE:,} bytes are read"
+        place[member.name] = member.data
+        return ""
 
     def items(self, door: Door, seen: set[str]) -> Iterator[Item]:
-        """One item to feed, where there is one, after those that are broken; ids are added to `seen`."""
-        for name, problem in self.problems:
-            key = f"{self.shard}/{printable(name)}"
-            seen.add(key)
-            yield Item.broken(key, InputError(key, problem))
+        """One item to feed, where there is one; its id is added to `seen`."""
         if self.pictures or self.arrays:
             key = self._id()
             yield (
@@ -133,10 +130,6 @@ class _Sample:
         if lower.endswith(".npy"):
             return self.arrays
         return self.labels if _ending(lower) in _LABELS else None
-
-    def _complain(self, name: str, problem: str) -> None:
-        if len(self.problems) < 100:
-            self.problems.append((name, problem))
 
 
 def _most(name: str) -> int:

@@ -176,8 +176,20 @@ def test_a_file_of_links_alone_has_these_skipped_and_nothing_else(tmp_path):
     assert key == "s.tar/a.png"
 
 
+def test_every_one_of_many_links_is_told(tmp_path):
+    links = {name: tarfile.TarInfo(name) for name in (f"k.{i}.png" for i in range(250))}
+    for link in links.values():
+        link.type = tarfile.SYMTYPE
+    found = read(source_of(tmp_path, tar_bytes({**links, "z.png": png(5)})))
+    assert [key for key, _, _ in found] == [f"s.tar/{name}" for name in (*links, "z.png")]
+
+
 def test_hidden_members_are_passed_over(tmp_path):
-    found = read(source_of(tmp_path, tar_bytes({"._0.png": b"resource fork", ".git/x.png": png(1), "0.png": png(2)})))
+    links = {name: tarfile.TarInfo(name) for name in (".0.png", "README")}
+    for link in links.values():
+        link.type = tarfile.SYMTYPE
+    members = {"._0.png": b"resource fork", ".git/x.png": png(1), **links, "0.png": png(2)}
+    found = read(source_of(tmp_path, tar_bytes(members)))
     assert [key for key, _, _ in found] == ["s.tar/0.png"]
 
 
@@ -267,6 +279,19 @@ def test_xz_that_asks_for_much_memory_is_told(tmp_path, monkeypatch):
     ((key, _, problem),) = read(source_of(tmp_path, tar_bytes({"0.png": png(1)}, "w:xz")))
     assert key == "s.tar"
     assert "it cannot be read on (" in problem
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_what_follows_the_end_mark_is_told_with_its_place(tmp_path, pack):
+    """Two tar files in a row; zeros in place of a header; something far behind, which is looked for in plain files."""
+    good = tar_bytes(samples(range(2)))
+    two, hole, far = good + tar_bytes(samples(range(2, 4))), good[:2048] + bytes(512) + good[2560:], good + bytes(2**20)
+    for content, whole, at in ((two, 2, len(good)), (hole, 1, 2560), (far + b"x", 2, len(far))):
+        found = read(source_of(tmp_path, pack(content)))
+        assert len(found) == whole + 1
+        if pack is bytes or at < 2**20:
+            assert "something follows its end mark, and is not read; noticed at byte" in found[-1][2]
+            assert f"{at:,}" in found[-1][2]
 
 
 def test_a_damaged_header_is_told_with_its_place(tmp_path):
