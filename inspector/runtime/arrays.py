@@ -18,25 +18,25 @@ import numpy as np
 
 from inspector.contract import Array, TensorInfo
 from inspector.errors import InputError, InspectorError
+from inspector.runtime.array_file import Header, Rows
 
 SUFFIXES = (".npy", ".npz")
 """Endings of array files, lower case."""
 MAX_BYTES = 2**30
-"""Numbers in one input of a .npy file (which is read piece by piece), or in a whole .npz file (which is not)."""
+"""Bytes of one input of a .npy file (which is read piece by piece), or of a whole .npz file (which is not)."""
 
 _PLAIN_COMPRESSION = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # what NumPy writes
 _ZIP = b"PK\x03\x04"  # how a zip file begins
-_LONGEST_HEADER = 2**16  # bytes; NumPy refuses to parse more than 10,000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """Inputs side by side: `arrays` is name -> (N, …), of equal N.
+    """Inputs side by side: `arrays` is name -> (N, …), of equal N, in memory or in a file.
 
     `single` is True where the arrays came without a batch axis and hold one input.
     """
 
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Array | Rows]
     count: int
     single: bool
 
@@ -61,8 +61,12 @@ class Stack:
         return cls(columns, count, all(arrays[i.name].ndim < columns[i.name].ndim for i in inputs))
 
     def ids(self, name: str) -> list[str]:
-        """A name for every input: `name[3]`, or `name` alone for a single one."""
-        return [name] if self.single else [f"{name}[{i}]" for i in range(self.count)]
+        """A name for every input."""
+        return [self.id(name, i) for i in range(self.count)]
+
+    def id(self, name: str, index: int) -> str:
+        """What to call an input: `name[3]`, or `name` alone for a single one."""
+        return name if self.single else f"{name}[{index}]"
 
     def one(self, index: int) -> dict[str, Array]:
         """Copies of one input's arrays, without the batch axis, in this machine's byte order."""
@@ -82,13 +86,15 @@ def read_stack(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, *,
             raise InputError(name, "it is not a regular file", remedy="Give a file that exists and can be read.")
         if source[:4] == _ZIP if isinstance(source, bytes) else source.suffix.lower() == ".npz":
             return Stack.of(_npz(source, inputs, name, max_bytes), inputs, name)
-        stack = Stack.of({only_input(inputs, name).name: npy(source, name)}, inputs, name)
+        array = npy(source, name) if isinstance(source, bytes) else Rows.open(source, name, MAX_BYTES)
+        stack = Stack.of({only_input(inputs, name).name: array}, inputs, name)
     except InspectorError:
         raise
     except Exception as error:  # zip and NumPy raise a dozen unrelated types on damaged bytes
         why = str(error) or type(error).__name__
         raise InputError(name, f"the array file cannot be read ({why})", remedy="Write it again.") from error
-    _check_bytes(max(a[0].nbytes for a in stack.arrays.values()), name, "one input", max_bytes)
+    largest = max(math.prod(a.shape[1:]) * a.dtype.itemsize for a in stack.arrays.values())
+    _check_bytes(largest, name, "one input", max_bytes)
     return stack
 
 
@@ -131,9 +137,9 @@ def _check_names(arrays: Mapping[str, Any], inputs: Sequence[TensorInfo], subjec
         )
 
 
-def _column(array: Any, info: TensorInfo, subject: str) -> Array:
+def _column(array: Any, info: TensorInfo, subject: str) -> Array | Rows:
     """`array` as (N, …), checked against one input."""
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, (np.ndarray, Rows)):
         found = type(array).__name__
         raise InputError(subject, f"{info.name!r} is no array", expected="a NumPy array", found=found)
     array = _as_stored(array, info.dtype)
@@ -153,7 +159,8 @@ def _column(array: Any, info: TensorInfo, subject: str) -> Array:
             found="()",
             remedy="Fix its value in the model, as an initializer.",
         )
-    with_batch: Array = array[None] if info.shape is not None and array.ndim == len(info.shape) - 1 else array
+    alone = info.shape is not None and array.ndim == len(info.shape) - 1
+    with_batch: Array | Rows = array.reshape(1, *array.shape) if alone else array
     if not _fits(with_batch.shape, info.shape):
         expected = f"{_shape(info.shape)}, or without N for one input" if info.shape else "one axis or more, N first"
         found = str(array.shape)
@@ -161,12 +168,12 @@ def _column(array: Any, info: TensorInfo, subject: str) -> Array:
     return with_batch
 
 
-def _as_stored(array: Array, dtype: str) -> Array:
+def _as_stored(array: Array | Rows, dtype: str) -> Array | Rows:
     """NumPy files keep element types that are not NumPy's own, such as bfloat16, as bare bytes."""
     bare = hasattr(ml_dtypes, dtype) and array.dtype.kind == "V" and array.dtype.fields is None
     if not bare or array.dtype.itemsize != np.dtype(dtype).itemsize:
         return array
-    viewed: Array = array.view(dtype)
+    viewed: Array | Rows = array.view(dtype)
     return viewed
 
 
@@ -187,32 +194,18 @@ def _check_bytes(size: int, name: str, what: str, max_bytes: int) -> None:
         )
 
 
-def _check_header(file: IO[bytes], size: int, name: str) -> None:
-    """Raises InputError where the header declares more numbers than `size` bytes of file can hold."""
-    start = io.BytesIO(file.read(_LONGEST_HEADER))  # a longer header is a hostile one
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, _, dtype = readers[np.lib.format.read_magic(start)](start)
-    declared, there = math.prod(shape) * dtype.itemsize, size - start.tell()
-    if min(shape, default=0) < 0 or declared > there:
-        found = f"{there:,} bytes"
-        raise InputError(name, "it is cut short", expected=f"{declared:,} bytes for {dtype.name} {shape}", found=found)
-
-
-def npy(source: Path | bytes, name: str) -> Array:
-    """The array of a .npy file: a view into it, of which nothing is read before it is used.
+def npy(data: bytes, name: str) -> Array:
+    """The array in the bytes of a .npy file.
 
     Raises:
-        InputError: the file holds less than its header declares.
+        InputError: there is less than its header declares, or more.
         ValueError: it is no .npy file.
     """
-    with _opened(source) as file:
-        _check_header(file, _size(source), name)
-        if isinstance(source, bytes):
-            file.seek(0)
-            held: Array = np.lib.format.read_array(file, allow_pickle=False)
-            return held
-    array: Array = np.load(source, mmap_mode="r", allow_pickle=False)
-    return array
+    with io.BytesIO(data) as file:
+        Header.of(file, len(data), name)
+        file.seek(0)
+        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+        return array
 
 
 def _opened(source: Path | bytes) -> IO[bytes]:
@@ -236,7 +229,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Arr
     if member.compress_type not in _PLAIN_COMPRESSION:
         raise InputError(name, "it is packed in a way that NumPy never uses", remedy="Write it with numpy.savez.")
     with archive.open(member) as file:
-        _check_header(file, member.file_size, name)
+        Header.of(file, member.file_size, name)
     with archive.open(member) as file:
         array: Array = np.lib.format.read_array(file, allow_pickle=False)
         return array

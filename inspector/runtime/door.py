@@ -57,6 +57,5 @@ def stacked(
     stack: Stack, name: str, label: str | None = None, start: int = 0, stop: int | None = None
 ) -> Iterator[Item]:
     """The inputs of a stack from `start` to `stop`, named as `Stack.ids` names them."""
-    ids = stack.ids(name)
     for index in range(start, stack.count if stop is None else stop):
-        yield Item(ids[index], partial(stack.one, index), label)
+        yield Item(stack.id(name, index), partial(stack.one, index), label)

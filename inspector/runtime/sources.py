@@ -100,7 +100,7 @@ class _Stacked:
 def _contents(stack: Stack, start: int, stop: int) -> str:
     found = hashlib.sha256()
     for name in sorted(stack.arrays):
-        part = stack.arrays[name][start:stop]
+        part = cast("Array", stack.arrays[name])[start:stop]  # in memory
         found.update(f"{name!r} {part.dtype} {part.shape}\n".encode() + part.tobytes())
     return found.hexdigest()[:16]
 

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from inspector.contract import TensorInfo
 from inspector.errors import InputError
+from inspector.runtime import arrays
+from inspector.runtime.array_file import Rows
 from inspector.runtime.arrays import Stack, only_input, read_stack, taken
 
 X = TensorInfo("x", "float32", ("N", 3, 4, "w"))
@@ -76,7 +78,7 @@ def test_an_input_is_a_copy_in_this_machines_byte_order():
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("named", "message"),
     [
         ({"y": X5}, "its arrays are not the model's inputs; expected x float32 (N, 3, 4, w), found y"),
         ({}, "found none"),
@@ -99,9 +101,9 @@ def test_an_input_is_a_copy_in_this_machines_byte_order():
         ({"x": X5[:0]}, "it holds no inputs; expected at least one along axis 0"),
     ],
 )
-def test_arrays_that_the_model_does_not_take_are_refused_with_a_reason(arrays, message):
+def test_arrays_that_the_model_does_not_take_are_refused_with_a_reason(named, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        Stack.of(arrays, [X], "array")
+        Stack.of(named, [X], "array")
     assert caught.value.subject == "array"
 
 
@@ -125,18 +127,59 @@ def test_a_npy_file_is_read_piece_by_piece(tmp_path):
     path = tmp_path / "x.npy"
     np.save(path, X5)
     stack = read_stack(path, [X], "x.npy", max_bytes=X5[0].nbytes)
-    assert isinstance(stack.arrays["x"], np.memmap)
-    assert not isinstance(stack.one(1)["x"], np.memmap)
+    assert isinstance(stack.arrays["x"], Rows)
     np.testing.assert_array_equal(np.stack([stack.one(i)["x"] for i in range(5)]), X5)
     with pytest.raises(InputError, match="one input is too large; expected at most 95 bytes, found 96"):
         read_stack(path, [X], "x.npy", max_bytes=95)
 
 
-def test_a_npy_file_in_column_order_gives_the_same(tmp_path):
+def test_a_npy_file_that_changes_while_it_is_read_costs_what_is_not_there_and_nothing_else(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, X5)
+    stack = read_stack(path, [X], "x.npy")
+    os.truncate(path, path.stat().st_size - 97)  # of 96 bytes are an input
+    np.testing.assert_array_equal(stack.one(2)["x"], X5[2])
+    for gone in (3, 4):
+        with pytest.raises(InputError, match=r"x\.npy: it was cut short while it was read"):
+            stack.one(gone)
+    np.save(tmp_path / "y.npy", X5 + 1)
+    (tmp_path / "y.npy").replace(path)
+    with pytest.raises(InputError, match=r"x\.npy: another file took its place while it was read"):
+        stack.one(2)
+    path.unlink()
+    with pytest.raises(InputError, match=r"x\.npy: it cannot be read \(No such file or directory\)"):
+        stack.one(2)
+
+
+def test_what_follows_an_array_in_its_file_is_told(tmp_path):
+    (tmp_path / "x.npy").write_bytes(2 * npy_bytes(X5))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", npy_bytes(X5) + b"x")
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(InputError, match=r"something follows its array; expected 480 bytes for float32 .*, found "):
+            read_stack(tmp_path / name, [X], name)
+
+
+def test_every_version_of_the_format_is_read_and_one_to_come_is_called_that(tmp_path):
+    text = npy_bytes(X5)[10:128]
+    for version in (2, 3):
+        begin = b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<I", len(text))
+        (tmp_path / "x.npy").write_bytes(begin + text + X5.tobytes())
+        for source in (tmp_path / "x.npy", begin + text + X5.tobytes()):
+            np.testing.assert_array_equal(read_stack(source, [X], "x.npy").one(3)["x"], X5[3])
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x04\x00" + bytes(100))
+    with pytest.raises(InputError, match=r"cannot be read \(version 4\.0 of its format is not known\)"):
+        read_stack(tmp_path / "x.npy", [X], "x.npy")
+
+
+def test_a_npy_file_in_column_order_gives_the_same_where_it_can_be_read_whole(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.asfortranarray(X5))
     one = read_stack(tmp_path / "x.npy", [X], "x.npy").one(3)["x"]
     assert one.flags.c_contiguous
     np.testing.assert_array_equal(one, X5[3])
+    monkeypatch.setattr(arrays, "MAX_BYTES", (tmp_path / "x.npy").stat().st_size - 1)
+    with pytest.raises(InputError, match=r"column order, and too large to be read whole.* Save numpy\.ascontiguousarr"):
+        read_stack(tmp_path / "x.npy", [X], "x.npy")
 
 
 def test_bfloat16_comes_back_from_a_file_that_cannot_name_it(tmp_path):
