@@ -98,6 +98,22 @@ def read_stack(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, *,
     return stack
 
 
+def rows_in(path: Path, inputs: Sequence[TensorInfo], name: str) -> int:
+    """How many inputs a .npy file holds that is read one by one; 1 for other array files.
+
+    Raises:
+        InputError: as `read_stack`.
+    """
+    try:
+        one = path.suffix.lower() != ".npy" or path.stat().st_size < 2 * _least(only_input(inputs, name))
+    except (OSError, TypeError):  # TypeError: an element type that no array has
+        return 1
+    if one:  # so that most need not be opened
+        return 1
+    stack = read_stack(path, inputs, name)
+    return stack.count if all(isinstance(a, Rows) for a in stack.arrays.values()) else 1
+
+
 def only_input(inputs: Sequence[TensorInfo], subject: str) -> TensorInfo:
     """The model's input where it has one.
 
@@ -112,6 +128,12 @@ def only_input(inputs: Sequence[TensorInfo], subject: str) -> TensorInfo:
             remedy="Give a mapping of name to array, or a .npz file with these names.",
         )
     return inputs[0]
+
+
+def _least(info: TensorInfo) -> int:
+    """Bytes that one input has at least."""
+    sides = [side for side in (info.shape or ())[1:] if isinstance(side, int)]
+    return math.prod(sides) * np.dtype(info.dtype).itemsize
 
 
 def taken(inputs: Sequence[TensorInfo]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
@@ -11,9 +11,10 @@ from typing import ClassVar
 
 from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
-from inspector.runtime.arrays import read_stack
+from inspector.runtime.arrays import read_stack, rows_in
 from inspector.runtime.door import Door, stacked
-from inspector.runtime.items import Feeds, Item, Part, Shard, numbered
+from inspector.runtime.files import File
+from inspector.runtime.items import Feeds, Item, Part, Shard, numbered, ranges
 from inspector.runtime.parquet import parquet_items, parquet_parts
 from inspector.runtime.stored import Stored, kind_of
 from inspector.runtime.tars import tar_items
@@ -39,7 +40,7 @@ class StoredFiles:
         return chain.from_iterable(_items(file, self.door) for file in self.files)
 
     def shards(self, size: int) -> tuple[Shard, ...]:
-        """See `Source.shards`: blocks of `size` picture and array files, tar files, row groups of Parquet files."""
+        """See `Source.shards`: blocks and stretches of `size` inputs, tar files, row groups of Parquet files."""
         return numbered(self._parts(size), size)
 
     def _parts(self, size: int) -> Iterator[Part]:
@@ -49,9 +50,42 @@ class StoredFiles:
                     yield from parquet_parts(file, self.door, size)
                 else:
                     yield Part(file.id, file.stamp, None, partial(_items, file, self.door))
-            small = [] if kind else list(same)
-            for start in range(0, len(small), size):
-                yield _block(small[start : start + size], self.door)
+            if not kind:
+                yield from _blocks(same, self.door, size)
+
+
+def _blocks(files: Iterable[Stored], door: Door, size: int) -> Iterator[Part]:
+    """Files whose inputs make up `size` together; of those that hold more, stretches."""
+    block: list[Stored] = []
+    held = 0
+    for file in files:
+        number = _number(file, door)
+        if block and held + number > size:
+            yield _block(block, door)
+            block, held = [], 0
+        if number > size:
+            yield from _stretches(file, number, door, size)
+        else:
+            block.append(file)
+            held += number
+    if block:
+        yield _block(block, door)
+
+
+def _number(file: Stored, door: Door) -> int:
+    """Inputs in a file of which a stretch can be read alone; 1 for any other, whatever it holds."""
+    if file.kind != "array" or not isinstance(file, File):
+        return 1
+    try:
+        return rows_in(file.content(0), door.inputs, file.id)
+    except InputError:
+        return 1
+
+
+def _stretches(file: Stored, number: int, door: Door, size: int) -> Iterator[Part]:
+    for start, stop in ranges(number, size):
+        items = partial(_array_items, file, door, start, stop)
+        yield Part(f"{file.id}[{start}:{stop}]", file.stamp, stop - start, items)
 
 
 def _block(files: Sequence[Stored], door: Door) -> Part:
@@ -80,15 +114,19 @@ def _items(file: Stored, door: Door) -> Iterator[Item]:
         case "parquet":
             yield from parquet_items(file, door)
         case "array":
-            try:
-                stack = read_stack(file.content(arrays.MAX_BYTES), door.inputs, file.id)
-            except InputError as error:
-                yield Item.broken(file.id, error, incomplete=True)
-            else:
-                yield from stacked(stack, file.id, file.label)
+            yield from _array_items(file, door)
         case _:
             several = file.kind is None and kind_of(file.id) != "picture"  # such as a link to a folder
             yield Item(file.id, partial(_read_picture, file, door), file.label, incomplete=several)
+
+
+def _array_items(file: Stored, door: Door, start: int = 0, stop: int | None = None) -> Iterator[Item]:
+    try:
+        stack = read_stack(file.content(arrays.MAX_BYTES), door.inputs, file.id)
+    except InputError as error:
+        yield Item.broken(file.id, error, incomplete=True)
+    else:
+        yield from stacked(stack, file.id, file.label, start, stop)
 
 
 def _read_picture(file: Stored, door: Door) -> Feeds:

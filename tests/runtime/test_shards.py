@@ -101,14 +101,26 @@ def test_the_first_inputs_are_the_same_however_they_are_read(mixed, limit):
 def test_blocks_are_of_the_asked_size_and_tar_files_are_shards_of_their_own(mixed):
     ids = [shard.id.partition("@")[0] for shard in sources(mixed)["folder"].shards(5)]
     assert ids == [
-        "ant/00.png..b.npy",
-        "bee/04.png..cat/08.png",
-        "cat/09.png..cat/10.png",
+        "ant/00.png..ant/03.png",
+        "b.npy..bee/05.png",
+        "bee/06.png..cat/10.png",
         "t-0.tar",
         "t-1.tar",
         "z.parquet[groups 0:2]",
         "z.parquet[groups 2:4]",
     ]
+
+
+def test_array_files_are_divided_where_a_part_of_them_can_be_read_alone(tmp_path):
+    for name in ("a.npy", "b.npy", "c.npz"):
+        np.savez(tmp_path / name, x=WHOLE) if name == "c.npz" else np.save(tmp_path / name, WHOLE)
+    (tmp_path / "d.npy").write_bytes(b"junk")
+    (tmp_path / "e.png").write_bytes(png(3))
+    shards = open_source(tmp_path, [X], RAW).shards(4)
+    stretches = [f"{name}.npy[{start}:{stop}]" for name in "ab" for start, stop in ((0, 4), (4, 8), (8, 11))]
+    assert [shard.id.partition("@")[0] for shard in shards] == [*stretches, "c.npz..e.png"]
+    assert [shard.total for shard in shards] == [4, 4, 3, 4, 4, 3, None]
+    assert [len(read(shard)) for shard in shards] == [4, 4, 3, 4, 4, 3, 11 + 1 + 1]
 
 
 @pytest.mark.parametrize("name", ["ant/00.png", "b.npy", "t-1.tar", "z.parquet"])
@@ -160,3 +172,5 @@ def test_a_model_without_a_fitting_input_has_no_shards_to_read(tmp_path):
     (shard,) = open_source(tmp_path, [TensorInfo("x", "float32", ("N", 9))]).shards(3)
     ((_, _, problem),) = read(shard)
     assert "has another shape" in problem
+    (shard,) = open_source(tmp_path, [TensorInfo("x", "string", ("N", 9))]).shards(3)
+    assert all("another element type" in problem for _, _, problem in read(shard))
