@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata that it repairs; what is lost, the report says
     try:
         app(args=None if arguments is None else list(arguments))
     except Ended as end:

@@ -43,7 +43,8 @@ class Door:
     def picture(self, source: bytes | Path, name: str) -> Feeds:
         """One decoded picture."""
         preprocess, spec = self.for_pictures(name)
-        return {spec.name: preprocess.apply(pictures.decode(source, name), spec, name)}
+        with pictures.decoded(source, name) as image:
+            return {spec.name: preprocess.apply(image, spec, name)}
 
     def tensors(self, tensors: Mapping[str, Array], name: str) -> Feeds:
         """One input's arrays, checked."""

@@ -8,24 +8,30 @@ What comes out is upright (EXIF orientation applied) and is one of
 
 Choices that a reader of the numbers must know:
 
-* Transparency is laid on white. Any other colour would be as arbitrary; white is what a page shows.
+* Transparency is laid on white before anything is resized, and rounded to the nearest level. Any other colour would be
+  as arbitrary; white is what a page shows.
 * 16-bit grey is divided by 257, so that 0..65535 becomes 0..255 and nothing is clipped or rounded. Colour with
   16 bits per channel keeps the upper 8 of them, which is all that Pillow reads.
 * 32-bit integer and float grey is taken as it is, and refused outside 0..255: its scale is unknown.
 * Of an animation or a file of several pages the first picture counts. Colour profiles and gamma are ignored.
+* EXIF that is damaged so that nothing can be read of it turns nothing: the picture is taken as it is stored.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from inspector.contract import Array
 from inspector.errors import InputError, InspectorError
+from inspector.runtime.devices import cores
+from inspector.runtime.room import Room
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """Decoders that hostile bytes may reach; everything else that Pillow can read stays shut."""
@@ -36,6 +42,20 @@ MAX_PIXELS = 64_000_000
 MAX_BYTES = 128 * 2**20
 """Size of a picture file."""
 
+AT_ONCE = max(MAX_PIXELS, 24_000_000 * cores())
+"""Pixels that all threads together decode at one time: of usual photographs one for every processor."""
+
+_decoding = Room(AT_ONCE)
+_STRIP = 2**20  # pixels that are laid on white at one time
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # what undoes an EXIF orientation
 _DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262  # tag numbers, TIFF 6.0 section 8
 _WHITE_IS_ZERO = 0
@@ -51,17 +71,44 @@ def decode(
     Raises:
         InputError: no picture of a known format, cut short or damaged, too large, or out of range.
     """
+    with decoded(source, name, max_pixels=max_pixels, max_bytes=max_bytes) as image:
+        return image
+
+
+@contextmanager
+def decoded(
+    source: bytes | Path, name: str = "", *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+) -> Generator[Image.Image]:
+    """As `decode`, for a short use: until then its pixels count among those that are decoded at one time."""
     name = name or (str(source) if isinstance(source, Path) else "picture")
     data = read_bytes(source, name, max_bytes) if isinstance(source, Path) else _within(source, name, max_bytes)
+    with ExitStack() as held:
+        yield _decoded(data, name, max_pixels, held)
+
+
+def _decoded(data: bytes, name: str, max_pixels: int, held: ExitStack) -> Image.Image:
     try:
-        with io.BytesIO(data) as file, Image.open(file, formats=FORMATS) as image:  # Pillow may hold on to the file
-            _check_pixels(image.size, name, max_pixels)
-            ImageOps.exif_transpose(image, in_place=True)
+        with io.BytesIO(data) as file:  # Pillow may hold on to it
+            opened = Image.open(file, formats=FORMATS)
+            _check_pixels(opened.size, name, max_pixels)
+            held.enter_context(_decoding.taken(opened.width * opened.height))
+            image = _upright(opened)
+            del opened  # so that no picture that was turned is held twice
             return plain(image, name)
     except InspectorError:
         raise
     except Exception as error:  # decoders raise a dozen unrelated types on damaged bytes
         raise _undecodable(name, data, error) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture, read and turned as its EXIF says."""
+    image.load()
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - as many types as decoders raise; the pixels are sound all the same
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def read_bytes(path: Path, name: str, max_bytes: int = MAX_BYTES) -> bytes:
@@ -90,14 +137,20 @@ def plain(image: Image.Image, name: str = "picture") -> Image.Image:
     try:
         if image.has_transparency_data:
             return _on_white(image)
-        return image.convert("L" if image.mode in {"1", "L"} else "RGB")
+        mode = "L" if image.mode in {"1", "L"} else "RGB"
+        return image if image.mode == mode else image.convert(mode)
     except ValueError as error:
         raise InputError(name, "its colour space cannot be converted", expected="RGB", found=image.mode) from error
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    above = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", above.size, "white"), above).convert("RGB")
+    """Strip by strip, as a large picture would be held in three forms at one time."""
+    page = Image.new("RGB", image.size, "white")
+    rows = max(_STRIP // image.width, 1)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        page.paste(strip, (0, top), strip)
+    return page
 
 
 def _grey_levels(image: Image.Image, name: str) -> Image.Image:
@@ -123,7 +176,7 @@ def _sixteen_bits(values: Array, image: Image.Image) -> Array:
     levels = full - values if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO else values
     clear = image.info.get("transparency")  # PNG: the one level that counts as see-through
     levels = np.where(values == clear, full, levels) if clear is not None else levels
-    return cast("Array", levels / np.float32(full / 255))
+    return cast("Array", levels * np.float32(255) / np.float32(full))  # the product is exact, so that full is 255
 
 
 def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:

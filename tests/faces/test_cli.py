@@ -39,6 +39,20 @@ def fails(capsys: Capture) -> Callable[..., str]:
     return run
 
 
+def test_what_pillow_remarks_of_metadata_is_not_shown(
+    tmp_path: Path, capsys: Capture, recwarn: pytest.WarningsRecorder
+) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    Image.new("L", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    data = (tmp_path / "a.jpg").read_bytes()
+    at = data.index(b"Exif") + 14  # the number of entries
+    (tmp_path / "a.jpg").write_bytes(data[:at] + b"\0\x09" + data[at + 2 :])
+    assert main(["audit", str(DIGITS.model), "-d", str(tmp_path), "-p", "unit", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["provenance"]["inputs"] == 1
+    assert [str(w.message) for w in recwarn if "PIL" in w.filename] == []
+
+
 def test_describe_lists_every_layer_with_its_taps(capsys: Capture) -> None:
     assert main(["describe", str(PATCHES.model), "--json"]) == 0
     described = json.loads(capsys.readouterr().out)

@@ -6,6 +6,8 @@ import io
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from inspector.errors import InputError
-from inspector.runtime.pictures import decode, plain
+from inspector.runtime import pictures
+from inspector.runtime.pictures import decode, decoded, plain
+from inspector.runtime.room import Room
 
 RNG = np.random.default_rng(7)
 COLOUR = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -99,6 +103,23 @@ def test_the_exif_orientation_of_a_photograph_is_undone(orientation):
     np.testing.assert_allclose(result.astype(int), UPRIGHT[orientation](quarters).astype(int), atol=2)
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it cannot read
+def test_damaged_exif_costs_no_picture():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x0132] = 6, "maker", "2020:01:01 00:00:00"
+    data = encoded(Image.fromarray(COLOUR), "JPEG", exif=exif)
+    begin = data.index(b"Exif") + 6
+    end = begin - 8 + int.from_bytes(data[begin - 8 : begin - 6])  # how long a JPEG segment is, with its length
+    stored = pixels(data.replace(b"Exif", b"none"))
+    turned = 0
+    for at in range(begin, end):
+        for value in (0, 99):
+            found = pixels(data[:at] + bytes([value]) + data[at + 1 :])
+            turned += found.shape != stored.shape
+            np.testing.assert_array_equal(found, UPRIGHT[6](stored) if found.shape != stored.shape else stored)
+    assert 0 < turned < 2 * (end - begin)
+
+
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "I;16"), ("TIFF", "I;16"), ("TIFF", "I;16B")])
 def test_sixteen_bits_are_scaled_and_neither_clipped_nor_rounded(kind, mode, orientation):
@@ -126,7 +147,18 @@ def test_a_tiff_whose_zero_is_white_is_turned_round():
 def test_a_tiff_of_twelve_bits_has_its_own_white():
     packed = bytes([0xFF, 0xF0, 0x01, 0x80, 0x00, 0x00])  # big-endian nibbles: fff 001, 800 000
     data = tiff(packed, 2, 2, {258: 12, 262: 1})
-    np.testing.assert_allclose(pixels(data), np.array([[4095, 1], [2048, 0]]) * (255 / 4095), rtol=1e-6)
+    found = pixels(data)
+    np.testing.assert_allclose(found, np.array([[4095, 1], [2048, 0]]) * (255 / 4095), rtol=1e-7)
+    assert np.asarray(plain(Image.fromarray(found))).max() == 255
+
+
+@pytest.mark.parametrize("strip", [1, 500, 2**20])
+def test_what_lies_on_white_is_the_nearest_level_whatever_the_strips(monkeypatch, strip):
+    monkeypatch.setattr(pictures, "_STRIP", strip)
+    level, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    bands = np.stack([level, level, level, alpha], -1).astype(np.uint8)
+    expected = (level * alpha + 255 * (255 - alpha) + 127) // 255
+    np.testing.assert_array_equal(np.asarray(plain(Image.fromarray(bands)))[..., 0], expected)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -196,7 +228,27 @@ def test_a_plain_picture_stays_what_it_is():
     for image in (Image.fromarray(COLOUR), Image.fromarray(GREY), Image.fromarray(GREY.astype(np.float32))):
         again = plain(image)
         assert again.mode == image.mode
+        assert again is image or image.mode == "F"  # a copy would double what a large one takes
         np.testing.assert_array_equal(np.asarray(again), np.asarray(image))
+
+
+def test_pixels_that_are_decoded_at_one_time_are_bounded(monkeypatch):
+    """While a picture is in use, another one waits that has no room beside it, and one that has does not."""
+    monkeypatch.setattr(pictures, "_decoding", Room(40))
+    data, small = encoded(Image.fromarray(COLOUR), "PNG"), encoded(Image.fromarray(COLOUR[:1, :5]), "PNG")
+    assert COLOUR.size // 3 == 35
+    with ThreadPoolExecutor(1) as pool:
+        with decoded(data):
+            decode(small)
+            waiting = pool.submit(decode, data)
+            with pytest.raises(FutureTimeoutError):
+                waiting.result(0.2)
+        assert waiting.result(10).size == (7, 5)
+    for _ in range(3):  # what was taken comes back, of broken ones as well
+        with pytest.raises(InputError):
+            decode(data[:-30])
+    monkeypatch.setattr(pictures, "_decoding", Room(3))
+    assert decode(data).size == (7, 5)
 
 
 def test_a_path_is_read_and_named_in_messages(tmp_path):
