@@ -27,7 +27,8 @@ from inspector.faces.describe import describe as describe_json
 from inspector.faces.exports import parse_formats
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
-from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome, read_report
+from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, TERMINATED, Ended, Outcome, read_report
+from inspector.faces.signals import terminable
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
 from inspector.report import Report
@@ -88,11 +89,14 @@ Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that a
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns its exit code: 0 fine, 1 a finding failed, 2 it could not be done."""
-    with forgiving():
+    """Runs the command. Returns its exit code: 0 fine, 1 a finding failed, 2 it could not be done; or of a signal."""
+    with forgiving(), terminable() as ending:
         try:
             code = _run(arguments)
             settle()
+            if ending.asked:
+                _say("ended by SIGTERM")
+                return TERMINATED
         except (InspectorError, OSError) as error:
             _say(_plain(error))
         except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is no verdict

@@ -36,10 +36,10 @@ class Saved:
 
 
 def save_report(report: Report, folder: Path) -> list[Saved]:
-    """Writes `report.json` and every picture of a report into a folder; see `save_pictures`."""
-    saved = save_pictures(report, folder)
+    """Writes `report.json`, and then every picture of a report, into a folder; see `save_pictures`."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / REPORT, report_to_json(report).encode())
-    return saved
+    return save_pictures(report, folder)
 
 
 def save_pictures(report: Report, folder: Path) -> list[Saved]:

@@ -22,7 +22,7 @@ from inspector.paths import check_file, check_folder, why_unread, writing
 from inspector.report import Report
 from inspector.whole import is_standard_output, write_whole
 
-FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+FINE, FOUND, FAILED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 STDOUT: Final = "-"
 MAX_REPORT_BYTES: Final = 1 << 29
 """Size of a stored report that is read."""

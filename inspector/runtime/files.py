@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from inspector.errors import InputError
 from inspector.runtime.stored import Kind, kind_of
+
+_ODD = re.compile(r"\\x[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,13 @@ def short_names(paths: list[Path]) -> list[str]:
 
 
 def printable(name: str) -> str:
-    """Names that are no UTF-8 cannot travel in messages; their odd bytes are written out in hexadecimal."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    r"""Names that are no UTF-8 cannot travel in messages; their odd bytes are written out, as `\xff`.
+
+    Where that, or the same as text, is in a name, its backslashes are doubled: no two names become one.
+    """
+    stored = os.fsencode(name)
+    written = stored.decode("utf-8", "backslashreplace")
+    return stored.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace") if _ODD.search(written) else written
 
 
 def _unlistable(error: OSError, folder: Path, root: Path) -> File:

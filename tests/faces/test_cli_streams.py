@@ -191,6 +191,33 @@ def test_whatever_ends_a_command_is_no_verdict(
     assert main(["plugins"]) == code
 
 
+TERMINATED = """
+import os, signal, sys, time
+from pathlib import Path
+from inspector import service
+from inspector.faces.cli import main
+from inspector.whole import whole
+
+def plugins():
+    with whole(Path(sys.argv[1])) as file:
+        file.write(b"half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+service.plugins = plugins
+code = main(["plugins"])
+assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+sys.exit(code)
+"""
+
+
+def test_a_scheduler_that_ends_a_command_is_told_and_nothing_half_written_is_left(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TERMINATED, str(tmp_path / "a.json")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr.split("\n")[-2]) == (143, "", "error: ended by SIGTERM")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_process_without_standard_output_still_judges(stored: Callable[[Any], Path], tmp_path: Path) -> None:
     file = tmp_path / "r.json"
     command = f"{sys.executable} -m inspector {' '.join(judge(stored(HOT), '--json', str(file)))} >&-"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.contract import Curve, Graph, Heatmap, Images, Node, Note, Picture, Scale, ScaleKind, Series, Table
-from inspector.faces.files import _safe, save_pictures
+from inspector.faces import files
+from inspector.faces.files import _safe, save_pictures, save_report
+from inspector.faces.wire import report_from_json
 from inspector.render.sheet import block_pngs
 from inspector.report import AnalysisResult, Provenance, Report
 
@@ -37,6 +42,18 @@ def test_every_picture_becomes_a_file_with_a_readable_name(tmp_path):
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == names
     assert [item.block for item in saved] == [MAPS, LINKS, LOSS, NET]
     assert saved[0].paths[0].read_bytes() == block_pngs(MAPS)[0]
+
+
+def test_where_pictures_have_no_room_the_report_is_there(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "whole", full)
+    report = report_of(("a", (MAPS,)))
+    with pytest.raises(OSError, match="No space left"):
+        save_report(report, tmp_path / "out")
+    assert report_from_json((tmp_path / "out" / "report.json").read_bytes()).results[0].name == "a"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
 
 
 def test_a_picture_of_several_sheets_has_numbered_files(tmp_path):

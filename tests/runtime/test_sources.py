@@ -174,6 +174,8 @@ def test_file_names_that_are_no_utf8_are_written_out(tmp_path):
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
     assert levels(open_source(tmp_path, [X], RAW)) == {"caf\\xe9.png": 3}
+    write(tmp_path, {"caf\\xe9.png": png(4), r"a\b.png": png(5)})  # what the other one is called
+    assert levels(open_source(tmp_path, [X], RAW)) == {r"a\b.png": 5, "caf\\xe9.png": 3, r"caf\\xe9.png": 4}
 
 
 @pytest.mark.parametrize(("names", "found"), [([], "no files"), (["a.txt", ".b"], "2 other files: .b, a.txt")])
