@@ -147,7 +147,7 @@ def _is_quantized(node: ir.Node) -> bool:
 
 
 def _may_fall(node: ir.Node) -> bool:
-    """Whether it gives less than it reads: the lowest number where a dilated window lies in padding, or signs turned."""
+    """Whether it gives less than it reads: a dilated window may lie in padding alone, an LRN may turn signs."""
     attributes = node.attributes
     if node.op_type == "LRN":
         return "bias" in attributes and attributes["bias"].as_float() <= 0

@@ -46,7 +46,7 @@ def never_fires(model: ModelView, tap: Tap) -> Array:
 
 
 def _stays_finite(raw: Filters, low: float, high: float) -> Array:
-    """(C,) Whether bounded inputs keep the raw output, before what is folded, within the element type: Inf stays Inf."""
+    """(C,) Whether bounded inputs keep the raw output, before what is folded, within the element type."""
     if not np.isfinite([low, high]).all():
         return np.ones(len(raw.weight), bool)  # then no weight of a dead filter pulls towards firing
     reach = np.abs(raw.weight.reshape(len(raw.weight), -1).astype(np.float64)).sum(1) * max(-low, high)

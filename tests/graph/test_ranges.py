@@ -85,7 +85,7 @@ def test_no_input_breaks_the_bounds(steps: list[tuple[str, int, int]], seed: int
         ("r = Relu(x) v = LRN <size=3, bias=-1.0> (r)", (-INF, INF)),
         ("s = Sigmoid(x) v = MaxPool <kernel_shape=[2,2], dilations=[2,2]> (s)", (0, 1)),
         ("s = Sigmoid(x) v = MaxPool <kernel_shape=[2,2], dilations=[2,2], pads=[1,1,1,1]> (s)", (-INF, 1)),
-        ("s = Sigmoid(x) v = MaxPool <kernel_shape=[3,3], dilations=[1,2], auto_pad=\"SAME_UPPER\"> (s)", (-INF, 1)),
+        ('s = Sigmoid(x) v = MaxPool <kernel_shape=[3,3], dilations=[1,2], auto_pad="SAME_UPPER"> (s)', (-INF, 1)),
         ("r = Relu(x) s = Relu(x) v = Add(r, s)", (0, INF)),
         ("r = Relu(x) s = Sigmoid(x) v = Concat <axis=1> (r, s)", (0, INF)),
         ("r = Relu(x) s = Sigmoid(x) v = Mul(r, s)", (0, INF)),
