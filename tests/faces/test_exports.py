@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from wire_strategies import REPORTS, laws
 
 from inspector import InspectorError, Severity
+from inspector.contract import Overruled
 from inspector.faces.exports import FORMATS, parse_formats, write_format
 from inspector.faces.exports.plain_text import in_markdown, in_xml
 from inspector.faces.exports.summary import MOST
@@ -48,6 +50,18 @@ def test_junit_has_a_case_for_every_analysis_rule_and_subject() -> None:
     assert {p.get("name"): p.get("value") for p in suite.iter("property")}["sha256"] == "ab"
 
 
+def test_junit_says_the_first_error_and_calls_what_is_of_no_layer_by_the_model() -> None:
+    found = (
+        finding(Severity.WARNING, "a/b", "", "Odd"), finding(Severity.ERROR, "a/b", "", "Wrong"),
+        finding(Severity.WARNING, "a/b", "conv1"),
+    )  # fmt: skip
+    report = Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=found),))
+    _, model, layer = ET.fromstring(FORMATS["junit"](report)).iter("testcase")
+    assert (model.get("name"), layer.get("name")) == ("m", "conv1")
+    (failure,) = model
+    assert (failure.get("message"), failure.text) == ("Wrong", "warning: Odd. Prune\nerror: Wrong. Prune")
+
+
 @laws
 @given(ANY_TEXT)
 def test_junit_is_xml_whatever_the_names_hold_and_says_them_as_they_are(text: str) -> None:
@@ -72,6 +86,14 @@ def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
     assert outcomes == {"conv1": ["skipped"], "conv2": ["failure"], "conv3": ["system-out"]}
     assert cases["conv1"][0].get("message") == "policy p: It is padding."
     assert cases["conv2"][0].text == "error (was warning): Dead. Prune policy p: It was pruned."
+
+
+def test_junit_skips_nothing_of_which_a_finding_still_counts() -> None:
+    counts = finding(Severity.WARNING)
+    ignored = replace(counts, overruled=Overruled(Severity.WARNING, "p", "Padding.", ignored=True))
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=(ignored, counts)),))
+    _, case = ET.fromstring(FORMATS["junit"](report)).iter("testcase")
+    assert [inner.tag for inner in case] == ["system-out"]
 
 
 def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:

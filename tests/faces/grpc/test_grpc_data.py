@@ -11,6 +11,7 @@ from conftest import served
 from PIL import Image
 
 from inspector import service
+from inspector.contract import TensorInfo
 from inspector.errors import InputError, InspectorError, NotFoundError, ParameterError
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.client_inputs import raw_inputs
@@ -103,6 +104,13 @@ def test_a_strict_audit_ends_with_the_first_input_that_cannot_be_used(client, fo
 def test_labels_are_sent_with_the_inputs_that_have_them(folder):
     sent = {raw.id: raw.label for raw in raw_inputs(folder / "set", lambda: ())}
     assert sent == {"ant/a.png": "ant", "ant/torn.png": "ant", "bee/b.png": "bee"}
+
+
+def test_labels_of_arrays_are_sent_as_well(tmp_path):
+    (tmp_path / "ant").mkdir()
+    np.save(tmp_path / "ant" / "two.npy", np.zeros((2, 1, 2, 2), np.float32))
+    sent = {raw.id: raw.label for raw in raw_inputs(tmp_path, lambda: [TensorInfo("x", "float32", ("N", 1, 2, 2))])}
+    assert sent == {"ant/two.npy[0]": "ant", "ant/two.npy[1]": "ant"}
 
 
 def test_packed_files_are_not_sent(folder):
