@@ -76,6 +76,20 @@ def test_a_number_without_a_name_is_a_label_of_its_own(tmp_path):
     assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == ["-1", "cat", "3"]
 
 
+def test_two_columns_of_one_name_are_told(tmp_path):
+    table = pa.table([pa.array(BYTES, pa.binary())] * 2, names=["image", "image"])
+    pq.write_table(table, tmp_path / "d.parquet")
+    ((_, _, problem),) = read(open_source(tmp_path / "d.parquet", [X], RAW))
+    assert problem.startswith("d.parquet: it has no column of pictures")
+
+
+def test_a_server_that_gives_no_parts_of_files_is_told(tmp_path, monkeypatch):
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet")
+    monkeypatch.setattr("inspector.runtime.urls.Steady.seekable", lambda _: False)
+    ((_, _, problem),) = read(open_source(f"local://{tmp_path}/d.parquet", [X], RAW))
+    assert problem == "d.parquet: its server gives no parts of files. Download it first."
+
+
 def test_row_groups_of_the_asked_size_are_shards_of_their_own(tmp_path):
     pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet", row_group_size=4)
     shards = open_source(tmp_path / "d.parquet", [X], RAW).shards(4)
