@@ -113,9 +113,11 @@ def test_labels_of_arrays_are_sent_as_well(tmp_path):
     assert sent == {"ant/two.npy[0]": "ant", "ant/two.npy[1]": "ant"}
 
 
-def test_packed_files_are_not_sent(folder):
-    with pytest.raises(InputError, match=r"file 's\.tar': tar and Parquet files are not sent"):
-        list(raw_inputs(folder / "s.tar", lambda: ()))
+@pytest.mark.parametrize("name", ["s.tar", "s.tgz", "s.parquet"])
+def test_packed_files_are_not_sent(tmp_path, name):
+    (tmp_path / name).write_bytes(b"whatever")
+    with pytest.raises(InputError, match=rf"file '{name}': tar and Parquet files are not sent"):
+        list(raw_inputs(tmp_path / name, lambda: ()))
 
 
 def test_strict_here_is_strict_as_well(folder):
