@@ -114,6 +114,14 @@ def test_provenance_is_judged(rule: dict[str, Any], verdict: str) -> None:
     assert judge(report(skipped=25, origin=origin), **rule)[0] == verdict
 
 
+def test_a_report_without_inputs_has_skipped_no_share_of_them() -> None:
+    assert judge(report(origin=replace(ORIGIN, inputs=0)), report="skipped_share", max=0)[0] == "holds"
+
+
+def test_a_metric_of_no_channel_is_nothing_to_judge() -> None:
+    assert judge(report(metric([])), metric="sparsity.x", max=3)[0] == "nothing to judge"
+
+
 def test_judging_again_takes_the_place_of_the_first_time() -> None:
     _, first = judge(report(metric(1)), metric="sparsity.x", max=0)
     word, second = judge(first, metric="sparsity.x", max=1)
