@@ -108,6 +108,13 @@ def test_sarif_rules_say_what_they_ask_and_what_to_do() -> None:
     assert "docs/numbers.md" in rules["policy/fed"]["help"]["text"]
 
 
+def test_a_rule_is_helped_by_the_first_remedy_that_one_of_its_findings_has() -> None:
+    found = (replace(finding(Severity.WARNING), remedy=""), finding(Severity.WARNING, layer="conv2"))
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=found),))
+    (rule,) = check_sarif(FORMATS["sarif"](report))["tool"]["driver"]["rules"]
+    assert rule["help"]["text"] == "Prune"
+
+
 def marks(*findings: Finding) -> list[str]:
     report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=findings),))
     results = check_sarif(FORMATS["sarif"](report))["results"]

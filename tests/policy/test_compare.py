@@ -322,10 +322,11 @@ def test_other_options_of_an_analysis_make_a_comparison_unfair() -> None:
     [
         ('{"taps": null}', '{"taps": ["a", "b"]}', ("taps=null", 'taps=["a", "b"]')),
         ("{}", '{"kind": "act"}', ("", "kind=act")),
+        ("{}", '{"memory": null}', ("", "memory=null")),
         ("not json", "[1]", ("not json", "[1]")),
         ("[" * 100_000, "{}", ("[" * 100_000, "")),
     ],
-    ids=("list", "missing", "no object", "too deep"),
+    ids=("list", "missing", "null", "no object", "too deep"),
 )
 def test_options_are_told_whatever_they_are(was: str, now: str, said: tuple[str, str]) -> None:
     (found,) = compare(with_options(was), with_options(now)).findings

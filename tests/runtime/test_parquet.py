@@ -76,8 +76,9 @@ def test_a_number_without_a_name_is_a_label_of_its_own(tmp_path):
     assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == ["-1", "cat", "3"]
 
 
-def test_two_columns_of_one_name_are_told(tmp_path):
-    table = pa.table([pa.array(BYTES, pa.binary())] * 2, names=["image", "image"])
+@pytest.mark.parametrize("names", [["image", "image"], ["before", "after"]])
+def test_a_doubt_which_column_holds_the_pictures_is_told(tmp_path, names):
+    table = pa.table([pa.array(BYTES, pa.binary())] * 2, names=names)
     pq.write_table(table, tmp_path / "d.parquet")
     ((_, _, problem),) = read(open_source(tmp_path / "d.parquet", [X], RAW))
     assert problem.startswith("d.parquet: it has no column of pictures")
