@@ -106,6 +106,14 @@ def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last(
     assert rows[-1][3] == "Dead (policy p: It is padding.)"
 
 
+def test_the_summary_has_notes_before_what_is_ignored() -> None:
+    note = finding(Severity.INFO, layer="conv2")
+    ignored = replace(note, layer="conv1", overruled=Overruled(Severity.ERROR, "p", "Padding.", ignored=True))
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=(ignored, note)),))
+    rows = [cells(line) for line in FORMATS["summary"](report).splitlines() if line.startswith("| ")][1:]
+    assert [row[2] for row in rows] == ["conv2", "conv1"]
+
+
 def test_a_page_says_what_was_overruled_and_why() -> None:
     said = " ".join(Page(FORMATS["html"](decided())).texts)
     assert "Ignored (was warning)" in said

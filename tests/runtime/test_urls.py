@@ -170,6 +170,20 @@ def test_what_will_not_mend_is_not_tried_again(no_pauses):
     assert no_pauses == []
 
 
+def test_a_failure_that_fsspec_calls_a_missing_file_is_tried_again(no_pauses):
+    """As it does with any failure of HTTP, which is then the cause."""
+    tries = []
+
+    def act() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise FileNotFoundError("https://host/a") from ConnectionError("the server is restarting")
+        return "there"
+
+    assert urls.repeated(act) == "there"
+    assert len(tries) == 3
+
+
 @dataclass
 class Server:
     """What is served, and at which byte each answer breaks off; how often each path was asked for."""
