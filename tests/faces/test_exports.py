@@ -160,6 +160,13 @@ def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() ->
     assert any("It broke" in line for line in lines)
 
 
+def test_the_summary_says_what_is_lost() -> None:
+    origin = Provenance("m", "ab", "s.tar", inputs=7, incomplete=2, missing_shards=1)
+    text = FORMATS["summary"](Report(origin, (), skipped_count=3))
+    for said in ("7 inputs from s.tar", "3 skipped", *origin.gaps):
+        assert in_markdown(said) in text.splitlines()[2]
+
+
 def test_the_summary_lists_broken_rules_first_however_many_there_are() -> None:
     fine = [Rule(f"fine-{n}", report="inputs", min=1) for n in range(MOST + 60)]
     bad = [

@@ -280,6 +280,7 @@ def test_weights_that_are_no_numbers_are_reported_and_hurt_no_other_layer(number
     assert np.argwhere(np.isnan(bad.values)).tolist() == [[2, 1]]
     assert bad.scale.high == 9
     assert np.isfinite(good.values).all()
+    assert ["Missing cells: NaN or Inf among the weights." in b.caption for b in (bad, good)] == [True, False]
     assert [cell(table, "most inputs", row) for row in (0, 1)] == [3, 4]
 
 
