@@ -7,7 +7,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from inspector.errors import LimitError, NotFoundError, RunError, StoppedError
-from inspector.faces.grpc.errors import DOMAIN, MAX_BYTES, UnreachableError, error_from_call, short, status_of
+from inspector.faces.grpc.errors import DOMAIN, MAX_BYTES, UnreachableError, code_of, error_from_call, short, status_of
 
 
 class Failed(grpc.RpcError):
@@ -30,6 +30,10 @@ def test_an_error_of_ours_comes_back_as_it_was():
     error = NotFoundError("model 'a'", "there is none", remedy="Look.")
     back = error_from_call(Failed(grpc.StatusCode.NOT_FOUND, status_of(error)), "here")
     assert (type(back), str(back)) == (NotFoundError, str(error))
+
+
+def test_an_error_that_a_plugin_derives_from_one_of_ours_has_the_code_of_that():
+    assert code_of(type("Fuller", (LimitError,), {})("disk", "it is full")) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize(("domain", "reason"), [("proxy.example", "NOT_FOUND"), (DOMAIN, "OF_A_LATER_VERSION")])
