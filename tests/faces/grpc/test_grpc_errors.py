@@ -7,7 +7,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from inspector.errors import LimitError, NotFoundError, RunError, StoppedError
-from inspector.faces.grpc.errors import DOMAIN, MAX_BYTES, UnreachableError, code_of, error_from_call, short, status_of
+from inspector.faces.grpc.errors import DOMAIN, UnreachableError, error_from_call, status_of
 
 
 class Failed(grpc.RpcError):
@@ -32,10 +32,6 @@ def test_an_error_of_ours_comes_back_as_it_was():
     assert (type(back), str(back)) == (NotFoundError, str(error))
 
 
-def test_an_error_that_a_plugin_derives_from_one_of_ours_has_the_code_of_that():
-    assert code_of(type("Fuller", (LimitError,), {})("disk", "it is full")) is grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
 @pytest.mark.parametrize(("domain", "reason"), [("proxy.example", "NOT_FOUND"), (DOMAIN, "OF_A_LATER_VERSION")])
 def test_an_error_of_somebody_else_is_none_of_ours_whatever_its_reason(domain, reason):
     status = status_pb2.Status(code=grpc.StatusCode.NOT_FOUND.value[0], message="no such route")
@@ -58,13 +54,3 @@ def test_what_grpc_itself_says_is_told_by_its_code(code, kind):
     error = error_from_call(Failed(code), "here")
     assert type(error) is kind
     assert "server here: what gRPC says" in str(error)
-
-
-def test_a_long_text_keeps_both_ends_on_one_line_and_no_broken_letter():
-    assert short("a\n b") == "a b"
-    assert short("x" * MAX_BYTES) == "x" * MAX_BYTES
-    cut = short("begin " + "é" * MAX_BYTES + " end")
-    assert cut.startswith("begin é")
-    assert cut.endswith("é end")
-    assert " … " in cut
-    assert len(cut.encode()) <= MAX_BYTES
