@@ -174,6 +174,15 @@ def test_where_nothing_can_be_written_the_run_goes_on_unchecked(
     assert any(note.startswith("outputs not checked") for note in report.provenance.notes)
 
 
+def test_a_check_that_would_not_fit_into_the_memory_is_left_out_and_told() -> None:
+    """Nothing that is watched needs the large output; only the check would keep it."""
+    body = f"[c] a = Conv {SAME} (x, w) r = Relu(a) y = Concat <axis=3> ({', '.join(['r'] * 64)})"
+    net = model(body, inputs="float[N,3,H,W] x", weights={"w": W})
+    small, large = (audit(net, numbers(2, 3, 16, 16), memory=size).provenance for size in (100_000, 1_000_000))
+    assert (small.check, large.check is None) == (None, False)
+    assert any("outputs not checked: with them the model would take" in note for note in small.notes)
+
+
 NAN, INF = float("nan"), float("inf")
 
 

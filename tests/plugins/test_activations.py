@@ -102,6 +102,7 @@ def test_a_map_with_negative_values_has_zero_in_the_middle_of_its_scale_and_othe
     x[0, 0, 0], x[0, 1, 0], x[0, 2] = (-3, 1), (0, 2), (np.nan, 4)
     signed, rising, broken = grids(result(identity_net("LeakyRelu <alpha=1.0>"), x))[0].pictures
     assert scale(signed) == (ScaleKind.SIGNED, -3, 3)
+    assert scale(grids(result(identity_net("LeakyRelu <alpha=1.0>"), -x))[0].pictures[0]) == scale(signed)
     assert scale(rising) == (ScaleKind.SEQUENTIAL, 0, 2)
     assert scale(broken) == (ScaleKind.SEQUENTIAL, 0, 4)
 

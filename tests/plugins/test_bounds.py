@@ -173,11 +173,12 @@ def test_where_nothing_can_be_said_nothing_is(body: str) -> None:
     assert not never_fires(view, view.layer("c").taps[TapKind.ACT]).any()
 
 
-def test_padding_counts_as_zeros_even_where_the_input_itself_is_never_zero() -> None:
+@pytest.mark.parametrize(("weight", "low", "high"), [(-1, 1, 6), (1, -6, -1)])
+def test_padding_counts_as_zeros_even_where_the_input_itself_is_never_zero(weight: int, low: int, high: int) -> None:
     """A filter of -1 over an input from 1 up: at most 0.5 - 1 inside, and 0.5 in a corner that sees padding alone."""
-    body = "f = Clip(x, one, six) [c] a = Conv <pads=[1,1,1,1]> (f, w, b) y = Relu(a)"
-    weights = {"w": -np.ones((1, 1, 1, 1), np.float32), "b": np.array([0.5], np.float32), "one": np.array(1, "f"),
-               "six": np.array(6, "f")}  # fmt: skip
+    body = "f = Clip(x, low, high) [c] a = Conv <pads=[1,1,1,1]> (f, w, b) y = Relu(a)"
+    weights = {"w": np.full((1, 1, 1, 1), weight, np.float32), "b": np.array([0.5], np.float32),
+               "low": np.array(low, "f"), "high": np.array(high, "f")}  # fmt: skip
     view = service.load(model(body, inputs="float[N,1,2,2] x", weights=weights))
     assert service.activations(view, np.ones((1, 1, 2, 2), np.float32))["c:act"].max() == 0.5
     assert not never_fires(view, view.layer("c").taps[TapKind.ACT]).any()
