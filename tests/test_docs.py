@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,7 +11,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -202,14 +202,25 @@ def test_the_explored_plugin_of_the_guide_finds_no_change_in_a_symmetric_input(
         assert rows[name] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_tests_that_the_guide_shows_pass(installed: Callable[[Path], list[str]]) -> None:
-    installed(GUIDE)
-    namespace: dict[str, Any] = {}
-    exec(compile(modules(GUIDE)["test_firing.py"], "test_firing.py", "exec"), namespace)
-    tests = [value for name, value in namespace.items() if name.startswith("test_")]
-    assert len(tests) == 2
-    for test in tests:
-        test()
+def test_the_distribution_of_the_guide_is_built_installed_and_tested_from_the_page_alone(tmp_path: Path) -> None:
+    """With its second analysis added as the page says; the tests run in a folder of their own, away from a checkout."""
+    source, site, elsewhere = (tmp_path / name for name in ("source", "site", "elsewhere"))
+    files = modules(GUIDE)
+    (toml,), (line,) = fenced(GUIDE, "toml"), re.findall(r"`(firing = .*?)`", GUIDE.read_text("utf-8"))
+    shipped = ("size_plugin.py", "firing_plugin.py")
+    files["pyproject.toml"] = toml.replace('"size_plugin.py"', ", ".join(f'"{name}"' for name in shipped)) + line
+    for folder, names in {source: [*shipped, "pyproject.toml"], elsewhere: ["test_firing.py"]}.items():
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(files[name], "utf-8")
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*install, "--target", str(site), str(source)], check=True, capture_output=True)
+    assert {path.name for path in site.glob("*.py")} == set(shipped)
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    settings["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    ran = subprocess.run(tests, cwd=elsewhere, env=settings, capture_output=True, text=True, check=False)
+    assert "2 passed" in ran.stdout, ran.stdout
 
 
 @pytest.mark.parametrize("page", [README, GUIDE])
