@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2  # noqa: F401 - makes the health service k
 from models import SAME, model, numbers
 
 import inspector
-from inspector._proto.inspector.v1 import inspector_service_pb2
+from inspector._proto.inspector.v1 import inspector_service_pb2, run_event_pb2
 from inspector.analysis import registry
 from inspector.analysis.plan import MAX_ANALYSES
 from inspector.analysis.registry import MAX_TEXT
@@ -38,7 +38,9 @@ from inspector.runtime.preprocess import PRESETS
 ROOT = Path(__file__).resolve().parent.parent
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "writing-plugins.md"
 NUMBERS, GRPC = ROOT / "docs" / "numbers.md", ROOT / "docs" / "grpc.md"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md"), ROOT / "protos/README.md"]
+)
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 ADDRESS = "localhost:50051"
 SAMPLES = "inspector/samples"
@@ -62,10 +64,14 @@ def modules(page: Path) -> dict[str, str]:
     return {match[1]: match.string for match in found if match}
 
 
+def section(page: Path, heading: str) -> str:
+    """What stands below a heading of a page, up to the next one."""
+    return page.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 def rows_of(page: Path, heading: str = "") -> list[list[str]]:
     """Cells of all tables of a page, or of those below a heading, without their head rows."""
-    text = page.read_text("utf-8")
-    part = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0] if heading else text
+    part = section(page, heading) if heading else page.read_text("utf-8")
     lines = [line for line in part.splitlines() if line.startswith("|")]
     heads = {i + step for i, line in enumerate(lines) if line.startswith("|---") for step in (-1, 0)}
     return [[c.strip() for c in line.strip("|").split("|")] for i, line in enumerate(lines) if i not in heads]
@@ -304,6 +310,11 @@ def test_the_methods_of_the_page_are_those_of_the_service() -> None:
         for m in service.methods
     }
     assert rows == kinds
+
+
+def test_the_events_of_the_page_are_those_of_a_run() -> None:
+    kinds = {field.name for field in run_event_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["kind"].fields}
+    assert kinds <= set(names_in(section(GRPC, "Reading a report")))
 
 
 def test_the_reasons_of_the_page_are_those_of_the_errors_with_their_codes() -> None:
