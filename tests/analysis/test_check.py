@@ -197,8 +197,16 @@ def test_the_distance_of_two_outputs(a: list[float], b: list[float], expected: t
 
 
 @pytest.mark.parametrize(("dtype", "passed"), [("float16", True), (ml_dtypes.bfloat16, True), ("float32", False)])
-def test_half_precision_may_move_further(dtype: Any, passed: bool) -> None:
-    assert compare([np.array([1.0], dtype)], [np.array([1.01], dtype)], "fast").passed is passed
+@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+def test_half_precision_may_move_further(dtype: Any, passed: bool, fidelity: Any) -> None:
+    """Also without optimisation: it is computed in 32 bits on the CPU, and rounded where it is watched."""
+    check = compare([np.array([1.0], dtype)], [np.array([1.01], dtype)], fidelity)
+    assert (check.passed, check.equal) == (passed, False)
+
+
+def test_without_optimisation_32_bits_move_by_nothing() -> None:
+    a = np.array([1.0], np.float32)
+    assert not compare([a], [np.nextafter(a, np.float32(2))], "exact").passed
 
 
 def test_whole_numbers_and_texts_compare_exactly() -> None:

@@ -245,6 +245,18 @@ def narrow(kind: str, body: str, weights: dict[str, Array]) -> bytes:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("kind", "weight", "dead"), [("float16", 3e4, 0), ("float16", 1e4, 1), ("float", 3e4, 1)])
+def test_a_filter_that_overflows_before_it_is_scaled_down_is_not_accused(kind: str, weight: float, dead: int) -> None:
+    """6 * 3e4 is Inf in float16, however small the factor is that follows."""
+    weights = {
+        "lo": np.zeros(()), "hi": np.full((), 6), "w": np.full((1, 2, 1, 1), weight / 2),
+        "s": np.full((1, 1, 1, 1), 1e-3), "b": np.full((1, 1, 1, 1), -300),
+    }  # fmt: skip
+    body = "k = Clip(x, lo, hi) [c] a = Conv(k, w) m = Mul(a, s) n = Add(m, b) y = Relu(n)"
+    view = service.load(narrow(kind, body, weights))
+    assert never_fires(view, view.layer("c").taps[TapKind.ACT]).sum() == dead
+
+
 def test_a_float16_that_rounds_up_past_zero_is_not_accused() -> None:
     """1 + 2^-11 rounds to 1 + 2^-10, times 1.5, minus 1.5 + 2^-10: above zero where every operation rounds."""
     weights = {
