@@ -61,18 +61,31 @@ class AnalysisResult:
     failure: Failure | None = None
     metrics: tuple[Metric, ...] = ()
 
+    def __repr__(self) -> str:
+        held = ((self.blocks, "block"), (self.findings, "finding"), (self.metrics, "metric"))
+        said = self.failure.message if self.failure else ", ".join(many(len(some), noun) for some, noun in held)
+        return f"<AnalysisResult {self.name!r} {self.version}: {said}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Provenance, results in the order they were asked for, and the inputs that were skipped.
+    """What a run found out about a model. A notebook shows it with its pictures; `write_report` writes it to files.
 
-    `skipped` lists the first of them; `skipped_count` counts all.
+    Attributes:
+        provenance: where every number comes from.
+        results: what each analysis said, in the order they were asked for; `result(name)` is one of them.
+        skipped: the first inputs that were left out, and why.
+        skipped_count: how many these are in all.
     """
 
     provenance: Provenance
     results: tuple[AnalysisResult, ...]
     skipped: tuple[Skipped, ...] = ()
     skipped_count: int = 0
+
+    def __repr__(self) -> str:
+        names = ", ".join(result.name for result in self.results)
+        return f"<Report on {self.provenance.model!r}: {self.verdict}; {names or 'no results'}>"
 
     def result(self, name: str) -> AnalysisResult:
         """The first result of the analysis of that name; KeyError where there is none."""
