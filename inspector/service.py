@@ -132,7 +132,7 @@ def inspect(
         analyses: `name`, `name:key=value,…` or requests, one or several; by default `filters` and `connectivity`, and
             with inputs `activations` and `sparsity` as well. `plugins()` lists them.
         preprocess: how pictures become tensors, such as `imagenet` or `resize=256,crop=224,scale=1/255` (see
-            docs/data.md); arrays are fed as they are.
+            docs/data.md); arrays are fed as they are. Where it was not needed, a note says so.
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.
         strict: True: an input that cannot be used is an error. Otherwise it is skipped, counted and named.
