@@ -174,16 +174,33 @@ def audit(
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
-    """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
+    """Adds up a whole data set in one pass, whatever its size.
 
-    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run, as far as
-    these and what is read ahead fit into the memory, at most 65,536; 0: chosen.
-    `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
-    `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
-    of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
-    `summaries`: file to write the summaries to, for `merge`; where it cannot be written at the end, the OutputError
-    has the report. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
-    cluster; the model is then given as a path or as bytes. The report is the same.
+    Args:
+        model: as for `inspect`; with a `runner`, a path or bytes.
+        data: as for `inspect`, any number of inputs.
+        analyses: as for `inspect`; by default `sparsity` and what the policies need.
+        policies: files or `builtin:<name>`, one or several, that judge the report; what they name is checked before
+            anything runs. The report then has one more result, `policy`.
+        preprocess: as for `inspect`.
+        device: as for `inspect`.
+        fidelity: as for `inspect`.
+        strict: as for `inspect`.
+        memory: as for `inspect`.
+        self_check: as for `inspect`.
+        watch: as for `inspect`.
+        stop: as for `inspect`.
+        batch_size: inputs that share a run, as far as these and what is read ahead fit into the memory, at most 65,536;
+            0: chosen.
+        shard_size: inputs that are added up, and kept, together (docs/scale.md); 0: 4096.
+        part: `K/N` runs the Kth of N parts of the data.
+        resume: folder of checkpoints: what is there is not run again, what is run is put there.
+        runner: `ray` or `ray:ADDRESS` runs the shards on a cluster; the report is the same.
+        summaries: file to write the summaries to, for `merge`.
+
+    Raises:
+        InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
+        OutputError: the summaries cannot be written; where that showed at the end, `error.report` has the report.
     """
     for name, value in (("batch size", batch_size), ("shard size", shard_size)):
         if value < 0:
