@@ -50,14 +50,16 @@ def test_another_choice_of_taps_is_another_run(tmp_path: Path) -> None:
         identity.check(replace(identity, analyses=(replace(asked, taps=asked.taps[:1]),)), "summaries")
 
 
-def test_of_nodes_and_batches_the_larger_number_is_kept_and_of_checks_the_worse_one() -> None:
+def test_of_two_parts_the_larger_numbers_the_worse_check_and_what_one_of_them_did_are_kept() -> None:
     provenance = service.audit(DIGITS.model, X, **OPTIONS).provenance
     apart = Check(1, 3.5, 0.2, equal=False, passed=False)
-    more = replace(provenance, batch=9, providers={"CPUExecutionProvider": 1000, "Other": 3}, check=apart)
+    more = replace(
+        provenance, batch=9, preprocess="unit", providers={"CPUExecutionProvider": 1000, "Other": 3}, check=apart
+    )
     for a, b in ((provenance, more), (more, provenance)):
         both = combined(a, b)
         assert (both.batch, both.providers) == (9, {"CPUExecutionProvider": 1000, "Other": 3})
-        assert both.check == apart
+        assert (both.check, both.preprocess) == (apart, "unit")
 
 
 def test_preprocessing_is_stated_where_a_picture_was_read_and_noted_where_it_was_not_needed(tmp_path: Path) -> None:
