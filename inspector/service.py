@@ -180,8 +180,7 @@ def audit(
         model: as for `inspect`; with a `runner`, a path or bytes.
         data: as for `inspect`, any number of inputs.
         analyses: as for `inspect`; by default `sparsity` and what the policies need.
-        policies: files or `builtin:<name>`, one or several, that judge the report; what they name is checked before
-            anything runs. The report then has one more result, `policy`.
+        policies: files or `builtin:<name>` that judge the report, in one more result, `policy`; checked beforehand.
         preprocess: as for `inspect`.
         device: as for `inspect`.
         fidelity: as for `inspect`.
@@ -190,8 +189,7 @@ def audit(
         self_check: as for `inspect`.
         watch: as for `inspect`.
         stop: as for `inspect`.
-        batch_size: inputs that share a run, as far as these and what is read ahead fit into the memory, at most 65,536;
-            0: chosen.
+        batch_size: inputs that share a run, as far as the memory allows, at most 65,536; 0: chosen.
         shard_size: inputs that are added up, and kept, together (docs/scale.md); 0: 4096.
         part: `K/N` runs the Kth of N parts of the data.
         resume: folder of checkpoints: what is there is not run again, what is run is put there.
@@ -202,20 +200,12 @@ def audit(
         InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
         OutputError: the summaries cannot be written; where that showed at the end, `error.report` has the report.
     """
-    for name, value in (("batch size", batch_size), ("shard size", shard_size)):
-        if value < 0:
-            raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
-    if batch_size > MAX_BATCH:
-        remedy = "0 chooses one that suits the model and the memory."
-        raise ParameterError(
-            "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
-        )
+    _check_sizes(batch_size, shard_size)
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
     keep.check_places()
     if runner:
         check_runner(runner)
-    view = _view(model)
-    gate = Gate(several(policies))
+    view, gate = _view(model), Gate(several(policies))
     plan = make_plan(view, gate.chosen(several(analyses), AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, plan)
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
@@ -309,6 +299,17 @@ def be_report(given: object) -> Report:
         return given
     remedy = "Read a stored one with inspector.read_report(path)."
     raise ParameterError("report", "it is none", expected="a Report", found=repr(given)[:80], remedy=remedy)
+
+
+def _check_sizes(batch_size: int, shard_size: int) -> None:
+    for name, value in (("batch size", batch_size), ("shard size", shard_size)):
+        if value < 0:
+            raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
+    if batch_size > MAX_BATCH:
+        remedy = "0 chooses one that suits the model and the memory."
+        raise ParameterError(
+            "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
+        )
 
 
 def _on_cluster(  # noqa: PLR0917 - everything about one run
