@@ -98,7 +98,7 @@ def test_junit_skips_nothing_of_which_a_finding_still_counts() -> None:
 
 def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:
     lines = FORMATS["summary"](decided()).splitlines()
-    assert lines[0] == "## Failed: m"
+    assert lines[0] == "## Failed with 1 warning: m"
     rows = [cells(line) for line in lines if line.startswith("| ")][1:]
     assert [(row[0], row[2]) for row in rows] == [
         ("error (was warning)", "conv2"), ("warning", "conv3"), ("ignored (was warning)", "conv1"),
@@ -118,6 +118,12 @@ def test_a_page_says_what_was_overruled_and_why() -> None:
     said = " ".join(Page(FORMATS["html"](decided())).texts)
     assert "Ignored (was warning)" in said
     assert "policy p: It was pruned." in said
+
+
+def test_a_page_is_as_wide_as_its_screen_and_as_dark() -> None:
+    page = FORMATS["html"](decided())
+    assert '<meta name="viewport" content="width=device-width">' in page
+    assert '<meta name="color-scheme" content="light dark">' in page
 
 
 # ---------------------------------------------------------------------------------------- metrics, summary, all
@@ -153,7 +159,7 @@ def cells(line: str) -> list[str]:
 
 def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() -> None:
     lines = FORMATS["summary"](made()).splitlines()
-    assert lines[0] == "## Failed: m"
+    assert lines[0] == "## Failed with 1 warning: m"
     rows = [cells(line) for line in lines if line.startswith("| ")]
     assert rows[1] == ["few", "sparsity.dead", "at most 1", "2 of 2", "broken"]
     assert [row[0] for row in rows if row[0] in {"error", "warning"}] == ["error"] * 3 + ["warning"]
