@@ -139,8 +139,9 @@ def _plot(cells: Pixels, rows: _Axis, columns: _Axis) -> Image.Image:
     upright = width(rows.name, TEXT) <= rows.length
     left = rows.widest(beside) + _TICK + _SPACE + (height(TEXT) + _SPACE if rows.name and upright else 0)
     top = 1 + max(0, math.ceil(height(LABEL) / 2 - rows.centre(0))) + (0 if upright else height(TEXT) + _SPACE)
-    foot = _TICK + _SPACE + (columns.widest(below) if turned else height(LABEL)) + _SPACE
-    right = left + max(columns.length + (0 if turned else columns.widest(below) // 2), width(columns.name, TEXT))
+    widest = columns.widest(below)
+    foot = _TICK + _SPACE + (widest if turned else height(LABEL) * bool(widest)) + _SPACE
+    right = left + max(columns.length + (0 if turned else widest // 2), width(columns.name, TEXT))
     image = canvas.blank(max(right, width(rows.name, TEXT)) + 2, top + rows.length + foot + height(TEXT))
     image.paste(Image.fromarray(cells), (left, top))
     ImageDraw.Draw(image).rectangle((left - 1, top - 1, left + columns.length, top + rows.length), outline=HAIRLINE)

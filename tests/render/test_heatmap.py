@@ -42,7 +42,7 @@ def test_a_value_with_a_meaning_has_a_colour_of_its_own_and_is_named_where_it_oc
 
 def test_a_row_or_column_whose_label_is_empty_has_no_tick():
     plain, bare = (only(Heatmap("t", CORNERS, BOTH, column_labels=labels)) for labels in (("0", "1"), ("", "")))
-    assert (plain[-100:] == HAIRLINE).all(axis=2).sum() > (bare[-100:] == HAIRLINE).all(axis=2).sum()
+    assert (plain == HAIRLINE).all(axis=2).sum() > (bare == HAIRLINE).all(axis=2).sum()
 
 
 def test_a_matrix_is_drawn_with_its_axes(written):
