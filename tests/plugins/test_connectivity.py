@@ -277,7 +277,8 @@ def test_weights_that_are_no_numbers_are_reported_and_hurt_no_other_layer(number
     table = next(b for b in blocks if isinstance(b, Table))
 
     assert (finding.rule, finding.severity, finding.channels) == ("connectivity/not-finite", Severity.ERROR, (2,))
-    assert np.argwhere(np.isnan(bad.values)).tolist() == [[2, 1]]
+    assert np.argwhere(~np.isfinite(bad.values)).tolist() == [[2, 1]]
+    assert dict(bad.meanings)[bad.values[2, 1]] == "NaN or Inf among the weights"
     assert bad.scale.high == 9
     assert np.isfinite(good.values).all()
     assert [cell(table, "most inputs", row) for row in (0, 1)] == [3, 4]
