@@ -167,7 +167,11 @@ class Connectivity:
             row_labels=_labels(links.layer.out_channels, rows),
             column_labels=_labels(links.layer.in_channels, columns),
             caption=_caption(links, view.step),
-            meanings=((np.nan, "no link possible: groups"), (np.inf, "NaN or Inf among the weights")),
+            meanings=(
+                (0.0, "exactly 0: weights that count as zero"),
+                (np.nan, "no link possible: groups"),
+                (np.inf, "NaN or Inf among the weights"),
+            ),
         )
 
     def _findings(self, links: LayerLinks) -> tuple[Finding, ...]:
@@ -248,4 +252,4 @@ def _caption(links: LayerLinks, step: tuple[int, int]) -> str:
         f"({layer.out_channels:,} x {layer.in_channels:,} maps in all)."
     )
     folded = f" Folded in: {', '.join(links.folded)}." if links.folded else ""
-    return f"{cell} 0: links whose weights count as zero.{folded}"
+    return f"{cell}{folded}"

@@ -352,6 +352,7 @@ def test_an_all_zero_layer_has_no_carriers_and_a_scale_with_two_ends() -> None:
 
     assert [cell(table, name) for name in ("density", "fewest inputs", "most inputs")] == [0.0, None, None]
     assert (heatmap.scale.low, heatmap.scale.high) == (0, 1)
+    assert dict(heatmap.meanings)[0.0] == "exactly 0: weights that count as zero"
 
 
 def test_a_transposed_convolution_is_read_output_first_like_any_other() -> None:
