@@ -123,10 +123,17 @@ class Feed:
             )
 
     def pass_over(self, tally: Tally) -> None:
-        """Counts a shard that was read before, or elsewhere."""
+        """Counts a shard that was read before, or elsewhere.
+
+        Raises:
+            InputError: (strict) an input of it could not be used.
+        """
+        first = next(iter(tally.skipped), None)
+        if first is not None:
+            self._refuse(first)
+            self._first_skipped = self._first_skipped or first.reason
         self.count += tally.inputs
         self.skipped_count += tally.skipped_count
-        self._first_skipped = self._first_skipped or next((s.reason for s in tally.skipped), "")
         self._tell()
 
     def _take(self, batch: Batch) -> None:
@@ -170,14 +177,17 @@ class Feed:
             self._kept.append(feeds)
 
     def _skip(self, skipped: Skipped) -> None:
+        self._refuse(skipped)
+        self.skipped_count += skipped.count
+        self._first_skipped = self._first_skipped or skipped.reason
+        self._shard.skip(skipped)
+
+    def _refuse(self, skipped: Skipped) -> None:
         if self._strict:
             remedy = "Mend or remove it, or run without strict, which skips and counts such inputs."
             raise InputError(
                 f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
             )
-        self.skipped_count += skipped.count
-        self._first_skipped = self._first_skipped or skipped.reason
-        self._shard.skip(skipped)
 
     def _limit(self, count: int) -> None:
         if self._most is not None and count > self._most:

@@ -66,7 +66,13 @@ Analyses = Annotated[
     list[str], typer.Option("--analysis", "-a", help="NAME or NAME:key=value,…; repeatable.", show_default=False)
 ]
 Preprocess = Annotated[
-    str, typer.Option("--preprocess", "-p", help="imagenet, unit, signed, raw, caffe, or key=value,… for pictures.")
+    str,
+    typer.Option(
+        "--preprocess",
+        "-p",
+        help="How pictures become numbers: imagenet, unit (0..1), signed (-1..1), raw (0..255), caffe, or "
+        "scale=1/255,mean=…,std=…,order=…,resize=…,crop=…,filter=…; docs/data.md.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
 Memory = Annotated[str, typer.Option(help="What a run may take, such as 2GiB.", show_default="half of what there is")]

@@ -151,7 +151,8 @@ class Rule:
         low = np.zeros_like(x) if self.min is None else self.min - x
         high = np.zeros_like(x) if self.max is None else x - self.max
         off = np.abs(x - self.equals) if isinstance(self.equals, int | float) else np.zeros_like(x)
-        return np.where(np.isnan(x), np.nan, np.maximum(np.maximum(low, high), off))
+        farthest: Array = np.maximum(np.maximum(low, high), off)
+        return farthest
 
     def allows(self, text: str) -> bool:
         """Whether a text is right."""

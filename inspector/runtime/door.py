@@ -12,7 +12,7 @@ from inspector.errors import InputError, ParameterError
 from inspector.runtime import pictures
 from inspector.runtime.arrays import Stack, only_input
 from inspector.runtime.items import Feeds, Item
-from inspector.runtime.preprocess import PRESETS, InputSpec, Preprocess
+from inspector.runtime.preprocess import EXAMPLE, PRESETS, InputSpec, Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Door:
             raise ParameterError(
                 "preprocess",
                 f"{subject} holds pictures, and nothing says how pixels become this model's numbers",
-                expected=f"{', '.join(PRESETS)}, or a description of its own",
-                remedy="Give what the model was trained with, such as preprocess=imagenet.",
+                expected=f"{', '.join(PRESETS)}, or settings such as {EXAMPLE}",
+                remedy="Give what the model was trained with; docs/data.md says how to find out.",
             )
         self.preprocess.check(spec)
         return self.preprocess, spec

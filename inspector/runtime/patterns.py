@@ -47,8 +47,7 @@ def _choices(inside: str) -> list[str]:
     """What one pair of braces stands for; braces around neither a list nor a range are left as they are."""
     if bounds := _RANGE.fullmatch(inside):
         start, stop = bounds.groups()
-        width = len(start) if start.startswith("0") else 0
-        return [f"{n:0{width}d}" for n in range(int(start), min(int(stop), int(start) + MOST) + 1)]
+        return [f"{n:0{len(start)}d}" for n in range(int(start), min(int(stop), int(start) + MOST) + 1)]
     return inside.split(",") if "," in inside else [f"{{{inside}}}"]
 
 

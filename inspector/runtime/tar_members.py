@@ -28,6 +28,7 @@ XZ_MEMORY: Final = 256 * 2**20
 """Bytes that unpacking .xz may take; the file itself says how many it needs."""
 
 _BLOCK, _CHUNK = tarfile.BLOCKSIZE, 2**20
+_MORE_OF_MAP, _STILL_MORE = 482, 504  # bytes of a sparse file's header, and of a block after it, not 0: another follows
 _EXTENDED = {
     tarfile.XHDTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -62,7 +63,7 @@ def members(file: BinaryIO, subject: str, most: Callable[[str], int]) -> Iterato
             return walk.finish()
         if header.isdir():
             continue
-        if not header.isreg() or header.issparse():
+        if not header.isreg() or header.type == tarfile.GNUTYPE_SPARSE:
             walk.skip(header.size if header.type not in tarfile.SUPPORTED_TYPES or header.isreg() else 0)
             yield Member(header.name, problem="links, devices and sparse files in a tar file are not read")
         elif (allowed := most(header.name)) and ".." in header.name.split("/"):
@@ -107,7 +108,8 @@ class _Walk:
             if header.type not in _EXTENDED:
                 break
             said |= self._extended(header)
-        header.name = _plain(said.get("path", header.name))
+        self._pass_map(header, block)
+        header.name = _plain(said.get("GNU.sparse.name", said.get("path", header.name)))
         if not said.get("size", "0").isdecimal():
             raise self.error("it is damaged (the size of a member is no number)", "Write it again.")
         header.size = int(said.get("size", header.size))
@@ -148,6 +150,12 @@ class _Walk:
         if header.type == tarfile.GNUTYPE_LONGNAME:
             return {"path": data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
         return _records(data) if header.type in {tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE} else {}
+
+    def _pass_map(self, header: tarfile.TarInfo, block: bytes) -> None:
+        """Passes over the blocks between a header and its data that list further parts of a sparse file."""
+        more = header.type == tarfile.GNUTYPE_SPARSE and block[_MORE_OF_MAP]
+        while more:
+            more = self._take(_BLOCK, "a header")[_STILL_MORE]
 
     def _take(self, size: int, what: str) -> bytes:
         """Exactly so many bytes, in pieces: memory is taken for what is there, not for what is declared."""

@@ -124,6 +124,17 @@ def test_inputs_are_shown_one_by_one_where_they_went() -> None:
     assert titles == [f"{tap} for {name}" for name, tap in shown]
 
 
+def test_a_caption_promises_no_more_than_the_tap_that_saw_fewest_inputs_bears_out() -> None:
+    few = min(sum(map(positive, X)), sum(map(negative, X)))
+    report = service.audit(BRANCHED["siblings"].data, X, ["sparsity", "distribution"])
+    captions = [
+        next(b.caption for b in report.result(name).blocks if isinstance(b, Table))
+        for name in ("sparsity", "distribution")
+    ]
+    assert f"fires for under {1 - 0.05 ** (1 / few):.3g} of such inputs" in captions[0]
+    assert f"Over {len(X)} inputs (some taps: {few})" in captions[1]
+
+
 def test_activations_are_of_the_inputs_that_took_the_branch_in_their_order() -> None:
     net = BRANCHED["siblings"]
     maps = values(net.flat, {"x": X}, ["t", "t~2"])

@@ -103,6 +103,9 @@ def test_a_tap_with_negative_values_has_zero_in_the_middle_of_its_scales_and_oth
     x[0, 0, 0], x[0, 1, 0], x[0, 2], x[1] = (-3, 1), (0, 2), (np.nan, 4), 5
     signed = grids(result(identity_net("LeakyRelu <alpha=1.0>"), x))
     assert [scale(p)[1:] for p in signed[0].pictures] == [(-3, 3), (-2, 2), (-4, 4)]
+    assert scale(grids(result(identity_net("LeakyRelu <alpha=1.0>"), -x))[0].pictures[0]) == scale(
+        signed[0].pictures[0]
+    )
     assert {scale(p)[0] for grid in signed for p in grid.pictures} == {ScaleKind.SIGNED}
     rising = grids(result(identity_net("LeakyRelu <alpha=1.0>"), np.where(x < 0, -np.inf, x)))
     assert [scale(p)[1:] for p in rising[0].pictures] == [(0, 1), (0, 2), (0, 4)]

@@ -281,7 +281,7 @@ def test_weights_that_are_no_numbers_are_reported_and_hurt_no_other_layer(number
     assert dict(bad.meanings)[bad.values[2, 1]] == "NaN or Inf among the weights"
     assert bad.scale.high == 9
     assert np.isfinite(good.values).all()
-    assert [cell(table, "most inputs", row) for row in (0, 1)] == [3, 4]
+    assert [cell(table, f"{which} inputs", row) for which in ("fewest", "most") for row in (0, 1)] == [3, 4, 3, 4]
 
 
 def test_the_matrix_of_a_small_layer_is_shown_as_it_is() -> None:

@@ -140,6 +140,13 @@ def test_a_map_that_is_not_finite_counts_as_that_and_in_nothing_else() -> None:
     assert findings(report)["not-finite"].channels == (0, 1)
 
 
+def test_a_map_that_is_infinite_downwards_alone_is_not_finite_either() -> None:
+    x = numbers(3, 3, 6, 5)
+    x[1, 2, 3, 3] = -np.inf
+    found = findings(service.audit(identity_net("LeakyRelu <alpha=1.0>"), x, ["sparsity"], fidelity="exact"))
+    assert found["not-finite"].channels == (2,)
+
+
 def test_a_channel_of_one_value_that_was_not_finite_once_is_not_constant() -> None:
     x = np.full((3, 3, 6, 5), 0.5, np.float32)
     x[1, 1, 0, 0] = np.nan
@@ -302,3 +309,12 @@ def test_channels_that_something_else_reads_before_the_activation_are_not_to_be_
     remedies = {f.rule: f.remedy for f in report.result("sparsity").findings if f.layer == "c"}
     assert "sparsity/structurally-dead" in remedies
     assert all("before the activation" in remedy for remedy in remedies.values())
+
+
+def test_a_structurally_dead_channel_is_no_second_finding() -> None:
+    """One cannot fire, one did not fire, one fires."""
+    weights = {"w": np.ones((3, 3, 3, 3), np.float32), "b": np.array([-1, -99, 1], np.float32)}
+    weights["w"][0] = 0
+    net = model(f"[c] a = Conv {SAME} (x, w, b) y = Relu(a)", weights=weights)
+    report = service.audit(net, np.abs(numbers(2, 3, 6, 5)).clip(0, 1), ["sparsity"])
+    assert {rule: f.channels for rule, f in findings(report).items()} == {"dead": (1,), "structurally-dead": (0,)}

@@ -69,6 +69,34 @@ def test_labels_without_names_are_numbers_and_what_is_no_class_is_none(tmp_path,
     assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == expected
 
 
+def test_a_number_without_a_name_is_a_label_of_its_own(tmp_path):
+    """-1 is what data sets without labels hold; it is not the last class."""
+    table = pa.table({"image": structs(BYTES[:3]), "label": pa.array([-1, 2, 3])})
+    pq.write_table(named(table), tmp_path / "d.parquet")
+    assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == ["-1", "cat", "3"]
+
+
+@pytest.mark.parametrize("names", [["image", "image"], ["before", "after"]])
+def test_a_doubt_which_column_holds_the_pictures_is_told(tmp_path, names):
+    table = pa.table([pa.array(BYTES, pa.binary())] * 2, names=names)
+    pq.write_table(table, tmp_path / "d.parquet")
+    ((_, _, problem),) = read(open_source(tmp_path / "d.parquet", [X], RAW))
+    assert problem.startswith("d.parquet: it has no column of pictures")
+
+
+def test_a_server_that_gives_no_parts_of_files_is_told(tmp_path, monkeypatch):
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet")
+    monkeypatch.setattr("inspector.runtime.urls.Steady.seekable", lambda _: False)
+    ((_, _, problem),) = read(open_source(f"local://{tmp_path}/d.parquet", [X], RAW))
+    assert problem == "d.parquet: its server gives no parts of files. Download it first."
+
+
+def test_row_groups_of_the_asked_size_are_shards_of_their_own(tmp_path):
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet", row_group_size=4)
+    shards = open_source(tmp_path / "d.parquet", [X], RAW).shards(4)
+    assert [shard.id.partition("@")[0] for shard in shards] == [f"d.parquet[groups {n}:{n + 1}]" for n in range(3)]
+
+
 def test_a_row_that_cannot_be_used_is_an_error_of_that_row_alone(tmp_path):
     pq.write_table(pa.table({"image": structs([BYTES[0], None, b"junk", BYTES[3]])}), tmp_path / "d.parquet")
     found = read(open_source(tmp_path / "d.parquet", [X], RAW))

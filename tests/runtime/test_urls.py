@@ -80,6 +80,14 @@ def test_patterns_work_in_urls(memory):
         open_source("memory://w/*.zip", [X], RAW)
 
 
+def test_what_fits_a_pattern_comes_sorted_in_whatever_order_a_store_lists_it(memory, monkeypatch):
+    memory.pipe({f"/w/t-{shard}.tar": tar_bytes(samples([shard])) for shard in range(3)})
+    glob = MemoryFileSystem.glob
+    monkeypatch.setattr(MemoryFileSystem, "glob", lambda self, path: glob(self, path)[::-1])
+    found = read(open_source("memory://w/t-*.tar", [X], RAW))
+    assert [key for key, _, _ in found] == [f"t-{n}.tar/{n:02d}.png" for n in range(3)]
+
+
 def test_places_of_every_kind_go_together(memory, tmp_path):
     memory.pipe("/w/t.tar", tar_bytes(samples(range(5))))
     (tmp_path / "u.tar").write_bytes(tar_bytes(samples(range(5, 11))))
@@ -168,6 +176,20 @@ def test_what_will_not_mend_is_not_tried_again(no_pauses):
     with pytest.raises(PermissionError):
         urls.repeated(refuse)
     assert no_pauses == []
+
+
+def test_a_failure_that_fsspec_calls_a_missing_file_is_tried_again(no_pauses):
+    """As it does with any failure of HTTP, which is then the cause."""
+    tries = []
+
+    def act() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise FileNotFoundError("https://host/a") from ConnectionError("the server is restarting")
+        return "there"
+
+    assert urls.repeated(act) == "there"
+    assert len(tries) == 3
 
 
 @dataclass
