@@ -97,14 +97,19 @@ def scale(picture: Picture) -> tuple[ScaleKind, float, float]:
     return picture.scale.kind, picture.scale.low, picture.scale.high
 
 
-def test_a_map_with_negative_values_has_zero_in_the_middle_of_its_scale_and_others_at_its_end() -> None:
-    x = np.zeros((1, 3, 2, 2), np.float32)
-    x[0, 0, 0], x[0, 1, 0], x[0, 2] = (-3, 1), (0, 2), (np.nan, 4)
-    signed, rising, broken = grids(result(identity_net("LeakyRelu <alpha=1.0>"), x))[0].pictures
-    assert scale(signed) == (ScaleKind.SIGNED, -3, 3)
-    assert scale(grids(result(identity_net("LeakyRelu <alpha=1.0>"), -x))[0].pictures[0]) == scale(signed)
-    assert scale(rising) == (ScaleKind.SEQUENTIAL, 0, 2)
-    assert scale(broken) == (ScaleKind.SEQUENTIAL, 0, 4)
+def test_a_tap_with_negative_values_has_zero_in_the_middle_of_its_scales_and_others_at_their_ends() -> None:
+    """For all of its maps, of all inputs: one grid has one set of colours, and so have the grids of one tap."""
+    x = np.zeros((2, 3, 2, 2), np.float32)
+    x[0, 0, 0], x[0, 1, 0], x[0, 2], x[1] = (-3, 1), (0, 2), (np.nan, 4), 5
+    signed = grids(result(identity_net("LeakyRelu <alpha=1.0>"), x))
+    assert [scale(p)[1:] for p in signed[0].pictures] == [(-3, 3), (-2, 2), (-4, 4)]
+    assert scale(grids(result(identity_net("LeakyRelu <alpha=1.0>"), -x))[0].pictures[0]) == scale(
+        signed[0].pictures[0]
+    )
+    assert {scale(p)[0] for grid in signed for p in grid.pictures} == {ScaleKind.SIGNED}
+    rising = grids(result(identity_net("LeakyRelu <alpha=1.0>"), np.where(x < 0, -np.inf, x)))
+    assert [scale(p)[1:] for p in rising[0].pictures] == [(0, 1), (0, 2), (0, 4)]
+    assert {scale(p)[0] for grid in rising for p in grid.pictures} == {ScaleKind.SEQUENTIAL}
 
 
 def test_lines_become_one_row() -> None:

@@ -253,3 +253,5 @@ def test_the_picture_has_one_row_per_tap_from_the_quietest_channel_to_the_loudes
     found = [row["score"] for row in rows(report, "distribution", "Distribution by channel")]
     assert picture.values[0].tolist() == sorted(min(score, 2.0) for score in found)
     assert picture.values[0, -1] == 2
+    assert picture.row_labels[0].endswith(f"({len(found)})")
+    assert dict(picture.meanings)[0.0] == "exactly 0: zero everywhere"
