@@ -18,7 +18,8 @@ from inspector.analysis.sums import Saving
 from inspector.errors import InputError, OutputError, ParameterError
 from inspector.paths import check_file, check_folder, writing
 from inspector.runtime.data import Shard
-from inspector.runtime.items import SHARD_STRIDE
+from inspector.runtime.items import SHARD_STRIDE, counted
+from inspector.runtime.stored import UNMARKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Keep:
 
 
 NOTHING_KEPT: Final = Keep()
+_UNSEEN: Final = "a change that keeps the size is not noticed"
 
 
 class Keeper:
@@ -107,6 +109,8 @@ class Keeper:
         self.ids: dict[int, str] = {}
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
+            if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
+                self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
         self._feed = feed
         with writing(f"folder {str(keep.resume)!r}"):
             self._checkpoints = Checkpoints(keep.resume, identity, plan, [*self.ids.values()]) if keep.resume else None

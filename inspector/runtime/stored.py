@@ -16,6 +16,8 @@ SUFFIXES: Final[dict[Kind, tuple[str, ...]]] = {
     "parquet": (".parquet",),
 }
 """Endings of files that can be fed, lower case, by what they hold."""
+UNMARKED: Final = "unmarked"
+"""How the fingerprint of a file ends, of which its store says no more than the size."""
 
 
 class Stored(Protocol):
@@ -44,7 +46,7 @@ class Stored(Protocol):
         """The file from its beginning; the caller closes it."""
 
     def stamp(self) -> str:
-        """A fingerprint that another content would not have: size and time of change, or ETag."""
+        """A fingerprint that another content would not have: size and time of change, or ETag; see `UNMARKED`."""
 
 
 def kind_of(name: str) -> Kind | None:

@@ -15,7 +15,7 @@ from inspector.runtime.arrays import read_stack
 from inspector.runtime.door import Door, stacked
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered
 from inspector.runtime.parquet import parquet_items, parquet_parts
-from inspector.runtime.stored import Stored, kind_of
+from inspector.runtime.stored import UNMARKED, Stored, kind_of
 from inspector.runtime.tars import tar_items
 
 
@@ -65,8 +65,10 @@ def _chained(files: Sequence[Stored], door: Door) -> Iterator[Item]:
 
 def _stamps(files: Sequence[Stored]) -> str:
     """One fingerprint of all."""
-    text = "\n".join(f"{file.id} {file.stamp()}" for file in files)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    stamps = [file.stamp() for file in files]
+    text = "\n".join(f"{file.id} {stamp}" for file, stamp in zip(files, stamps, strict=True))
+    found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{found}-{UNMARKED}" if any(stamp.endswith(UNMARKED) for stamp in stamps) else found
 
 
 def _total(files: Sequence[Stored]) -> int | None:

@@ -14,7 +14,7 @@ import fsspec
 
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime.files import label_of, printable
-from inspector.runtime.stored import Kind, kind_of
+from inspector.runtime.stored import UNMARKED, Kind, kind_of
 
 T = TypeVar("T")
 
@@ -25,7 +25,8 @@ FIRST_PAUSE: Final = 0.25
 
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
-_STAMPS = ("ETag", "etag", "generation", "sha256", "checksum", "mtime", "LastModified", "last_modified", "created")
+_CONTENTS = ("ETag", "etag", "generation", "sha256", "checksum", "Content-MD5", "Digest", "blob_id", "CRC")
+_TIMES = ("mtime", "LastModified", "last_modified", "Last-Modified", "modify", "modificationTime", "created")
 
 
 def is_url(text: str) -> bool:
@@ -142,16 +143,22 @@ class Remote:
             raise InputError(self.id, f"it cannot be opened ({error})", remedy="Check the URL.") from error
 
     def stamp(self) -> str:
-        """Size and ETag, or time of change, as far as the store says them."""
+        """Size and ETag, or time of change, as far as the store says them; asked for what its listing did not say."""
+        if self.info.get("size") is not None and (mark := _mark(self.info)):
+            return f"{self.info['size']}-{mark}"
         try:
-            info = self.info if "size" in self.info else repeated(lambda: self.system.info(self.path))
+            info = repeated(lambda: self.system.info(self.path))
         except OSError as error:
             return type(error).__name__
-        mark = next((str(info[key]).strip('"') for key in _STAMPS if info.get(key)), "")
-        return f"{info.get('size')}-{mark}"
+        return f"{info.get('size')}-{_mark(info) or UNMARKED}"
 
     def _opened(self) -> BinaryIO:
         return cast("BinaryIO", self.system.open(self.path, "rb"))
+
+
+def _mark(info: dict[str, Any]) -> str:
+    """What a store says of a file that changes with its contents; empty where that is nothing."""
+    return next((str(info[key]).strip('"') for key in (*_CONTENTS, *_TIMES) if info.get(key)), "")
 
 
 class Steady(io.RawIOBase):

@@ -177,6 +177,7 @@ class Server:
     files: dict[str, bytes]
     breaks_at: dict[str, int] = field(default_factory=dict)
     breaks_left: int = 0
+    marks: dict[str, str] = field(default_factory=lambda: {"ETag": '"v1"'})
     asked: list[str] = field(default_factory=list)
 
 
@@ -212,7 +213,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {
             "Content-Length": str(stop - start),
             "Accept-Ranges": "bytes",
-            "ETag": '"v1"',
+            **self.state.marks,
             "Content-Range": f"bytes {start}-{stop - 1}/{len(content)}",
         }.items():
             self.send_header(name, value)
@@ -279,6 +280,37 @@ def test_a_shard_is_known_by_its_etag(served):
     server.files["/s.tar"] = tar_bytes(samples(range(2)))
     (shard,) = open_source(f"{address}/s.tar", [X], RAW).shards(8)
     assert shard.id == f"s.tar@{len(server.files['/s.tar'])}-v1"
+
+
+@pytest.mark.parametrize("mark", ["Last-Modified", "Content-MD5", "Digest"])
+def test_a_changed_file_has_another_id_whichever_mark_the_web_server_gives(served, mark):
+    address, server = served
+    server.files["/s.tar"] = tar_bytes(samples(range(2)))
+    ids = []
+    for value in ("one", "two", "two"):
+        server.marks = {mark: value}
+        ids += [shard.id for shard in open_source(f"{address}/s.tar", [X], RAW).shards(8)]
+    assert ids[0] != ids[1] == ids[2] == f"s.tar@{len(server.files['/s.tar'])}-two"
+
+
+def test_a_file_of_which_the_listing_says_nothing_is_asked_for_itself(served):
+    """As of a folder behind http, which is a page of links."""
+    address, server = served
+    server.files |= {"/d": b'<a href="a.png">a</a>', "/d/": b'<a href="a.png">a</a>', "/d/a.png": png(7)}
+    ids = []
+    for value in ('"v1"', '"v2"'):
+        server.marks = {"ETag": value}
+        ids += [shard.id for shard in open_source(f"{address}/d", [X], RAW).shards(8)]
+    assert ids[0] != ids[1]
+    assert not ids[0].endswith("unmarked")
+
+
+def test_a_file_without_any_mark_says_so_in_its_id(served):
+    address, server = served
+    server.marks = {}
+    server.files |= {"/s.tar": tar_bytes(samples(range(2))), "/a.png": png(7), "/b.png": png(7)}
+    source = open_source([f"{address}/{name}" for name in ("s.tar", "a.png", "b.png")], [X], RAW)
+    assert [shard.id.rpartition("-")[2] for shard in source.shards(8)] == ["unmarked", "unmarked"]
 
 
 def test_an_address_that_cannot_be_looked_at_is_an_error(monkeypatch, memory):
