@@ -34,47 +34,45 @@ def parquet_items(stored: Stored, door: Door) -> Iterator[Item]:
     """The rows of a file, called `file.parquet[row]`; what cannot be read as broken items."""
     try:
         with _opened(stored) as table:
-            groups = range(table.groups)
+            counts = table.counts
     except InputError as error:
         yield Item.broken(stored.id, error, incomplete=True)
         return
-    yield from _rows(stored, door, groups)
+    yield from _rows(stored, door, range(len(counts)), (0, sum(counts)))
 
 
 def parquet_parts(stored: Stored, door: Door, size: int) -> Iterator[Part]:
     """Row groups, as many together as hold at least `size` rows; a file that cannot be read is one part."""
     try:
         with _opened(stored) as table:
-            counts = [table.rows(group) for group in range(table.groups)]
+            counts = table.counts
     except InputError as error:
         yield Part(stored.id, stored.stamp, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
         return
-    start, rows = 0, 0
+    start, first, stop = 0, 0, 0
     for group, count in enumerate(counts):
-        rows += count
-        if rows >= size or group == len(counts) - 1:
-            groups = range(start, group + 1)
-            yield Part(
-                f"{stored.id}[groups {start}:{group + 1}]", stored.stamp, rows, partial(_rows, stored, door, groups)
-            )
-            start, rows = group + 1, 0
+        stop += count
+        if stop - first >= size or group == len(counts) - 1:
+            items = partial(_rows, stored, door, range(start, group + 1), (first, stop))
+            yield Part(f"{stored.id}[groups {start}:{group + 1}]", stored.stamp, stop - first, items)
+            start, first = group + 1, stop
 
 
 def _only(item: Item) -> Iterator[Item]:
     yield item
 
 
-def _rows(stored: Stored, door: Door, groups: Sequence[int]) -> Iterator[Item]:
-    """The rows of these groups. Where a group breaks off, what came before counts and the next one goes on."""
+def _rows(stored: Stored, door: Door, groups: Sequence[int], rows: tuple[int, int]) -> Iterator[Item]:
+    """The rows of these groups, from one to before another. Where a group breaks off, the next one goes on."""
+    row, stop = rows
     try:
         with _opened(stored) as table:
             door.for_pictures(stored.id)
-            row = sum(map(table.rows, range(groups[0]))) if groups else 0
             for group in groups:
                 yield from _group(table, stored.id, group, row, door)
                 row += table.rows(group)
     except InputError as error:
-        yield Item.broken(stored.id, error, incomplete=True)
+        yield Item.broken(f"{stored.id}[{row}:{stop}]", error, count=_some(stop - row))
 
 
 def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterator[Item]:
@@ -92,7 +90,12 @@ def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterat
     except (InputError, OSError, ValueError, MemoryError) as error:  # ArrowInvalid is a ValueError
         key = f"{name}[{row}:{last}]"
         broken = InputError(key, f"these rows cannot be read ({error})", remedy="Write the file again.")
-        yield Item.broken(key, broken, count=min(max(last - row, 1), MAX_ROWS))
+        yield Item.broken(key, broken, count=_some(last - row))
+
+
+def _some(rows: int) -> int:
+    """So many as a file says, if that can be."""
+    return min(max(rows, 1), MAX_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +110,9 @@ class _Table:
     names: Sequence[str]
 
     @property
-    def groups(self) -> int:
-        return int(self.file.metadata.num_row_groups)
+    def counts(self) -> list[int]:
+        """How many rows each group has."""
+        return [self.rows(group) for group in range(self.file.metadata.num_row_groups)]
 
     def rows(self, group: int) -> int:
         return int(self.file.metadata.row_group(group).num_rows)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import CLASSES, LABELS, PIXELS, RAW, X, assert_is_the_data_set, png, read
+from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import parquet as pq
 from pyarrow.parquet import encryption
 
 from inspector.errors import InputError, ParameterError
-from inspector.runtime import parquet
+from inspector.runtime import parquet, urls
 from inspector.runtime.data import batches
 from inspector.runtime.sources import open_source
 
@@ -111,6 +114,17 @@ def test_rows_that_a_group_promises_and_does_not_have_are_counted(tmp_path, monk
     assert (item.id, item.count) == ("d.parquet[0:11]", 11)
 
 
+def test_rows_of_a_file_whose_store_fails_after_it_was_looked_at_are_counted(monkeypatch):
+    content = io.BytesIO()
+    pq.write_table(TABLES["bytes and texts"], content, row_group_size=2)
+    fsspec.filesystem("memory").pipe("/d.parquet", content.getvalue())
+    shards = open_source("memory://d.parquet", [X], RAW).shards(4)
+    monkeypatch.setattr(urls, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda *_, **__: (_ for _ in ()).throw(OSError("down")))
+    lost = [(item.id, item.count, item.incomplete) for shard in shards for item in shard]
+    assert lost == [(f"d.parquet[{a}:{b}]", b - a, False) for a, b in ((0, 4), (4, 8), (8, 11))]
+
+
 @pytest.mark.parametrize("cut", [0, 3, 100, -1])
 def test_a_file_that_is_cut_has_no_description_and_is_told_as_one(tmp_path, cut):
     path = tmp_path / "d.parquet"
@@ -154,7 +168,7 @@ class Keys(encryption.KmsClient):
     def __init__(self, _: object) -> None:
         super().__init__()
 
-    def wrap_key(self, key_bytes, master_key_identifier):  # noqa: ARG002 - as the base has it
+    def wrap_key(self, key_bytes, master_key_identifier):
         return base64.b64encode(key_bytes)
 
 
