@@ -31,7 +31,7 @@ class ShardCount:
         self.inputs = 0
         self.digest = Digest()
         self.skipped: list[Skipped] = []
-        self.skipped_count = self.incomplete = 0
+        self.skipped_count = self.incomplete = self.may_mend = 0
 
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
@@ -43,6 +43,7 @@ class ShardCount:
         """This did not."""
         self.skipped_count += skipped.count
         self.incomplete += skipped.incomplete
+        self.may_mend += skipped.count if skipped.may_mend else 0
         if len(self.skipped) < MAX_LISTED_SKIPS:
             self.skipped.append(replace(skipped, id=_shortened(skipped.id), reason=_shortened(skipped.reason)))
 

@@ -112,6 +112,7 @@ class Keeper:
             if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
                 self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
         self._feed = feed
+        self._not_kept: list[int] = []  # of every such shard how many inputs another try may read
         with writing(f"folder {str(keep.resume)!r}"):
             self._checkpoints = Checkpoints(keep.resume, identity, plan, [*self.ids.values()]) if keep.resume else None
         self._file = Saving(keep.summaries, identity, plan)
@@ -122,6 +123,8 @@ class Keeper:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._checkpoints and self._checkpoints.problem:
             self.gathered.note(self._checkpoints.problem)
+        if self._not_kept:
+            self.gathered.note(_again(self._not_kept, kept=self._checkpoints is not None))
         self._file.__exit__(kind, error, at)
 
     @property
@@ -148,14 +151,21 @@ class Keeper:
                 self._take(part)
 
     def done(self, part: Part) -> None:
-        """The next shard was run."""
-        if self._checkpoints:
+        """The next shard was run; what another try may read is no result of it, and so it is not stored."""
+        if part.tally.may_mend:
+            self._not_kept.append(part.tally.may_mend)
+        elif self._checkpoints:
             self._checkpoints.keep(part)
         self._take(part)
 
     def _take(self, part: Part) -> None:
         self._file.add(part)
         self.gathered.add(part)
+
+
+def _again(lost: list[int], *, kept: bool) -> str:
+    told = f"{counted(sum(lost), 'input')} in {counted(len(lost), 'shard')} could not be had from where they are stored"
+    return told + (": the same command tries these shards again, which are not kept" if kept else ": try again later")
 
 
 def _idle(first: int, total: int, shards: int) -> str:

@@ -15,6 +15,7 @@ from inspector.runtime.ahead import Ahead
 from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
 from inspector.runtime.sources import Data, open_source
+from inspector.runtime.stored import may_mend
 
 __all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
 
@@ -84,8 +85,9 @@ def _batches(
             if isinstance(taken.result, InputError):
                 ahead.release(1)
                 item, error = taken.item, taken.result
+                again = may_mend(error)
                 error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold it, in a circle
-                on_skip(Skipped(item.id, str(error), item.count, item.incomplete))
+                on_skip(Skipped(item.id, str(error), item.count, item.incomplete, again))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()

@@ -60,7 +60,7 @@ class Item:
     @classmethod
     def broken(cls, name: str, error: InputError, *, count: int = 1, incomplete: bool = False) -> Item:
         """An input, or several, known not to be readable; reading it raises the error."""
-        return cls(name, partial(_fail, error), count=count, incomplete=incomplete)
+        return cls(name, partial(fail, error), count=count, incomplete=incomplete)
 
 
 class Items(Protocol):
@@ -156,5 +156,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _fail(error: InputError) -> NoReturn:
+def fail(error: InputError) -> NoReturn:
+    """Raises it."""
     raise error

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from inspector.errors import InputError, ParameterError
 from inspector.runtime.door import Door
-from inspector.runtime.items import Item, Part
-from inspector.runtime.stored import Stored
+from inspector.runtime.items import Item, Part, fail
+from inspector.runtime.stored import Stored, may_mend
 
 ROWS_AT_A_TIME: Final = 16
 MAX_GROUP: Final = 4 * 2**30
@@ -47,7 +47,8 @@ def parquet_parts(stored: Stored, door: Door, size: int) -> Iterator[Part]:
         with _opened(stored) as table:
             counts = table.counts
     except InputError as error:
-        yield Part(stored.id, stored.stamp, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
+        stamp = partial(fail, error) if may_mend(error) else stored.stamp  # later shards would have other numbers
+        yield Part(stored.id, stamp, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
         return
     start, first, stop = 0, 0, 0
     for group, count in enumerate(counts):
@@ -90,6 +91,7 @@ def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterat
     except (InputError, OSError, ValueError, MemoryError) as error:  # ArrowInvalid is a ValueError
         key = f"{name}[{row}:{last}]"
         broken = InputError(key, f"these rows cannot be read ({error})", remedy="Write the file again.")
+        broken.__cause__ = error.with_traceback(None)
         yield Item.broken(key, broken, count=_some(last - row))
 
 

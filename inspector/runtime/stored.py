@@ -20,6 +20,17 @@ UNMARKED: Final = "unmarked"
 """How the fingerprint of a file ends, of which its store says no more than the size."""
 
 
+class StoreError(OSError):
+    """A store on another machine did not give something; asked again later it may."""
+
+
+def may_mend(error: BaseException | None) -> bool:
+    """Whether a store's failure led to an error, so that it says nothing of the data."""
+    while error is not None and not isinstance(error, StoreError):
+        error = error.__cause__
+    return error is not None
+
+
 class Stored(Protocol):
     """One file, on this machine or elsewhere.
 

@@ -178,6 +178,7 @@ class Server:
     breaks_at: dict[str, int] = field(default_factory=dict)
     breaks_left: int = 0
     marks: dict[str, str] = field(default_factory=lambda: {"ETag": '"v1"'})
+    refuses: int = 0
     asked: list[str] = field(default_factory=list)
 
 
@@ -202,8 +203,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def head(self) -> tuple[int, int] | None:
         content = self.state.files.get(self.path)
-        if content is None:
-            self.send_error(404)
+        if content is None or self.state.refuses:
+            self.send_error(self.state.refuses or 404)
             return None
         start, stop = 0, len(content)
         if wanted := self.headers.get("Range"):
@@ -273,6 +274,39 @@ def test_a_file_that_the_web_server_does_not_have_is_an_error_of_that_file(serve
     found = read(open_source(f"{address}/{{0..1}}.tar", [X], RAW))
     assert found[0][2].startswith("0.tar: it cannot be opened (")
     assert len(found) == 12
+
+
+@pytest.mark.parametrize(
+    ("status", "pauses", "says"),
+    [
+        (403, 0, r"it cannot be opened \(403 Forbidden\)\. Check the URL"),
+        (404, 0, r"it cannot be opened \(404 Not Found\)\. Check the URL"),
+        (429, 3, r"it cannot be opened \(429 Too Many Requests; tried 4 times\)\. Try again later"),
+        (503, 3, r"it cannot be opened \(503 Service Unavailable; tried 4 times\)\. Try again later"),
+    ],
+)
+def test_what_a_web_server_answers_is_said_and_what_it_will_answer_again_is_not_tried_again(
+    served, no_pauses, status, pauses, says
+):
+    address, server = served
+    server.refuses = status
+    with pytest.raises(InputError, match=says):
+        open_source(f"{address}/x.npy", [X])
+    assert len(no_pauses) == pauses
+
+
+def test_where_no_server_answers_that_is_said():
+    with pytest.raises(
+        InputError, match=r"it cannot be opened \(Cannot connect to host 127\.0\.0\.1:1 .*tried 4 times"
+    ):
+        open_source("http://127.0.0.1:1/x.npy", [X])
+
+
+def test_parquet_is_read_from_a_store_that_gives_short_pieces(memory, monkeypatch):
+    memory.pipe("/d.parquet", parquet_bytes())
+    short = type("Short", (io.BytesIO,), {"read": lambda self, size: io.BytesIO.read(self, min(size, 700))})
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *_, **__: short(self.cat(path)))
+    assert_is_the_data_set(open_source("memory://d.parquet", [X], RAW))
 
 
 def test_a_shard_is_known_by_its_etag(served):
