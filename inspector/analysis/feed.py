@@ -17,6 +17,7 @@ from inspector.report import Skipped
 from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
 from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
+from inspector.runtime.stored import may_mend
 
 MAX_SAID: Final = 300
 """Characters of a skipped input's name, and of the reason, that are kept: a hundred of them have to fit a tally."""
@@ -105,12 +106,14 @@ class Feed:
         """
         for shard in self.shards if shards is None else shards:
             self._shard = ShardCount()
+            shard.begin()
             inner = batches(shard, size, first=shard.first, stop=self._stop, on_skip=self._skip)
             with contextlib.closing(inner):
                 for batch in inner:
                     self._take(batch)
                     yield batch
                     self._tell()
+            self._check(shard)
             yield None
             if ended is not None:
                 ended(shard, self._shard)
@@ -129,6 +132,13 @@ class Feed:
         self.skipped_count += tally.skipped_count
         self._first_skipped = self._first_skipped or next((s.reason for s in tally.skipped), "")
         self._tell()
+
+    def _check(self, shard: Shard) -> None:
+        """Skips what nobody knows of a shard that changed during the run: some of its inputs are of another file."""
+        try:
+            shard.check()
+        except InputError as error:
+            self._skip(Skipped(shard.name, str(error), incomplete=True, may_mend=may_mend(error)))
 
     def _take(self, batch: Batch) -> None:
         self._keep(batch.feeds, self.count)

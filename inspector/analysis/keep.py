@@ -109,6 +109,8 @@ class Keeper:
         self.ids: dict[int, str] = {}
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
+            for shard in self.shards:
+                shard.begin()  # what is read has to be what the id says
             if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
                 self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
         self._feed = feed
@@ -164,8 +166,9 @@ class Keeper:
 
 
 def _again(lost: list[int], *, kept: bool) -> str:
-    told = f"{counted(sum(lost), 'input')} in {counted(len(lost), 'shard')} could not be had from where they are stored"
-    return told + (": the same command tries these shards again, which are not kept" if kept else ": try again later")
+    told = f"{sum(lost):,} in {counted(len(lost), 'shard')}"
+    then = "not kept, the same command tries these again" if kept else "try these again later"
+    return f"inputs that a store did not give, or that changed during the run: {told}; {then}"
 
 
 def _idle(first: int, total: int, shards: int) -> str:

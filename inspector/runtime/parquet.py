@@ -10,13 +10,13 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from inspector.errors import InputError, ParameterError
 from inspector.runtime.door import Door
 from inspector.runtime.items import Item, Part, fail
-from inspector.runtime.stored import Stored, may_mend
+from inspector.runtime.stored import Stored, Watch, may_mend
 
 ROWS_AT_A_TIME: Final = 16
 MAX_GROUP: Final = 4 * 2**30
@@ -47,15 +47,16 @@ def parquet_parts(stored: Stored, door: Door, size: int) -> Iterator[Part]:
         with _opened(stored) as table:
             counts = table.counts
     except InputError as error:
-        stamp = partial(fail, error) if may_mend(error) else stored.stamp  # later shards would have other numbers
-        yield Part(stored.id, stamp, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
+        looked_at = partial(fail, error) if may_mend(error) else stored.stamp  # later shards would have other numbers
+        yield Part(stored.id, looked_at, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
         return
+    stamp, watch = cache(stored.stamp), Watch(stored.id, stored.now)  # one for all parts
     start, first, stop = 0, 0, 0
     for group, count in enumerate(counts):
         stop += count
         if stop - first >= size or group == len(counts) - 1:
             items = partial(_rows, stored, door, range(start, group + 1), (first, stop))
-            yield Part(f"{stored.id}[groups {start}:{group + 1}]", stored.stamp, stop - first, items)
+            yield Part(f"{stored.id}[groups {start}:{group + 1}]", stamp, stop - first, items, watch)
             start, first = group + 1, stop
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol
 
+from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
 
 Kind = Literal["picture", "array", "tar", "parquet"]
@@ -58,6 +62,39 @@ class Stored(Protocol):
 
     def stamp(self) -> str:
         """A fingerprint that another content would not have: size and time of change, or ETag; see `UNMARKED`."""
+
+    def now(self) -> str:
+        """A fingerprint as well, not from a listing but as it is now; to be compared with others of `now` only."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """Notices that something that is read piece by piece changes between `begin` and `check`.
+
+    `now` gives a fingerprint; `name` is what messages call it.
+    """
+
+    name: str
+    now: Callable[[], str]
+    before: str | None = None
+
+    def begin(self) -> None:
+        """Remembers how it is, the first time that it can be looked at."""
+        if self.before is None:
+            with contextlib.suppress(InputError):
+                self.before = self.now()
+
+    def check(self) -> None:
+        """Raises InputError where it is not what it was, or where its store is away now, so that nobody can tell."""
+        if self.before is not None and self.now() != self.before:
+            raise changed(self.name)
+
+
+def changed(name: str) -> InputError:
+    """What may not be so when it is read again: see `may_mend`."""
+    error = InputError(name, "it changed during the run", remedy="Try again when nothing writes to it.")
+    error.__cause__ = StoreError("it changed")
+    return error
 
 
 def kind_of(name: str) -> Kind | None:

@@ -13,9 +13,10 @@ from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
 from inspector.runtime.arrays import read_stack
 from inspector.runtime.door import Door, stacked
+from inspector.runtime.files import File
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered
 from inspector.runtime.parquet import parquet_items, parquet_parts
-from inspector.runtime.stored import UNMARKED, Stored, kind_of
+from inspector.runtime.stored import UNMARKED, Stored, Watch, kind_of
 from inspector.runtime.tars import tar_items
 
 
@@ -48,7 +49,8 @@ class StoredFiles:
                 if kind == "parquet":
                     yield from parquet_parts(file, self.door, size)
                 else:
-                    yield Part(file.id, file.stamp, None, partial(_items, file, self.door))
+                    watch = Watch(file.id, file.now)
+                    yield Part(file.id, file.stamp, None, partial(_items, file, self.door), watch)
             small = [] if kind else list(same)
             for start in range(0, len(small), size):
                 yield _block(small[start : start + size], self.door)
@@ -56,7 +58,9 @@ class StoredFiles:
 
 def _block(files: Sequence[Stored], door: Door) -> Part:
     name = files[0].id if len(files) == 1 else f"{files[0].id}..{files[-1].id}"
-    return Part(name, partial(_stamps, files), _total(files), partial(_chained, files, door))
+    mapped = [file for file in files if file.kind == "array" and isinstance(file, File)]
+    watch = Watch(name, partial(_stamps, mapped)) if mapped else None
+    return Part(name, partial(_stamps, files), _total(files), partial(_chained, files, door), watch)
 
 
 def _chained(files: Sequence[Stored], door: Door) -> Iterator[Item]:

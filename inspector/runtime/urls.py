@@ -14,7 +14,7 @@ import fsspec
 
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime.files import label_of, printable
-from inspector.runtime.stored import UNMARKED, Kind, StoreError, kind_of
+from inspector.runtime.stored import UNMARKED, Kind, StoreError, changed, kind_of
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ FIRST_PAUSE: Final = 0.25
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
 _ANSWERS = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError, 410: FileNotFoundError}
+_PIECE = 2**20  # bytes; what is no larger comes in one answer
 _BUSY = (408, 425, 429)  # answers of HTTP from 400 to 499 that are not the request's fault
 _CONTENTS = ("ETag", "etag", "generation", "sha256", "checksum", "Content-MD5", "Digest", "blob_id", "CRC")
 _TIMES = ("mtime", "LastModified", "last_modified", "Last-Modified", "modify", "modificationTime", "created")
@@ -128,16 +129,20 @@ class Remote:
 
     def content(self, max_bytes: int) -> bytes:
         """All of it, at most `max_bytes`."""
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size, before = 0, ""
         try:
             with self.open() as file:
-                while piece := file.read(2**20):
+                while piece := file.read(_PIECE):
+                    before = before or (self.now() if parts else "")
                     parts.append(piece)
                     size += len(piece)
                     if size > max_bytes:
                         raise InputError(self.id, "the file is too large", expected=f"at most {max_bytes:,} bytes")
         except OSError as error:
             raise InputError(self.id, f"it cannot be read ({error})", remedy="Try again later.") from error
+        if before and self.now() != before:
+            raise changed(self.id)
         return b"".join(parts)
 
     def open(self) -> BinaryIO:
@@ -155,7 +160,12 @@ class Remote:
         """
         if self.info.get("size") is not None and (mark := _mark(self.info)):
             return f"{self.info['size']}-{mark}"
+        return self.now()
+
+    def now(self) -> str:
+        """The same, asked for now."""
         try:
+            self.system.invalidate_cache(self.path)
             info = repeated(lambda: self.system.info(self.path))
         except _LASTING as error:
             return type(error).__name__

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import parquet as pq
 
 from inspector import Report, service
+from inspector.analysis.feed import ShardCount
+from inspector.analysis.keep import Keeper
 from inspector.errors import InputError
 from inspector.faces.wire import report_to_json
 from inspector.runtime import urls
+from inspector.runtime.data import Batch
 from inspector.samples import SAMPLES
 
 DIGITS = SAMPLES[0]
@@ -96,9 +101,7 @@ def test_what_a_store_did_not_give_is_tried_again_by_the_same_command(
     outage = Outage(monkeypatch, lambda path: "3.png" in path or "4.png" in path, error)
     report = service.audit(DIGITS.model, "memory://set", **OPTIONS, resume=tmp_path)
     assert (report.provenance.inputs, report.skipped_count) == (4, 2)
-    assert any(
-        "2 inputs in 2 shards could not be had from where they are stored" in note for note in report.provenance.notes
-    )
+    assert any("2 in 2 shards; not kept, the same command" in note for note in report.provenance.notes)
     outage.fails = lambda _: False
     outage.opened.clear()
     assert text(service.audit(DIGITS.model, "memory://set", **OPTIONS, resume=tmp_path)) == whole
@@ -139,7 +142,7 @@ def test_a_file_of_several_inputs_whose_store_fails_in_the_middle_is_tried_again
     outage = Outage(monkeypatch, fails, None)
     report = service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
     assert report.skipped_count == (4 if kind == "parquet" else 1)
-    assert any("could not be had from where they are stored" in note for note in report.provenance.notes)
+    assert any("not kept, the same command tries these again" in note for note in report.provenance.notes)
     outage.fails = lambda _: False
     assert text(service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)) == whole
 
@@ -163,5 +166,53 @@ def test_without_checkpoints_it_is_said_too(memory: MemoryFileSystem, monkeypatc
     Outage(monkeypatch, lambda path: "3.png" in path, OSError("503"))
     report = service.audit(DIGITS.model, "memory://set", **OPTIONS)
     assert report.provenance.notes[-1] == (
-        "1 input in 1 shard could not be had from where they are stored: try again later"
+        "inputs that a store did not give, or that changed during the run: 1 in 1 shard; try these again later"
     )
+
+
+def write(folder: Path, kind: str) -> Path:
+    """The six pictures in one file; arrays as the model takes them."""
+    path = folder / f"0.{kind}"
+    if kind == "npy":
+        np.save(path, np.random.default_rng(0).random((6, 1, 16, 16), np.float32))
+    else:
+        path.write_bytes(packed(kind))
+    return path
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["a file", "a folder"])
+@pytest.mark.parametrize(("kind", "shards"), [("npy", 3), ("tar", 1), ("parquet", 3)])
+def test_a_file_that_changes_while_it_is_read_is_incomplete_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, shards: int, *, alone: bool
+) -> None:
+    path = write(tmp_path / "data", kind) if not (tmp_path / "data").mkdir() else tmp_path
+    data, points = path if alone else path.parent, tmp_path / "points"
+    original = ShardCount.add
+
+    def add(self: ShardCount, batch: Batch) -> None:
+        os.utime(path, (1, 1))
+        original(self, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShardCount, "add", add)
+        report = service.audit(DIGITS.model, data, **OPTIONS, resume=points)
+        told = shards if alone or kind != "npy" else 1  # in a folder, array files are not divided
+        assert (report.provenance.inputs, report.skipped_count, report.provenance.incomplete) == (6, told, told)
+        assert "it changed during the run" in report.skipped[0].reason
+        assert not list(points.glob("*.sum"))
+        os.utime(path, (2, 2))
+        with pytest.raises(InputError, match="it changed during the run"):
+            service.audit(DIGITS.model, data, **OPTIONS, strict=True)
+    report = service.audit(DIGITS.model, data, **OPTIONS, resume=points)
+    assert (report.provenance.inputs, report.skipped_count) == (6, 0)
+    assert not [note for note in report.provenance.notes if "changed" in note]
+
+
+def test_a_file_that_changes_between_the_start_of_a_run_and_its_turn_is_not_kept_under_its_old_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "tar")
+    original = Keeper.__enter__
+    monkeypatch.setattr(Keeper, "__enter__", lambda self: (os.utime(path, (1, 1)), original(self))[1])
+    service.audit(DIGITS.model, path, **OPTIONS, resume=tmp_path / "points")
+    assert not list((tmp_path / "points").glob("*.sum"))
