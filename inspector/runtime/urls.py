@@ -52,7 +52,12 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Place:
-        """Raises ParameterError where this installation cannot read such URLs, naming the package that could."""
+        """A place by its URL.
+
+        Raises:
+            ParameterError: this installation cannot read such URLs; names the package that could.
+            InputError: what it lies in cannot be opened, such as the zip file of `zip://a.png::file:///b.zip`.
+        """
         try:
             system, path = fsspec.core.url_to_fs(url)
         except ImportError as error:
@@ -61,6 +66,9 @@ class Place:
             ) from error
         except ValueError as error:
             raise ParameterError(f"data {public(url)!r}", f"it cannot be read ({error})") from error
+        except Exception as error:  # what is packed, and in what, is opened here
+            why = f"it cannot be opened ({_told(error)})"
+            raise InputError(f"data {public(url)!r}", why, remedy="Check the URL.") from error
         return cls(url, str(path), system)
 
     def file(self, name: str, info: dict[str, Any] | None = None) -> Remote:
