@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,18 +75,23 @@ class Watch:
 
     name: str
     now: Callable[[], str]
-    before: str | None = None
+    before: str = ""
 
     def begin(self) -> None:
         """Remembers how it is, the first time that it can be looked at."""
-        if self.before is None:
-            with contextlib.suppress(InputError):
-                self.before = self.now()
+        self.before = self.before or self._look()
 
     def check(self) -> None:
-        """Raises InputError where it is not what it was, or where its store is away now, so that nobody can tell."""
-        if self.before is not None and self.now() != self.before:
+        """Raises InputError where it is not what it was; not where its store is away, which says nothing of it."""
+        found = self._look()
+        if self.before and found and found != self.before:
             raise changed(self.name)
+
+    def _look(self) -> str:
+        try:
+            return self.now()
+        except InputError:
+            return ""
 
 
 def changed(name: str) -> InputError:

@@ -162,6 +162,22 @@ def test_where_a_store_is_away_when_a_run_that_is_kept_begins_it_does_not_begin(
         service.audit(DIGITS.model, [f"memory://w/0.{kind}", "memory://w/1.tar"], **OPTIONS, resume=tmp_path)
 
 
+def test_a_store_that_is_away_when_all_was_read_takes_nothing_back(
+    memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory.pipe("/w/0.tar", packed("tar"))
+    original = ShardCount.add
+
+    def add(self: ShardCount, batch: Batch) -> None:
+        monkeypatch.setattr(MemoryFileSystem, "info", lambda *_, **__: (_ for _ in ()).throw(OSError("503")))
+        original(self, batch)
+
+    monkeypatch.setattr(ShardCount, "add", add)
+    report = service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
+    assert (report.provenance.inputs, report.skipped_count) == (6, 0)
+    assert len(list(tmp_path.glob("*.sum"))) == 1
+
+
 def test_without_checkpoints_it_is_said_too(memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     Outage(monkeypatch, lambda path: "3.png" in path, OSError("503"))
     report = service.audit(DIGITS.model, "memory://set", **OPTIONS)
