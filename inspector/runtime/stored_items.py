@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
@@ -18,6 +19,9 @@ from inspector.runtime.items import Feeds, Item, Part, Shard, numbered
 from inspector.runtime.parquet import parquet_items, parquet_parts
 from inspector.runtime.stored import UNMARKED, Stored, Watch, kind_of
 from inspector.runtime.tars import tar_items
+
+ASKED_AT_ONCE: Final = 16
+"""Fingerprints that are asked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,12 @@ def _chained(files: Sequence[Stored], door: Door) -> Iterator[Item]:
 
 
 def _stamps(files: Sequence[Stored]) -> str:
-    """One fingerprint of all."""
-    stamps = [file.stamp() for file in files]
+    """One fingerprint of all; other machines are asked for several at a time, as some are asked for every file."""
+    if all(isinstance(file, File) for file in files):
+        stamps = [file.stamp() for file in files]
+    else:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            stamps = list(pool.map(lambda file: file.stamp(), files))
     text = "\n".join(f"{file.id} {stamp}" for file, stamp in zip(files, stamps, strict=True))
     found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{found}-{UNMARKED}" if any(stamp.endswith(UNMARKED) for stamp in stamps) else found

@@ -7,7 +7,6 @@ import io
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import fsspec
 import numpy as np
@@ -20,7 +19,6 @@ from pyarrow import parquet as pq
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime import urls
 from inspector.runtime.sources import open_source
-from inspector.runtime.stored import may_mend
 
 
 @pytest.fixture(autouse=True)
@@ -302,31 +300,6 @@ def test_where_no_server_answers_that_is_said():
         InputError, match=r"it cannot be opened \(Cannot connect to host 127\.0\.0\.1:1 .*tried 4 times"
     ):
         open_source("http://127.0.0.1:1/x.npy", [X])
-
-
-def test_parquet_is_read_from_a_store_that_gives_short_pieces(memory, monkeypatch):
-    memory.pipe("/d.parquet", parquet_bytes())
-    short = type("Short", (io.BytesIO,), {"read": lambda self, size: io.BytesIO.read(self, min(size, 700))})
-    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *_, **__: short(self.cat(path)))
-    assert_is_the_data_set(open_source("memory://d.parquet", [X], RAW))
-
-
-def test_an_array_that_changes_between_two_answers_of_its_store_is_not_mixed(memory, monkeypatch):
-    x = io.BytesIO()
-    np.save(x, np.zeros((2000, 1, 2, 2), np.float32))
-
-    class Changing(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            if self.tell() == 16384:
-                memory.store["/x.npy"].created += timedelta(1)
-            return super().read(size)
-
-    monkeypatch.setattr(urls, "_PIECE", 1000)
-    memory.pipe("/x.npy", x.getvalue())
-    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *_, **__: Changing(self.cat(path)))
-    with pytest.raises(InputError, match="it changed during the run") as caught:
-        open_source("memory://x.npy", [X])
-    assert may_mend(caught.value)
 
 
 def test_a_shard_is_known_by_its_etag(served):
