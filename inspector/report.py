@@ -19,15 +19,13 @@ class Skipped:
     """What was left out, and why.
 
     `count` is how many inputs that is, as far as it is known. `incomplete`: a file that may hold several, of which
-    nobody knows how many are lost; it counts as one. `may_mend`: its store did not give it, or it changed while it was
-    read, so that another try may go well; that is not stored.
+    nobody knows how many are lost; it counts as one.
     """
 
     id: str
     reason: str
     count: int = 1
     incomplete: bool = False
-    may_mend: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,10 +13,9 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
+from inspector.runtime.data import Batch, Shard, Size, Source, Unread, batches, open_source
 from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
-from inspector.runtime.stored import may_mend
 
 MAX_SAID: Final = 300
 """Characters of a skipped input's name, and of the reason, that are kept: a hundred of them have to fit a tally."""
@@ -44,9 +42,10 @@ class ShardCount:
         """This did not."""
         self.skipped_count += skipped.count
         self.incomplete += skipped.incomplete
-        self.may_mend += skipped.count if skipped.may_mend else 0
+        self.may_mend += skipped.count if isinstance(skipped, Unread) else 0
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(replace(skipped, id=_shortened(skipped.id), reason=_shortened(skipped.reason)))
+            name, reason = _shortened(skipped.id), _shortened(skipped.reason)
+            self.skipped.append(Skipped(name, reason, skipped.count, skipped.incomplete))
 
 
 def _shortened(text: str) -> str:
@@ -138,7 +137,7 @@ class Feed:
         try:
             shard.check()
         except InputError as error:
-            self._skip(Skipped(shard.name, str(error), incomplete=True, may_mend=may_mend(error)))
+            self._skip(Unread(shard.name, str(error), incomplete=True))
 
     def _take(self, batch: Batch) -> None:
         self._keep(batch.feeds, self.count)

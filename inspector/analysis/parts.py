@@ -26,7 +26,7 @@ class Tally:
         skipped: the first that were left out; `skipped_count` counts all.
         provenance: how the shard ran; without what only a whole run has.
         incomplete: files of which nobody knows how many inputs are lost.
-        may_mend: how many of the skipped ones another try may read: see `inspector.report.Skipped`.
+        may_mend: how many of the skipped ones another try may read: see `inspector.runtime.data.Unread`.
     """
 
     shard: str
