@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,7 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
+from inspector.runtime.data import Batch, Shard, Size, Source, Unread, batches, open_source
 from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
 
@@ -32,7 +31,7 @@ class ShardCount:
         self.inputs = 0
         self.digest = Digest()
         self.skipped: list[Skipped] = []
-        self.skipped_count = self.incomplete = 0
+        self.skipped_count = self.incomplete = self.may_mend = 0
 
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
@@ -44,8 +43,10 @@ class ShardCount:
         """This did not."""
         self.skipped_count += skipped.count
         self.incomplete += skipped.incomplete
+        self.may_mend += skipped.count if isinstance(skipped, Unread) else 0
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(replace(skipped, id=_shortened(skipped.id), reason=_shortened(skipped.reason)))
+            name, reason = _shortened(skipped.id), _shortened(skipped.reason)
+            self.skipped.append(Skipped(name, reason, skipped.count, skipped.incomplete))
 
 
 def _shortened(text: str) -> str:
@@ -106,12 +107,14 @@ class Feed:
         """
         for shard in self.shards if shards is None else shards:
             self._shard = ShardCount()
+            shard.begin()
             inner = batches(shard, size, first=shard.first, stop=self._stop, on_skip=self._skip)
             with contextlib.closing(inner):
                 for batch in inner:
                     self._take(batch)
                     yield batch
                     self._tell()
+            self._check(shard)
             yield None
             if ended is not None:
                 ended(shard, self._shard)
@@ -137,6 +140,13 @@ class Feed:
         self.count += tally.inputs
         self.skipped_count += tally.skipped_count
         self._tell()
+
+    def _check(self, shard: Shard) -> None:
+        """Skips what nobody knows of a shard that changed during the run: some of its inputs are of another file."""
+        try:
+            shard.check()
+        except InputError as error:
+            self._skip(Unread(shard.name, str(error), incomplete=True))
 
     def _take(self, batch: Batch) -> None:
         self._keep(batch.feeds, self.count)

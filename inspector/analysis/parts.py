@@ -26,6 +26,7 @@ class Tally:
         skipped: the first that were left out; `skipped_count` counts all.
         provenance: how the shard ran; without what only a whole run has.
         incomplete: files of which nobody knows how many inputs are lost.
+        may_mend: how many of the skipped ones another try may read: see `inspector.runtime.data.Unread`.
     """
 
     shard: str
@@ -36,6 +37,7 @@ class Tally:
     skipped_count: int
     provenance: Provenance
     incomplete: int = 0
+    may_mend: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,6 +26,7 @@ from inspector.runtime.items import Feeds, Item, Items, Part, Raw, Shard, Source
 from inspector.runtime.noise import PREFIX, Noise
 from inspector.runtime.places import Found, find
 from inspector.runtime.preprocess import Preprocess
+from inspector.runtime.stored import Watch
 from inspector.runtime.stored_items import StoredFiles
 
 __all__ = ["Data", "Feeds", "Item", "Items", "Raw", "Shard", "Source", "open_source"]
@@ -86,6 +87,7 @@ class _Stacked:
     stack: Stack
     name: str
     stamp: Callable[[], str] | None
+    watch: Watch | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -102,7 +104,7 @@ class _Stacked:
         for start, stop in ranges(self.total, size):
             items = partial(stacked, self.stack, self.name, start=start, stop=stop)
             stamp = self.stamp or partial(_contents, self.stack, start, stop)
-            yield Part(f"{self.name}[{start}:{stop}]", stamp, stop - start, items)
+            yield Part(f"{self.name}[{start}:{stop}]", stamp, stop - start, items, self.watch)
 
 
 def _contents(stack: Stack, start: int, stop: int) -> str:
@@ -140,8 +142,10 @@ def _from_places(places: Sequence[str | Path], door: Door) -> Source:
     found = find(places)
     if found.alone and found.files[0].kind == "array":
         file = found.files[0]
-        stack = read_stack(file.content(arrays.MAX_BYTES), door.inputs, file.id)
-        return _Stacked(f"{found.shown} ({counted(stack.count, 'input')})", stack, file.id, file.stamp)
+        content = file.content(arrays.MAX_BYTES)
+        stack = read_stack(content, door.inputs, file.id)
+        watch = Watch(file.id, file.now) if isinstance(content, Path) else None
+        return _Stacked(f"{found.shown} ({counted(stack.count, 'input')})", stack, file.id, file.stamp, watch)
     if found.folder and not found.files:
         raise _nothing_in(found, door)
     return StoredFiles(_described(found, door), found.files, door)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import subprocess
 import sys
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import CLASSES, LABELS, PIXELS, RAW, X, assert_is_the_data_set, png, read
+from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import parquet as pq
+from pyarrow.parquet import encryption
 
 from inspector.errors import InputError, ParameterError
-from inspector.runtime import parquet
+from inspector.runtime import parquet, urls
 from inspector.runtime.data import batches
 from inspector.runtime.sources import open_source
 
@@ -135,6 +142,17 @@ def test_rows_that_a_group_promises_and_does_not_have_are_counted(tmp_path, monk
     assert (item.id, item.count) == ("d.parquet[0:11]", 11)
 
 
+def test_rows_of_a_file_whose_store_fails_after_it_was_looked_at_are_counted(monkeypatch):
+    content = io.BytesIO()
+    pq.write_table(TABLES["bytes and texts"], content, row_group_size=2)
+    fsspec.filesystem("memory").pipe("/d.parquet", content.getvalue())
+    shards = open_source("memory://d.parquet", [X], RAW).shards(4)
+    monkeypatch.setattr(urls, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda *_, **__: (_ for _ in ()).throw(OSError("down")))
+    lost = [(item.id, item.count, item.incomplete) for shard in shards for item in shard]
+    assert lost == [(f"d.parquet[{a}:{b}]", b - a, False) for a, b in ((0, 4), (4, 8), (8, 11))]
+
+
 @pytest.mark.parametrize("cut", [0, 3, 100, -1])
 def test_a_file_that_is_cut_has_no_description_and_is_told_as_one(tmp_path, cut):
     path = tmp_path / "d.parquet"
@@ -162,6 +180,44 @@ def test_a_group_that_declares_too_much_is_not_read(tmp_path, monkeypatch):
     first, second = read(open_source(tmp_path, [X], RAW))
     assert (first[0], second[0]) == ("d.parquet[0:6]", "d.parquet[6:11]")
     assert "it is too large; expected at most 10" in first[2]
+
+
+def test_the_bound_holds_for_a_column_with_a_dot_in_its_name(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"my.img": pa.array(BYTES, pa.binary())}), tmp_path / "d.parquet")
+    assert len(read(open_source(tmp_path, [X], RAW))) == 11
+    monkeypatch.setattr(parquet, "MAX_GROUP", 10)
+    ((key, _, problem),) = read(open_source(tmp_path, [X], RAW))
+    assert (key, "it is too large" in problem) == ("d.parquet[0:11]", True)
+
+
+class Keys(encryption.KmsClient):
+    """Keys that are wrapped as they are."""
+
+    def __init__(self, _: object) -> None:
+        super().__init__()
+
+    def wrap_key(self, key_bytes, master_key_identifier):
+        return base64.b64encode(key_bytes)
+
+
+READS = """
+import sys
+from datasets import RAW, X, read
+from inspector.runtime.sources import open_source
+print([problem for _, _, problem in read(open_source(sys.argv[1], [X], RAW))])
+"""
+
+
+def test_an_encrypted_column_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    """Asked for the column's description, pyarrow ends it; so another process reads the file."""
+    form = encryption.EncryptionConfiguration(footer_key="f", column_keys={"c": ["image"]}, plaintext_footer=True)
+    secret = encryption.CryptoFactory(Keys).file_encryption_properties(encryption.KmsConnectionConfig(), form)
+    table = pa.table({"image": pa.array(BYTES, pa.binary())})
+    with pq.ParquetWriter(tmp_path / "d.parquet", table.schema, encryption_properties=secret) as file:
+        file.write_table(table)
+    command = [sys.executable, "-c", READS, str(tmp_path / "d.parquet")]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True, cwd=Path(__file__).parent)
+    assert "these rows cannot be read (Cannot decrypt" in ran.stdout, ran.stderr
 
 
 def test_only_some_rows_are_in_memory_at_a_time(tmp_path, monkeypatch):
