@@ -170,11 +170,12 @@ def _depth(depth: int, places: Sequence[int]) -> str:
 
 
 def _framed(tap: Tap, pictures: Sequence[Picture]) -> str:
-    """What the frames in this grid mean."""
+    """What the frames in this grid mean, or what would have been framed."""
     marks = {picture.mark for picture in pictures}
     framed = "; ".join(meaning for mark, meaning in MARKS.items() if mark in marks)
-    said = f"framed: {framed}" if framed else "nothing is framed"
-    return said if tap.zeros is Zeros.EXACT else f"linear or smooth: zeros mean nothing here; {said}"
+    if tap.zeros is Zeros.EXACT:
+        return f"framed: {framed}" if framed else "none here is silent, all are finite"
+    return f"linear or smooth: zeros mean nothing here; {f'framed: {framed}' if framed else 'all are finite'}"
 
 
 def _table(result: Shown) -> Table:

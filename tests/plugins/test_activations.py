@@ -146,7 +146,7 @@ def test_of_a_deep_volume_slices_far_apart_are_drawn_and_marks_are_those_of_the_
 @pytest.mark.parametrize(
     ("silent", "broken", "said"),
     [
-        (False, False, "; nothing is framed."),
+        (False, False, "; none here is silent, all are finite."),
         (True, False, "; framed: silent, zero everywhere for this input."),
         (False, True, "; framed: not finite, NaN or Inf in the map."),
         (True, True, "; framed: silent, zero everywhere for this input; not finite, NaN or Inf in the map."),
@@ -159,7 +159,7 @@ def test_the_caption_says_what_is_framed_in_this_grid_and_nothing_else(silent: b
     (grid,) = grids(result(identity_net(), x))
     assert grid.caption.endswith(said)
     (grid,) = grids(result(identity_net(), x, maps=1))  # what is not drawn is not framed
-    assert grid.caption.endswith("nothing is framed." if not silent else "for this input.")
+    assert grid.caption.endswith("none here is silent, all are finite." if not silent else "for this input.")
 
 
 @pytest.mark.parametrize("size", [1e60, 1e-60, 1e300, 5e-324])
