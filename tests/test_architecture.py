@@ -97,6 +97,11 @@ def test_the_map_names_every_package_and_every_file_that_is_shipped() -> None:
     assert missing == [], f"add a line to the tree of ARCHITECTURE.md for: {', '.join(missing)}"
 
 
+def test_the_map_names_every_folder_that_holds_code() -> None:
+    tops = {f"{path.relative_to(ROOT).parts[0]}/" for path in SOURCES}
+    assert [top for top in sorted(tops) if not any(name.startswith(top) for name in named_in_tree())] == []
+
+
 def test_the_map_gives_the_order_of_layers_that_is_checked() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     (layers,) = [c["layers"] for c in contracts if c["type"] == "layers"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,7 +11,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2  # noqa: F401 - makes the health service k
 from models import SAME, model, numbers
 
 import inspector
-from inspector._proto.inspector.v1 import inspector_service_pb2
+from inspector._proto.inspector.v1 import inspector_service_pb2, run_event_pb2
 from inspector.analysis import registry
 from inspector.analysis.plan import MAX_ANALYSES
 from inspector.analysis.registry import MAX_TEXT
@@ -38,7 +38,9 @@ from inspector.runtime.preprocess import PRESETS
 ROOT = Path(__file__).resolve().parent.parent
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "writing-plugins.md"
 NUMBERS, GRPC = ROOT / "docs" / "numbers.md", ROOT / "docs" / "grpc.md"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").glob("*.md"), ROOT / "protos/README.md"]
+)
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 ADDRESS = "localhost:50051"
 SAMPLES = "inspector/samples"
@@ -62,10 +64,14 @@ def modules(page: Path) -> dict[str, str]:
     return {match[1]: match.string for match in found if match}
 
 
+def section(page: Path, heading: str) -> str:
+    """What stands below a heading of a page, up to the next one."""
+    return page.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
 def rows_of(page: Path, heading: str = "") -> list[list[str]]:
     """Cells of all tables of a page, or of those below a heading, without their head rows."""
-    text = page.read_text("utf-8")
-    part = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], flags=re.MULTILINE)[0] if heading else text
+    part = section(page, heading) if heading else page.read_text("utf-8")
     lines = [line for line in part.splitlines() if line.startswith("|")]
     heads = {i + step for i, line in enumerate(lines) if line.startswith("|---") for step in (-1, 0)}
     return [[c.strip() for c in line.strip("|").split("|")] for i, line in enumerate(lines) if i not in heads]
@@ -202,14 +208,25 @@ def test_the_explored_plugin_of_the_guide_finds_no_change_in_a_symmetric_input(
         assert rows[name] == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_tests_that_the_guide_shows_pass(installed: Callable[[Path], list[str]]) -> None:
-    installed(GUIDE)
-    namespace: dict[str, Any] = {}
-    exec(compile(modules(GUIDE)["test_firing.py"], "test_firing.py", "exec"), namespace)
-    tests = [value for name, value in namespace.items() if name.startswith("test_")]
-    assert len(tests) == 2
-    for test in tests:
-        test()
+def test_the_distribution_of_the_guide_is_built_installed_and_tested_from_the_page_alone(tmp_path: Path) -> None:
+    """With its second analysis added as the page says; the tests run in a folder of their own, away from a checkout."""
+    source, site, elsewhere = (tmp_path / name for name in ("source", "site", "elsewhere"))
+    files = modules(GUIDE)
+    (toml,), (line,) = fenced(GUIDE, "toml"), re.findall(r"`(firing = .*?)`", GUIDE.read_text("utf-8"))
+    shipped = ("size_plugin.py", "firing_plugin.py")
+    files["pyproject.toml"] = toml.replace('"size_plugin.py"', ", ".join(f'"{name}"' for name in shipped)) + line
+    for folder, names in {source: [*shipped, "pyproject.toml"], elsewhere: ["test_firing.py"]}.items():
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(files[name], "utf-8")
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*install, "--target", str(site), str(source)], check=True, capture_output=True)
+    assert {path.name for path in site.glob("*.py")} == set(shipped)
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    settings["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    ran = subprocess.run(tests, cwd=elsewhere, env=settings, capture_output=True, text=True, check=False)
+    assert "2 passed" in ran.stdout, ran.stdout
 
 
 @pytest.mark.parametrize("page", [README, GUIDE])
@@ -293,6 +310,11 @@ def test_the_methods_of_the_page_are_those_of_the_service() -> None:
         for m in service.methods
     }
     assert rows == kinds
+
+
+def test_the_events_of_the_page_are_those_of_a_run() -> None:
+    kinds = {field.name for field in run_event_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["kind"].fields}
+    assert kinds <= set(names_in(section(GRPC, "Reading a report")))
 
 
 def test_the_reasons_of_the_page_are_those_of_the_errors_with_their_codes() -> None:

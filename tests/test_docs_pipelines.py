@@ -31,9 +31,17 @@ def recipe_lines() -> list[str]:
 
 def test_the_commands_of_the_page_run_one_after_the_other(place: Path) -> None:  # noqa: F811 - the fixture
     lines = lines_of(PAGE, "inspector")
-    assert [shlex.split(line)[1] for line in lines] == ["audit", "check", "audit", "compare"]
+    assert [shlex.split(line)[1] for line in lines] == ["audit", "check", "inspect", "check", "audit", "compare"]
     for line in lines:
         assert cli.main(shlex.split(line)[1:]) == 0, line
+    assert cli.main([*shlex.split(lines[-1])[1:], "--policy", "builtin:unchanged"]) == 1
+
+
+def test_the_same_in_python_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811 - the fixture
+    (code,) = (block for block in fenced(PAGE, "python") if "write_report" in block)
+    exec(compile(code, "page", "exec"), {})
+    assert capsys.readouterr().out.strip() == code.rpartition("  # ")[2].strip()
+    assert {path.name for path in place.iterdir()} >= {"digits.json", "digits.xml", "digits"}
 
 
 def test_the_policy_of_the_page_judges_the_samples(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """The self-check of a run: whether watching a model changes what it computes, and what the runtime makes of it.
 
 One input goes through the plain model and through the watched one with the model's own outputs kept, on the same
-device with the same fidelity. Without optimisation nothing may change. With it, a watched value can no longer be fused
-away, so that other kernels run and the last bits differ; more than that means that the optimiser computes something
-else, unless not even the plain model gives the same twice.
+device with the same fidelity. Without optimisation nothing may change but outputs of 16 bits: the CPU computes them in
+32, and rounds a value where it is watched (ADR 10). With it, a watched value can no longer be fused away, so that other
+kernels run and the last bits differ; more than that means that the optimiser computes something else, unless not even
+the plain model gives the same twice.
 """
 
 from __future__ import annotations
@@ -108,9 +109,10 @@ def compare(expected: Sequence[Array], found: Sequence[Array], fidelity: Fidelit
             continue
         apart, relative = _distance(a, b)
         max_abs, max_rel = max(max_abs, apart), max(max_rel, relative)
-        near = near and relative <= (HALF_TOLERANCE if a.dtype.itemsize < 4 else TOLERANCE)
+        half = a.dtype.itemsize < 4
+        near = near and (half or fidelity == "fast") and relative <= (HALF_TOLERANCE if half else TOLERANCE)
     equal = equal and len(expected) == len(found)
-    return Check(len(expected), max_abs, max_rel, equal, equal if fidelity == "exact" else near)
+    return Check(len(expected), max_abs, max_rel, equal, near)
 
 
 def _equal(a: Array, b: Array) -> bool:
@@ -156,6 +158,6 @@ def _notes(check: Check, fidelity: Fidelity) -> tuple[str, ...]:
         return ()
     apart = f"its outputs differ by up to {check.max_abs:.3g}, {check.max_rel:.2g} of the largest"
     if fidelity == "exact":
-        return (f"warning: watching changes the model: {apart}; none was expected",)
+        return (f"warning: watching changes the model: {apart}; no more than rounding to 16 bits was expected",)
     allowed = f"more than {TOLERANCE:g} ({HALF_TOLERANCE:g} for 16 bits), or whole numbers changed; try exact"
     return (f"warning: the optimiser computes something else when the model is watched: {apart}; {allowed}",)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.report import Skipped
-from inspector.runtime.data import Batch, Shard, Size, Source, batches, open_source
+from inspector.runtime.data import Batch, Shard, Size, Source, Unread, batches, open_source
 from inspector.runtime.digest import Digest
 from inspector.runtime.preprocess import Preprocess
 
@@ -31,7 +31,7 @@ class ShardCount:
         self.inputs = 0
         self.digest = Digest()
         self.skipped: list[Skipped] = []
-        self.skipped_count = self.incomplete = 0
+        self.skipped_count = self.incomplete = self.may_mend = 0
 
     def add(self, batch: Batch) -> None:
         """These inputs counted."""
@@ -43,8 +43,10 @@ class ShardCount:
         """This did not."""
         self.skipped_count += skipped.count
         self.incomplete += skipped.incomplete
+        self.may_mend += skipped.count if isinstance(skipped, Unread) else 0
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            self.skipped.append(replace(skipped, id=_shortened(skipped.id), reason=_shortened(skipped.reason)))
+            name, reason = _shortened(skipped.id), _shortened(skipped.reason)
+            self.skipped.append(Skipped(name, reason, skipped.count, skipped.incomplete))
 
 
 def _shortened(text: str) -> str:
@@ -75,8 +77,9 @@ class Feed:
 
         `shard_size`: inputs of a shard; 0: the whole is one.
         """
+        self._turned = threading.Event()
         self._preprocess = Preprocess.parse(preprocess) if preprocess else None
-        self.source: Source = open_source(data, inputs, self._preprocess)
+        self.source: Source = open_source(data, inputs, self._preprocess, self._turned.set)
         self.shards: Sequence[Shard] = (
             self.source.shards(shard_size) if shard_size and not self.source.is_stream else (_whole(self.source),)
         )
@@ -104,12 +107,14 @@ class Feed:
         """
         for shard in self.shards if shards is None else shards:
             self._shard = ShardCount()
+            shard.begin()
             inner = batches(shard, size, first=shard.first, stop=self._stop, on_skip=self._skip)
             with contextlib.closing(inner):
                 for batch in inner:
                     self._take(batch)
                     yield batch
                     self._tell()
+            self._check(shard)
             yield None
             if ended is not None:
                 ended(shard, self._shard)
@@ -123,11 +128,25 @@ class Feed:
             )
 
     def pass_over(self, tally: Tally) -> None:
-        """Counts a shard that was read before, or elsewhere."""
+        """Counts a shard that was read before, or elsewhere.
+
+        Raises:
+            InputError: (strict) an input of it could not be used.
+        """
+        first = next(iter(tally.skipped), None)
+        if first is not None:
+            self._refuse(first)
+            self._first_skipped = self._first_skipped or first.reason
         self.count += tally.inputs
         self.skipped_count += tally.skipped_count
-        self._first_skipped = self._first_skipped or next((s.reason for s in tally.skipped), "")
         self._tell()
+
+    def _check(self, shard: Shard) -> None:
+        """Skips what nobody knows of a shard that changed during the run: some of its inputs are of another file."""
+        try:
+            shard.check()
+        except InputError as error:
+            self._skip(Unread(shard.name, str(error), incomplete=True))
 
     def _take(self, batch: Batch) -> None:
         self._keep(batch.feeds, self.count)
@@ -140,8 +159,13 @@ class Feed:
 
     @property
     def preprocess(self) -> str:
-        """How pictures become tensors, in one form for all ways to write it; empty where nobody said."""
+        """How pictures are to become tensors, in one form for all ways to write it; empty where nobody said."""
         return self._preprocess.text if self._preprocess else ""
+
+    @property
+    def preprocessed(self) -> str:
+        """The same, as far as it was done; empty where no picture has been read yet."""
+        return self.preprocess if self._turned.is_set() else ""
 
     @property
     def looked_at(self) -> Mapping[str, Array]:
@@ -170,14 +194,17 @@ class Feed:
             self._kept.append(feeds)
 
     def _skip(self, skipped: Skipped) -> None:
+        self._refuse(skipped)
+        self.skipped_count += skipped.count
+        self._first_skipped = self._first_skipped or skipped.reason
+        self._shard.skip(skipped)
+
+    def _refuse(self, skipped: Skipped) -> None:
         if self._strict:
             remedy = "Mend or remove it, or run without strict, which skips and counts such inputs."
             raise InputError(
                 f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
             )
-        self.skipped_count += skipped.count
-        self._first_skipped = self._first_skipped or skipped.reason
-        self._shard.skip(skipped)
 
     def _limit(self, count: int) -> None:
         if self._most is not None and count > self._most:

@@ -18,7 +18,8 @@ from inspector.analysis.sums import Saving
 from inspector.errors import InputError, OutputError, ParameterError
 from inspector.paths import check_file, check_folder, writing
 from inspector.runtime.data import Shard
-from inspector.runtime.items import SHARD_STRIDE
+from inspector.runtime.items import SHARD_STRIDE, counted
+from inspector.runtime.stored import UNMARKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Keep:
 
 
 NOTHING_KEPT: Final = Keep()
+_UNSEEN: Final = "a change that keeps the size is not noticed"
 
 
 class Keeper:
@@ -107,7 +109,12 @@ class Keeper:
         self.ids: dict[int, str] = {}
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
+            for shard in self.shards:
+                shard.begin()  # what is read has to be what the id says
+            if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
+                self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
         self._feed = feed
+        self._not_kept: list[int] = []  # of every such shard how many inputs another try may read
         with writing(f"folder {str(keep.resume)!r}"):
             self._checkpoints = Checkpoints(keep.resume, identity, plan, [*self.ids.values()]) if keep.resume else None
         self._file = Saving(keep.summaries, identity, plan)
@@ -118,6 +125,8 @@ class Keeper:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._checkpoints and self._checkpoints.problem:
             self.gathered.note(self._checkpoints.problem)
+        if self._not_kept:
+            self.gathered.note(_again(self._not_kept, kept=self._checkpoints is not None))
         self._file.__exit__(kind, error, at)
 
     @property
@@ -144,14 +153,22 @@ class Keeper:
                 self._take(part)
 
     def done(self, part: Part) -> None:
-        """The next shard was run."""
-        if self._checkpoints:
+        """The next shard was run; what another try may read is no result of it, and so it is not stored."""
+        if part.tally.may_mend:
+            self._not_kept.append(part.tally.may_mend)
+        elif self._checkpoints:
             self._checkpoints.keep(part)
         self._take(part)
 
     def _take(self, part: Part) -> None:
         self._file.add(part)
         self.gathered.add(part)
+
+
+def _again(lost: list[int], *, kept: bool) -> str:
+    told = f"{sum(lost):,} in {counted(len(lost), 'shard')}"
+    then = "not kept, the same command tries these again" if kept else "try these again later"
+    return f"inputs that a store did not give, or that changed during the run: {told}; {then}"
 
 
 def _idle(first: int, total: int, shards: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,9 +62,11 @@ def merged(
     if twice:
         some = "1 shard was" if twice == 1 else f"{twice} shards were"
         gathered.note(f"{some} given more than once; each counts once")
-    missing, gap = _gap(shard.tally.index for shard in shards)
-    if missing:
-        gathered.note(gap)
+    missing = 0
+    for data, places in _data_sets(shards).items():
+        if count := max(places) + 1 - len(places):
+            gathered.note(_gap(data, count, places))
+            missing += count
     results = conclude(view, plan, gathered.totals, None, asked)
     provenance = replace(gathered.provenance, model=view.name, missing_shards=missing)
     report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
@@ -112,15 +114,22 @@ def _request(name: str, params: str) -> AnalysisRequest:
     return AnalysisRequest(name, values)
 
 
-def _gap(places: Iterable[int]) -> tuple[int, str]:
-    """How much is known to be missing, and what: places of the data before the last one; no later one can be known."""
-    known = set(places)
-    missing = max(known, default=-1) + 1 - len(known)
-    if not missing:
-        return 0, ""
+def _data_sets(shards: Sequence[Stored]) -> dict[str, set[int]]:
+    """Places that are there, by data set: all of one, unless two shards have one place; then as the data is called."""
+    known = {shard.tally.index for shard in shards}
+    several = len(known) < len(shards)
+    found: dict[str, set[int]] = {}
+    for shard in shards:
+        found.setdefault(shard.tally.provenance.data if several else "", set()).add(shard.tally.index)
+    return found
+
+
+def _gap(data: str, missing: int, known: Collection[int]) -> str:
+    """What of one data set is known to be missing: places before the last one; none after that can be known."""
     first = next(i for i in itertools.count() if i not in known)
-    what = f"{missing:,} shards of the data are" if missing > 1 else "1 shard of the data is"
-    return missing, f"{what} missing, the first at place {first + 1:,}; a part may not have been given"
+    of = f"of {data}" if data else "of the data"
+    are = f"{missing:,} shards {of} are" if missing > 1 else f"1 shard {of} is"
+    return f"{are} missing, the first at place {first + 1:,}; a part may not have been given"
 
 
 def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from inspector.analysis.plan import Plan
 from inspector.analysis.run import Totals
 from inspector.errors import SummaryError
-from inspector.report import Provenance, Skipped
+from inspector.report import Check, Provenance, Skipped
 from inspector.runtime.digest import Digest
 
 MAX_LISTED_SKIPS = 100
@@ -26,6 +26,7 @@ class Tally:
         skipped: the first that were left out; `skipped_count` counts all.
         provenance: how the shard ran; without what only a whole run has.
         incomplete: files of which nobody knows how many inputs are lost.
+        may_mend: how many of the skipped ones another try may read: see `inspector.runtime.data.Unread`.
     """
 
     shard: str
@@ -36,6 +37,7 @@ class Tally:
     skipped_count: int
     provenance: Provenance
     incomplete: int = 0
+    may_mend: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +93,8 @@ class Gathered:
 def combined(a: Provenance, b: Provenance) -> Provenance:
     """How two parts of a run ran: what only one of them knows as it is, what differs side by side.
 
-    Of batch sizes and of nodes per provider it is the larger number. What was counted stays that of `a`.
+    Of batch sizes and of nodes per provider it is the larger number, of self-checks the worse one. What was counted
+    stays that of `a`.
     """
     ran = a if a.device else b
     names = dict.fromkeys((*a.versions, *b.versions))
@@ -102,12 +105,19 @@ def combined(a: Provenance, b: Provenance) -> Provenance:
         data_sha256=a.data_sha256,
         inputs=a.inputs,
         data=_both(a.data, b.data),
+        preprocess=a.preprocess or b.preprocess,
         batch=max(a.batch, b.batch),
         device=_both(a.device, b.device),
         providers={name: max(a.providers.get(name, 0), b.providers.get(name, 0)) for name in providers},
+        check=_worse(a.check, b.check),
         versions={name: _both(a.versions.get(name, ""), b.versions.get(name, "")) for name in names},
         notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
     )
+
+
+def _worse(a: Check | None, b: Check | None) -> Check | None:
+    """The check that failed, or where its outputs are further apart; the first of equals."""
+    return max((c for c in (a, b) if c), key=lambda c: (not c.passed, not c.equal, c.max_rel), default=None)
 
 
 def _both(a: str, b: str) -> str:

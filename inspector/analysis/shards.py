@@ -35,7 +35,8 @@ def count(
         index, digest = shard.first // SHARD_STRIDE, found.digest.hex
         name = f"{shard.name}@{found.digest.sha256[:16]}" if feed.source.is_stream else ids.get(index, "")
         tally = Tally(
-            name, index, found.inputs, digest, tuple(found.skipped), found.skipped_count, provenance(), found.incomplete
+            name, index, found.inputs, digest, tuple(found.skipped), found.skipped_count, provenance(),
+            found.incomplete, found.may_mend,
         )  # fmt: skip
         done(Part(tally, groups.finish()))
 

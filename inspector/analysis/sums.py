@@ -212,7 +212,14 @@ def _stored(file: BinaryIO, path: Path) -> Iterator[Stored]:
 def _tally(text: bytes, path: Path) -> Tally:
     tally = _from_json(_TALLY, text, path)
     listed = [skipped.count for skipped in tally.skipped]
-    counts = (tally.index, tally.inputs, tally.incomplete, tally.skipped_count - sum(listed), *(n - 1 for n in listed))
+    counts = (
+        tally.index,
+        tally.inputs,
+        tally.incomplete,
+        tally.may_mend,
+        tally.skipped_count - sum(listed),
+        *(n - 1 for n in listed),
+    )
     if min(counts) < 0 or max(counts) >= MOST or len(tally.skipped) > MAX_LISTED_SKIPS:
         raise SummaryError(str(path), "a count in it is out of range", found=f"shard {tally.shard[:80]!r}")
     if not FORM.fullmatch(tally.digest):

@@ -54,7 +54,18 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heatmap:
-    """A matrix as colours. `values` is (rows, columns), float; NaN is drawn as missing."""
+    """A matrix as colours.
+
+    Attributes:
+        title: heading.
+        values: (rows, columns), float.
+        scale: from numbers to colours.
+        row_axis: what the rows are. column_axis: what the columns are.
+        row_labels: one per row, or none: numbers. An empty one has no tick. column_labels: the same of columns.
+        caption: text below the title.
+        meanings: values that stand for something of their own, such as `(1.0, "dead")`. They are drawn in colours that
+            no number has, and named. `(nan, "…")` names entries that are missing; without it NaN is not a number.
+    """
 
     title: str
     values: Array
@@ -64,6 +75,7 @@ class Heatmap:
     row_labels: tuple[str, ...] = ()
     column_labels: tuple[str, ...] = ()
     caption: str = ""
+    meanings: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

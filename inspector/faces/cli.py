@@ -6,10 +6,10 @@ import contextlib
 import json
 import sys
 import traceback
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,9 +25,10 @@ from inspector.faces.apart import check_unread, places_of
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
 from inspector.faces.exports import parse_formats
+from inspector.faces.files import read_report
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
-from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, TERMINATED, Ended, Outcome, read_report
+from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome
 from inspector.faces.signals import terminable
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
@@ -42,6 +43,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - a flag
+    if asked:
+        print(version("onnx-inspector"))
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and nothing else.")
+]
+
+
+@app.callback()
+def root(_: Version = False) -> None:  # noqa: FBT002 - a flag
+    """What goes before every command."""
 
 
 class Fidelity(StrEnum):
@@ -68,7 +85,13 @@ Analyses = Annotated[
     list[str], typer.Option("--analysis", "-a", help="NAME or NAME:key=value,…; repeatable.", show_default=False)
 ]
 Preprocess = Annotated[
-    str, typer.Option("--preprocess", "-p", help="imagenet, unit, signed, raw, caffe, or key=value,… for pictures.")
+    str,
+    typer.Option(
+        "--preprocess",
+        "-p",
+        help="How pictures become numbers: imagenet, unit (0..1), signed (-1..1), raw (0..255), caffe, or "
+        "scale=1/255,mean=…,std=…,order=…,resize=…,crop=…,filter=…; docs/data.md.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
 Memory = Annotated[str, typer.Option(help="What a run may take, such as 2GiB.", show_default="half of what there is")]
@@ -94,20 +117,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _run(arguments)
             settle()
-            if ending.asked:
-                _say("ended by SIGTERM")
-                return TERMINATED
         except (InspectorError, OSError) as error:
             _say(_plain(error))
         except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is no verdict
             _say(f"this is a fault of the inspector, please report it: {_plain(error)}", traceback.format_exc())
         else:
-            return code
+            return ending.code(code)
     return FAILED
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata that it repairs; what is lost, the report says
     try:
         app(args=None if arguments is None else list(arguments))
     except Ended as end:
@@ -346,20 +365,12 @@ def serve(
     """Serves a folder of models over gRPC (inspector.v1, with health and reflection)."""
     serve_grpc(
         Settings(
-            models=models,
-            data=data,
-            host=host,
-            port=port,
-            uploads=allow_uploads,
-            device=device,
-            workers=workers,
-            max_receive_bytes=max_message_mib * MIB,
-            trial_seconds=trial_seconds,
-            trial_mib=trial_mib,
+            models=models, data=data, host=host, port=port, uploads=allow_uploads, device=device, workers=workers,
+            max_receive_bytes=max_message_mib * MIB, trial_seconds=trial_seconds, trial_mib=trial_mib,
             memory=_bytes(memory),
         ),
         ready=lambda address: print(f"listening on {address}", flush=True),
-    )
+    )  # fmt: skip
 
 
 @app.command()

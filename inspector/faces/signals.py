@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
+
+TERMINATED: Final = 143
+"""The exit code after SIGTERM, as a shell has it."""
 
 
 @dataclass(slots=True)
@@ -21,6 +25,16 @@ class Ending:
         self.asked = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         raise KeyboardInterrupt
+
+    def code(self, code: int) -> int:
+        """The exit code of a command that ended with `code`; says that SIGTERM came, where it did."""
+        if not self.asked:
+            return code
+        with contextlib.suppress(OSError):
+            if sys.stderr is not None:
+                sys.stderr.write("ended by SIGTERM\n")
+                sys.stderr.flush()
+        return TERMINATED
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, TextIO, cast
 
@@ -15,8 +16,9 @@ def forgiving() -> Iterator[None]:
     """Within the block, what is printed after a reader has gone is lost, and the command goes on.
 
     Letters that the stream's encoding lacks become question marks. A stream that cannot be written for any other
-    reason, such as a full disk, raises OSError, once.
+    reason, such as a full disk, raises OSError, once. What Pillow remarks of metadata that it repairs is not printed.
     """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (_forgiving(stream) for stream in before)
     try:

@@ -211,6 +211,7 @@ def _heatmap_to_message(heatmap: Heatmap) -> block_pb2.Heatmap:
         row_labels=map(utf8, heatmap.row_labels),
         column_labels=map(utf8, heatmap.column_labels),
         caption=utf8(heatmap.caption),
+        meanings=[block_pb2.Meaning(value=value, text=utf8(text)) for value, text in heatmap.meanings],
     )
 
 
@@ -224,6 +225,7 @@ def _heatmap_from_message(message: block_pb2.Heatmap) -> Heatmap:
         row_labels=tuple(message.row_labels),
         column_labels=tuple(message.column_labels),
         caption=message.caption,
+        meanings=tuple((meaning.value, meaning.text) for meaning in message.meanings),
     )
 
 

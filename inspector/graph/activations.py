@@ -29,8 +29,9 @@ _SMOOTH: Final = frozenset(
 )
 _CONTRIBUTED: Final = frozenset({"Gelu", "FastGelu", "QuickGelu", "BiasGelu"})
 """Of com.microsoft; none gives exact zeros. FastGelu and BiasGelu may add a bias first, which has no value then."""
-_PLAIN: Final = (_EXACT | _SMOOTH | _CONTRIBUTED) - {"Gelu"}
+_PLAIN: Final = (_EXACT | _SMOOTH | _CONTRIBUTED) - {"Gelu", "QuickGelu"}
 """Those whose name says all."""
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ def activation(node: ir.Node, constants: Constants) -> Activation | None:
         return Activation(node.outputs[0], *clip(*clip_bounds(node, constants)))
     if name == "Shrink":
         return Activation(node.outputs[0], "Shrink", meaning(exact=_float(node, "lambd", 0.5) > 0))
+    if name == "QuickGelu":  # x * sigmoid(alpha * x)
+        return Activation(node.outputs[0], "SiLU" if _float(node, "alpha", 1.702) == 1 else name, Zeros.NOT_MEANINGFUL)
     if name == "Gelu":
         tanh = "approximate" in node.attributes and node.attributes["approximate"].value == "tanh"
         return Activation(node.outputs[0], "Gelu(tanh)" if tanh else "Gelu", Zeros.NOT_MEANINGFUL)
@@ -99,7 +102,8 @@ def bound_text(bound: float) -> str:
 def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:
     """Lower and upper bound of a Clip, attributes (opset < 11) or inputs; ±inf where open, NaN where computed.
 
-    Attributes are float32; what is clipped holds them as its own element type does.
+    Attributes are float32; what is clipped holds them as its own element type does. The largest float32 is how
+    onnxruntime writes an open bound.
     """
 
     def bound(index: int, name: str, default: float) -> float:
@@ -111,7 +115,8 @@ def clip_bounds(node: ir.Node, constants: Constants) -> tuple[float, float]:
             return default if value is None else np.nan
         return float(array.reshape(())[()]) if array.size == 1 else np.nan
 
-    return bound(1, "min", -np.inf), bound(2, "max", np.inf)
+    low, high = bound(1, "min", -np.inf), bound(2, "max", np.inf)
+    return -np.inf if low <= -_LARGEST else low, np.inf if high >= _LARGEST else high
 
 
 def in_type(number: float, kind: ir.DataType | None) -> float:

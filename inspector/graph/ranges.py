@@ -136,13 +136,24 @@ class Ranges:
             clipped = np.minimum(np.maximum(inputs[0], low), high)  # a computed bound is NaN, and stays it
             return float(clipped[0]), float(clipped[1])
         if node.op_type in _RULES:
-            return _RULES[node.op_type](inputs)
+            low, high = _RULES[node.op_type](inputs)
+            return (-np.inf if _may_fall(node) else low), high
         return _sum([_BOUNDED.get(node.op_type, UNBOUNDED)])  # a kernel's tanh can be 1.0000001
 
 
 def _is_quantized(node: ir.Node) -> bool:
     coded = any(coding_of(output) is not None for output in node.outputs[:1])
     return coded or (node.op_type == "DequantizeLinear" and (node.domain in STANDARD or is_known(node)))
+
+
+def _may_fall(node: ir.Node) -> bool:
+    """Whether it gives less than it reads: a dilated window may lie in padding alone, an LRN may turn signs."""
+    attributes = node.attributes
+    if node.op_type == "LRN":
+        return "bias" in attributes and attributes["bias"].as_float() <= 0
+    dilated = "dilations" in attributes and max(attributes["dilations"].as_ints()) > 1
+    named = "auto_pad" in attributes and attributes["auto_pad"].as_string().startswith("SAME")
+    return dilated and (named or ("pads" in attributes and max(attributes["pads"].as_ints()) > 0))
 
 
 def _union(inputs: list[Range]) -> Range:
@@ -166,7 +177,7 @@ _RULES: Final[dict[str, Callable[[list[Range]], Range]]] = {
     "Relu": lambda inputs: (max(inputs[0][0], 0.0), max(inputs[0][1], 0.0)),
     "GlobalAveragePool": _sum,
     "AveragePool": lambda inputs: _sum([_union([inputs[0], (0.0, 0.0)])]),  # padding may be counted in
-    "LRN": lambda inputs: (0.0 if inputs[0][0] >= 0 else -np.inf, np.inf),  # keeps the sign; the divisor may be < 1
+    "LRN": lambda inputs: (0.0 if inputs[0][0] >= 0 else -np.inf, np.inf),  # the divisor may be < 1
     **dict.fromkeys(_UNION, _union),
     "Add": _sum,
     "Sum": _sum,

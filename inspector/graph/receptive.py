@@ -4,13 +4,16 @@ Unit u of a value reads, along one axis of the image, no pixel outside of the in
 
     [offset + u * stride, offset + u * stride + size - 1],
 
-before it is clipped to the image; padding is what lies outside. The numbers are exact fractions: below a stride of 1
-(after upsampling) the pixels read are the whole numbers inside, and units differ, so that the interval is the union of
-what they read relative to u * stride. Without upsampling both ends are always read. For a chain of layers with
-kernels k, strides s and paddings p before the first unit that gives what Araujo, Norris and Sim state (2019, Computing
-Receptive Fields of Convolutional Neural Networks, Distill, doi 10.23915/distill.00021): size 1 + sum (k - 1) * jump,
-stride prod s, offset - sum p * jump, where jump is the product of the strides before. Their effective padding is
-`-offset`. Branches that meet give the union, and are aligned where their intervals share one centre.
+before it is clipped to the image; padding is what lies outside. Where a border is repeated (Pad by edge, Resize), units
+at it read pixels further inside, and the result says so as its reason.
+
+The numbers are exact fractions: below a stride of 1 (after upsampling) the pixels read are the whole numbers inside,
+and units differ, so that the interval is the union of what they read relative to u * stride. Without upsampling both
+ends are always read. For a chain of layers with kernels k, strides s and paddings p before the first unit that gives
+what Araujo, Norris and Sim state (2019, Computing Receptive Fields of Convolutional Neural Networks, Distill, doi
+10.23915/distill.00021): size 1 + sum (k - 1) * jump, stride prod s, offset - sum p * jump, where jump is the product of
+the strides before. Their effective padding is `-offset`. Branches that meet give the union, and are aligned where their
+intervals share one centre.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ POLICY: Final = "policy"
 """What the result of judging, and the findings of rules, are called; rules are not about them."""
 NUMBERS: Final = ("inputs", "skipped", "skipped_share", "incomplete", "missing_shards", "batch")
 """Numbers that a rule on `report` can name."""
-TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "device", "provider")
-"""Texts that a rule on `report` can name."""
+TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "device", "provider", "check")
+"""Texts that a rule on `report` can name; `check` is `passed` or `failed`, nothing where there was none."""
 
 
 def covers(pattern: str, layer: str, where: str, names: Names = frozenset()) -> bool:
@@ -151,7 +151,8 @@ class Rule:
         low = np.zeros_like(x) if self.min is None else self.min - x
         high = np.zeros_like(x) if self.max is None else x - self.max
         off = np.abs(x - self.equals) if isinstance(self.equals, int | float) else np.zeros_like(x)
-        return np.where(np.isnan(x), np.nan, np.maximum(np.maximum(low, high), off))
+        farthest: Array = np.maximum(np.maximum(low, high), off)
+        return farthest
 
     def allows(self, text: str) -> bool:
         """Whether a text is right."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from inspector.errors import LimitError
-from inspector.render.lettering import ELLIPSIS, font, height, lines, readable, shortened, width
+from inspector.render.lettering import ELLIPSIS, height, lettered, lines, readable, shortened, width
 from inspector.render.palette import INK, MUTED, PAPER, Colour, Pixels
 from inspector.render.pixels import MAX_PIXELS, MAX_SIDE
 
@@ -48,7 +48,8 @@ def write(  # noqa: PLR0917 - a place, then a look: the order of Pillow's own te
 ) -> None:
     """Draws readable text, if any; `anchor` as in Pillow: l, m, r and a (top), m, s (baseline), d (bottom)."""
     if text:
-        ImageDraw.Draw(image).text(at, text, fill=colour, font=font(size), anchor=anchor)
+        covered, corner = lettered(text, at, size, anchor)
+        image.paste(colour, corner, covered)
 
 
 def text_image(text: str, size: int = LABEL, colour: Colour = INK) -> Image.Image:

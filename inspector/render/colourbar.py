@@ -30,18 +30,16 @@ def words(kind: ScaleKind) -> Image.Image:
     return _labelled(kind, texts, "numbers under each picture", Extremes())
 
 
-def swatches(seen: Extremes, missing: Colour = NOT_FINITE) -> list[Image.Image]:
-    """What is drawn for NaN and infinities, by name; nothing where there are none.
+def swatches(seen: Extremes) -> list[Image.Image]:
+    """What is drawn for NaN and infinities, by name; nothing where there are none."""
+    both = " or ".join(["NaN"] * seen.nan + ["Inf"] * seen.infinite)
+    return [swatch(np.nan, NOT_FINITE, f"not a number ({both})")] if both else []
 
-    Args:
-        seen: which of them there are.
-        missing: the colour of NaN.
-    """
-    if missing == NOT_FINITE:
-        both = " or ".join(["NaN"] * seen.nan + ["Inf"] * seen.infinite)
-        return [_swatch(np.nan, missing, f"not a number ({both})")] if both else []
-    found = [_swatch(np.nan, missing, "missing or not a number")] if seen.nan else []
-    return found + ([_swatch(np.inf, missing, "infinite")] if seen.infinite else [])
+
+def swatch(value: float, colour: Colour, text: str) -> Image.Image:
+    """A cell of that value, which has a colour of its own, and what it stands for."""
+    scale = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
+    return _named(painted(np.full((1, 1), value), scale, _DOWN, _DOWN, [(value, colour)]), text)
 
 
 def patch(colour: Colour, text: str) -> Image.Image:
@@ -93,10 +91,6 @@ def _ramp(kind: ScaleKind) -> Pixels:
         return colours(np.tile(share, (_DOWN, 1)), Scale(kind, -1.0 if kind is ScaleKind.SIGNED else 0.0, 1.0))
     channel = np.arange(_DOWN) * 3 // _DOWN
     return colours(share[None, :, None] * np.eye(3)[channel][:, None, :], Scale(kind, 0.0, 1.0))
-
-
-def _swatch(value: float, missing: Colour, text: str) -> Image.Image:
-    return _named(painted(np.full((1, 1), value), Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0), _DOWN, _DOWN, missing), text)
 
 
 def _named(square: Pixels, text: str) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final
 
 from PIL import Image, ImageDraw
@@ -15,8 +16,8 @@ from inspector.render import canvas, colourbar
 from inspector.render.canvas import LABEL, TEXT, label_text, text_image, write
 from inspector.render.lettering import cut, height, width
 from inspector.render.numbers import thinned
-from inspector.render.palette import HAIRLINE, MISSING, MUTED, Pixels
-from inspector.render.pixels import check_values, extremes, painted, shrunk
+from inspector.render.palette import HAIRLINE, LINES, MISSING, MUTED, NOT_FINITE, Colour, Floats, Pixels
+from inspector.render.pixels import Own, check_values, equal, extremes, painted, shrunk
 
 MOST_CELLS: Final = 2400
 """Rows, and columns, that are drawn; of a larger matrix neighbours are averaged, and the picture says so."""
@@ -87,11 +88,27 @@ def draw_heatmap(block: Heatmap) -> Image.Image:
     if not block.values.size:
         return canvas.sheet(block.title, block.caption, [], ["There are no values."])
     rows, columns = _axes(block)
-    seen = extremes(block.values, block.scale)
-    legend = colourbar.legend([colourbar.bar(block.scale, seen), *colourbar.swatches(seen, MISSING)])
+    own = _own_colours([value for value, _ in block.meanings])
     small = shrunk(block.values, rows.shrink, columns.shrink)
-    cells = painted(small, block.scale, rows.pixels, columns.pixels, MISSING)
-    return canvas.sheet(block.title, block.caption, [*legend, _plot(cells, rows, columns)], _notes(rows, columns))
+    cells = painted(small, block.scale, rows.pixels, columns.pixels, own)
+    parts = [*_legend(block, small, own), _plot(cells, rows, columns)]
+    return canvas.sheet(block.title, block.caption, parts, _notes(rows, columns))
+
+
+def _own_colours(values: Sequence[float]) -> list[tuple[float, Colour]]:
+    """A colour for each of these values that no number has: grey is missing."""
+    marks = cycle((*LINES[1:], LINES[0]))
+    return [(v, next(marks) if math.isfinite(v) else MISSING if math.isnan(v) else NOT_FINITE) for v in values]
+
+
+def _legend(block: Heatmap, small: Floats, own: Own) -> list[Image.Image]:
+    """The bar, the values with a meaning of their own as far as they are drawn, and what else is not finite."""
+    parts, rest = [colourbar.bar(block.scale, extremes(block.values, block.scale))], small
+    for (_, text), (value, colour) in zip(block.meanings, own, strict=True):
+        those = equal(rest, value)
+        parts += [colourbar.swatch(value, colour, label_text(text, 80))] if those.any() else []
+        rest = rest[~those]
+    return colourbar.legend([*parts, *colourbar.swatches(extremes(rest, block.scale))])
 
 
 def _axes(block: Heatmap) -> tuple[_Axis, _Axis]:
@@ -122,8 +139,9 @@ def _plot(cells: Pixels, rows: _Axis, columns: _Axis) -> Image.Image:
     upright = width(rows.name, TEXT) <= rows.length
     left = rows.widest(beside) + _TICK + _SPACE + (height(TEXT) + _SPACE if rows.name and upright else 0)
     top = 1 + max(0, math.ceil(height(LABEL) / 2 - rows.centre(0))) + (0 if upright else height(TEXT) + _SPACE)
-    foot = _TICK + _SPACE + (columns.widest(below) if turned else height(LABEL)) + _SPACE
-    right = left + max(columns.length + (0 if turned else columns.widest(below) // 2), width(columns.name, TEXT))
+    widest = columns.widest(below)
+    foot = _TICK + _SPACE + (widest if turned else height(LABEL) * bool(widest)) + _SPACE
+    right = left + max(columns.length + (0 if turned else widest // 2), width(columns.name, TEXT))
     image = canvas.blank(max(right, width(rows.name, TEXT)) + 2, top + rows.length + foot + height(TEXT))
     image.paste(Image.fromarray(cells), (left, top))
     ImageDraw.Draw(image).rectangle((left - 1, top - 1, left + columns.length, top + rows.length), outline=HAIRLINE)
@@ -131,7 +149,7 @@ def _plot(cells: Pixels, rows: _Axis, columns: _Axis) -> Image.Image:
     _label_columns(image, columns, below, (left, top + rows.length), turned=turned)
     middle = left + max(columns.length, width(columns.name, TEXT)) / 2
     write(image, (middle, top + rows.length + foot), columns.name, TEXT, MUTED, anchor="ma")
-    if upright:
+    if upright and rows.name:
         name = text_image(rows.name, TEXT, MUTED).rotate(90, expand=True)
         image.paste(name, (0, top + (rows.length - name.height) // 2))
     else:
@@ -155,7 +173,7 @@ def _below(columns: _Axis) -> tuple[range, bool]:
 
 def _label_rows(image: Image.Image, rows: _Axis, which: Sequence[int], corner: tuple[int, int]) -> None:
     left, top = corner
-    for at in which:
+    for at in filter(rows.text, which):
         middle = top + rows.centre(at)
         ImageDraw.Draw(image).line([(left - 1 - _TICK, int(middle)), (left - 2, int(middle))], fill=HAIRLINE)
         write(image, (left - _TICK - _SPACE, middle), rows.text(at), anchor="rm")
@@ -165,7 +183,7 @@ def _label_columns(
     image: Image.Image, columns: _Axis, which: Sequence[int], corner: tuple[int, int], *, turned: bool
 ) -> None:
     left, top = corner
-    for at in which:
+    for at in filter(columns.text, which):
         middle = left + columns.centre(at)
         ImageDraw.Draw(image).line([(int(middle), top + 1), (int(middle), top + _TICK)], fill=HAIRLINE)
         if turned:

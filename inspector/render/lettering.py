@@ -1,16 +1,20 @@
-"""Text in pictures: the built-in font, its gaps filled, lines broken and cut to a width."""
+"""Text in pictures: the built-in font, its gaps filled, letters where they belong, lines broken and cut to a width."""
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable
 from functools import cache, lru_cache
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 ELLIPSIS = "…"
 MOST_CHARACTERS = 1000
 """Longer texts are cut before anything is measured: they cannot be read in a picture anyway."""
+
+_FINE = 8
+"""Text is laid out and drawn so many times larger, then made smaller: Pillow places letters on whole pixels."""
 
 _MOST_TITLE, _LEAST_WORD = 10_000, 8
 _NOWHERE = "\uffff"
@@ -60,7 +64,28 @@ def readable(text: str) -> str:
 
 def width(text: str, size: int) -> int:
     """Pixels from the first letter to the last, rounded up."""
-    return -int(-font(size).getlength(text) // 1)
+    return math.ceil(font(size * _FINE).getlength(text) / _FINE)
+
+
+def lettered(text: str, at: tuple[float, float], size: int, anchor: str) -> tuple[Image.Image, tuple[int, int]]:
+    """How much of every pixel readable text covers, 0 to 255, and where the left top corner of that is.
+
+    Letters lie between pixels, all at the distances that the font wants; their base line is on a whole one.
+
+    Args:
+        text: not empty.
+        at: where it goes, in pixels.
+        size: of its letters, in pixels.
+        anchor: as in Pillow, such as `la`.
+    """
+    face, across, on_line = font(size * _FINE), at[0] * _FINE, anchor[0] + "s"
+    left, top, right, bottom = face.getbbox(text, anchor=on_line)
+    down = round(at[1] + (face.getbbox(text, anchor=anchor)[1] - top) / _FINE) * _FINE
+    x, y = math.floor((across + left) / _FINE), math.floor((down + top) / _FINE)
+    end, foot = math.ceil((across + right) / _FINE) + 1, math.ceil((down + bottom) / _FINE) + 1
+    fine = Image.new("L", ((end - x) * _FINE, (foot - y) * _FINE))
+    ImageDraw.Draw(fine).text((across - x * _FINE, down - y * _FINE), text, fill=255, font=face, anchor=on_line)
+    return fine.reduce(_FINE), (x, y)
 
 
 def height(size: int) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,13 +26,17 @@ MAX_VALUES: Final = 1 << 24
 """A single array with more values than this is not looked at."""
 
 
-def colours(values: Array, scale: Scale, missing: Colour = NOT_FINITE) -> Pixels:
+Own = Sequence[tuple[float, Colour]]
+"""Values with a colour of their own, and that colour."""
+
+
+def colours(values: Array, scale: Scale, own: Own = ()) -> Pixels:
     """Colours of (H, W) values, or of (H, W, 3) with a colour scale; values beyond the scale get its last colour.
 
     Args:
         values: any real numbers.
         scale: what the ends of the colours mean; its ends may be equal or the wrong way round.
-        missing: the colour of NaN. Infinities are `NOT_FINITE`, whatever this is.
+        own: values that are drawn in another colour. NaN and infinities that are not among them are `NOT_FINITE`.
 
     Raises:
         PluginError: the shape does not fit the kind of scale, or these are no real numbers.
@@ -44,9 +50,15 @@ def colours(values: Array, scale: Scale, missing: Colour = NOT_FINITE) -> Pixels
     else:
         table = SIGNED if scale.kind is ScaleKind.SIGNED else SEQUENTIAL
         pixels = table[np.round(share * (len(table) - 1)).astype(np.intp)]
-    pixels[_of_pixels(np.isnan(real))] = missing
-    pixels[_of_pixels(np.isinf(real))] = NOT_FINITE
+    pixels[_of_pixels(~np.isfinite(real))] = NOT_FINITE
+    for value, colour in own:
+        pixels[_of_pixels(equal(real, value))] = colour
     return pixels
+
+
+def equal(real: Floats, value: float) -> Array:
+    """Where the numbers are that value exactly; NaN equals NaN."""
+    return np.asarray(np.isnan(real) if math.isnan(value) else real == value)
 
 
 def picture_png(picture: Picture, scale: Scale | None = None) -> bytes:
@@ -140,11 +152,11 @@ def extremes(values: Array, scale: Scale) -> Extremes:
     )
 
 
-def painted(values: Array, scale: Scale, down: int, across: int, missing: Colour = NOT_FINITE) -> Pixels:
+def painted(values: Array, scale: Scale, down: int, across: int, own: Own = ()) -> Pixels:
     """`colours`, every value drawn as a block of `down` x `across` pixels, and what is not finite hatched."""
-    pixels = enlarged(colours(values, scale, missing), down, across)
+    pixels = enlarged(colours(values, scale, own), down, across)
     strange = _of_pixels(~np.isfinite(as_floats(values, "values")))
-    if strange.any() and min(down, across) >= 3:
+    if strange.any():
         hatch = strange.repeat(down, axis=0).repeat(across, axis=1)
         hatch &= np.add.outer(np.arange(hatch.shape[0]), np.arange(hatch.shape[1])) % 6 < 2
         pixels[hatch] = pixels[hatch] // 2 + 127

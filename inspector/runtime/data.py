@@ -15,8 +15,9 @@ from inspector.runtime.ahead import Ahead
 from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
 from inspector.runtime.sources import Data, open_source
+from inspector.runtime.stored import may_mend
 
-__all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "batches", "open_source"]
+__all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "Unread", "batches", "open_source"]
 
 LOOK_AHEAD = 2
 """Batches that are read beside those in use."""
@@ -36,6 +37,11 @@ class Batch:
     feeds: Mapping[str, Array]
     info: BatchInfo
     contents: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unread(Skipped):
+    """What another try may read, as its store did not give it or it changed meanwhile: see `may_mend`."""
 
 
 def batches(
@@ -84,8 +90,9 @@ def _batches(
             if isinstance(taken.result, InputError):
                 ahead.release(1)
                 item, error = taken.item, taken.result
+                kind = Unread if may_mend(error) else Skipped
                 error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold it, in a circle
-                on_skip(Skipped(item.id, str(error), item.count, item.incomplete))
+                on_skip(kind(item.id, str(error), item.count, item.incomplete))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,19 @@ from inspector.errors import InputError, ParameterError
 from inspector.runtime import pictures
 from inspector.runtime.arrays import Stack, only_input
 from inspector.runtime.items import Feeds, Item
-from inspector.runtime.preprocess import PRESETS, InputSpec, Preprocess
+from inspector.runtime.preprocess import EXAMPLE, PRESETS, InputSpec, Preprocess
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The inputs of a model, and how pictures are made to fit; None where pictures are not welcome."""
+    """The inputs of a model, and how pictures are made to fit; None where pictures are not welcome.
+
+    `on_picture` hears of every picture that became a tensor, from any thread.
+    """
 
     inputs: tuple[TensorInfo, ...]
     preprocess: Preprocess | None
+    on_picture: Callable[[], None] = lambda: None
 
     def for_pictures(self, subject: str) -> tuple[Preprocess, InputSpec]:
         """How pictures are made to fit which input.
@@ -34,8 +38,8 @@ class Door:
             raise ParameterError(
                 "preprocess",
                 f"{subject} holds pictures, and nothing says how pixels become this model's numbers",
-                expected=f"{', '.join(PRESETS)}, or a description of its own",
-                remedy="Give what the model was trained with, such as preprocess=imagenet.",
+                expected=f"{', '.join(PRESETS)}, or settings such as {EXAMPLE}",
+                remedy="Give what the model was trained with; docs/data.md says how to find out.",
             )
         self.preprocess.check(spec)
         return self.preprocess, spec
@@ -44,7 +48,9 @@ class Door:
         """One decoded picture."""
         preprocess, spec = self.for_pictures(name)
         with pictures.decoded(source, name) as image:
-            return {spec.name: preprocess.apply(image, spec, name)}
+            feeds = {spec.name: preprocess.apply(image, spec, name)}
+        self.on_picture()
+        return feeds
 
     def tensors(self, tensors: Mapping[str, Array], name: str) -> Feeds:
         """One input's arrays, checked."""

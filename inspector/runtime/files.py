@@ -59,6 +59,10 @@ class File:
             return type(error).__name__
         return f"{found.st_size}-{found.st_mtime_ns}"
 
+    def now(self) -> str:
+        """The same, as it is looked up every time."""
+        return self.stamp()
+
 
 def listed(folder: Path) -> tuple[list[File], list[str]]:
     """Files to feed in a folder and all below, by relative path; and the names of what else is there.

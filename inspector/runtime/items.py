@@ -10,6 +10,7 @@ from typing import ClassVar, Final, NoReturn, Protocol
 
 from inspector.contract import Array
 from inspector.errors import InputError, ParameterError
+from inspector.runtime.stored import Watch
 
 SHARD_STRIDE: Final = 1 << 32
 """Positions between the first inputs of two shards that follow each other; no shard may hold more inputs."""
@@ -29,7 +30,7 @@ def content(feeds: Feeds) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Raw:
-    """One input that arrives over the wire: the bytes of a picture file, or an array for every input of the model.
+    """One input in memory, or from the wire: the bytes of a picture file, or an array for every input of the model.
 
     The arrays have no batch axis, or one of length 1. `label` is what the input is known to be, where that is known.
     `broken` is why it cannot be used, where that is known already.
@@ -60,7 +61,7 @@ class Item:
     @classmethod
     def broken(cls, name: str, error: InputError, *, count: int = 1, incomplete: bool = False) -> Item:
         """An input, or several, known not to be readable; reading it raises the error."""
-        return cls(name, partial(_fail, error), count=count, incomplete=incomplete)
+        return cls(name, partial(fail, error), count=count, incomplete=incomplete)
 
 
 class Items(Protocol):
@@ -84,6 +85,7 @@ class Shard:
             earlier shards hold is not known before they are read, so positions order inputs and do not count them.
         total: number of items, None where it is not known beforehand.
         list_items: the items, from the beginning.
+        watch: notices that what is stored there changes while it is read; None where it is read at once.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Shard:
     first: int
     total: int | None
     list_items: Callable[[], Iterator[Item]] = field(repr=False)
+    watch: Watch | None = field(default=None, repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -99,6 +102,16 @@ class Shard:
 
     def __iter__(self) -> Iterator[Item]:
         return self.list_items()
+
+    def begin(self) -> None:
+        """To be called before it is read: see `Watch.begin`."""
+        if self.watch is not None:
+            self.watch.begin()
+
+    def check(self) -> None:
+        """To be called when all of it was read: see `Watch.check`."""
+        if self.watch is not None:
+            self.watch.check()
 
 
 class Source(Items, Protocol):
@@ -134,6 +147,7 @@ class Part:
     stamp: Callable[[], str]
     total: int | None
     list_items: Callable[[], Iterator[Item]]
+    watch: Watch | None = None
 
 
 def numbered(parts: Iterator[Part], size: int) -> tuple[Shard, ...]:
@@ -141,7 +155,7 @@ def numbered(parts: Iterator[Part], size: int) -> tuple[Shard, ...]:
     if size < 1:
         raise ParameterError("shard size", "it is out of range", expected="at least 1", found=str(size))
     return tuple(
-        Shard(part.name, part.stamp, index * SHARD_STRIDE, part.total, part.list_items)
+        Shard(part.name, part.stamp, index * SHARD_STRIDE, part.total, part.list_items, part.watch)
         for index, part in enumerate(parts)
     )
 
@@ -156,5 +170,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _fail(error: InputError) -> NoReturn:
+def fail(error: InputError) -> NoReturn:
+    """Raises it."""
     raise error

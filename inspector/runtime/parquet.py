@@ -10,17 +10,17 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 from inspector.errors import InputError, ParameterError
 from inspector.runtime.door import Door
-from inspector.runtime.items import Item, Part
-from inspector.runtime.stored import Stored
+from inspector.runtime.items import Item, Part, fail
+from inspector.runtime.stored import Stored, Watch, may_mend
 
 ROWS_AT_A_TIME: Final = 16
 MAX_GROUP: Final = 4 * 2**30
-"""Bytes that the pictures of a row group may have when unpacked, as its file declares them."""
+"""Bytes that a row group may have when unpacked, all columns together, as its file declares them."""
 MAX_FOOTER: Final = 256 * 2**20
 """Bytes of one text in the description at the end of a file."""
 MAX_ENTRIES: Final = 1_000_000
@@ -34,47 +34,47 @@ def parquet_items(stored: Stored, door: Door) -> Iterator[Item]:
     """The rows of a file, called `file.parquet[row]`; what cannot be read as broken items."""
     try:
         with _opened(stored) as table:
-            groups = range(table.groups)
+            counts = table.counts
     except InputError as error:
         yield Item.broken(stored.id, error, incomplete=True)
         return
-    yield from _rows(stored, door, groups)
+    yield from _rows(stored, door, range(len(counts)), (0, sum(counts)))
 
 
 def parquet_parts(stored: Stored, door: Door, size: int) -> Iterator[Part]:
     """Row groups, as many together as hold at least `size` rows; a file that cannot be read is one part."""
     try:
         with _opened(stored) as table:
-            counts = [table.rows(group) for group in range(table.groups)]
+            counts = table.counts
     except InputError as error:
-        yield Part(stored.id, stored.stamp, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
+        looked_at = partial(fail, error) if may_mend(error) else stored.stamp  # later shards would have other numbers
+        yield Part(stored.id, looked_at, 1, partial(_only, Item.broken(stored.id, error, incomplete=True)))
         return
-    start, rows = 0, 0
+    stamp, watch = cache(stored.stamp), Watch(stored.id, stored.now)  # one for all parts
+    start, first, stop = 0, 0, 0
     for group, count in enumerate(counts):
-        rows += count
-        if rows >= size or group == len(counts) - 1:
-            groups = range(start, group + 1)
-            yield Part(
-                f"{stored.id}[groups {start}:{group + 1}]", stored.stamp, rows, partial(_rows, stored, door, groups)
-            )
-            start, rows = group + 1, 0
+        stop += count
+        if stop - first >= size or group == len(counts) - 1:
+            items = partial(_rows, stored, door, range(start, group + 1), (first, stop))
+            yield Part(f"{stored.id}[groups {start}:{group + 1}]", stamp, stop - first, items, watch)
+            start, first = group + 1, stop
 
 
 def _only(item: Item) -> Iterator[Item]:
     yield item
 
 
-def _rows(stored: Stored, door: Door, groups: Sequence[int]) -> Iterator[Item]:
-    """The rows of these groups. Where a group breaks off, what came before counts and the next one goes on."""
+def _rows(stored: Stored, door: Door, groups: Sequence[int], rows: tuple[int, int]) -> Iterator[Item]:
+    """The rows of these groups, from one to before another. Where a group breaks off, the next one goes on."""
+    row, stop = rows
     try:
         with _opened(stored) as table:
             door.for_pictures(stored.id)
-            row = sum(map(table.rows, range(groups[0]))) if groups else 0
             for group in groups:
                 yield from _group(table, stored.id, group, row, door)
                 row += table.rows(group)
     except InputError as error:
-        yield Item.broken(stored.id, error, incomplete=True)
+        yield Item.broken(f"{stored.id}[{row}:{stop}]", error, count=_some(stop - row))
 
 
 def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterator[Item]:
@@ -92,7 +92,13 @@ def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterat
     except (InputError, OSError, ValueError, MemoryError) as error:  # ArrowInvalid is a ValueError
         key = f"{name}[{row}:{last}]"
         broken = InputError(key, f"these rows cannot be read ({error})", remedy="Write the file again.")
-        yield Item.broken(key, broken, count=min(max(last - row, 1), MAX_ROWS))
+        broken.__cause__ = error.with_traceback(None)
+        yield Item.broken(key, broken, count=_some(last - row))
+
+
+def _some(rows: int) -> int:
+    """So many as a file says, if that can be."""
+    return min(max(rows, 1), MAX_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +113,9 @@ class _Table:
     names: Sequence[str]
 
     @property
-    def groups(self) -> int:
-        return int(self.file.metadata.num_row_groups)
+    def counts(self) -> list[int]:
+        """How many rows each group has."""
+        return [self.rows(group) for group in range(self.file.metadata.num_row_groups)]
 
     def rows(self, group: int) -> int:
         return int(self.file.metadata.row_group(group).num_rows)
@@ -126,12 +133,7 @@ class _Table:
                 yield value.as_py(), self._named(label)
 
     def _check_size(self, group: int) -> None:
-        about = self.file.metadata.row_group(group)
-        size = sum(
-            column.total_uncompressed_size
-            for column in map(about.column, range(about.num_columns))
-            if column.path_in_schema.split(".")[0] == self.picture
-        )
+        size = self.file.metadata.row_group(group).total_byte_size  # what it says of single columns may end the process
         if not 0 <= size <= MAX_GROUP:
             raise InputError(
                 f"row group {group}", "it is too large", expected=f"at most {MAX_GROUP:,}", found=f"{size:,}"

@@ -28,12 +28,20 @@ def expanded(text: str) -> list[str]:
         NotFoundError: nothing fits a wildcard.
         InputError: it stands for too many.
     """
-    if not is_url(text) and Path(text).exists():
+    if not is_url(text) and _seen(text):
         return [text]
     names = list(itertools.islice(_braces(text), MOST + 1))
     if len(names) > MOST:
         raise InputError(f"data {text[:80]!r}", "it stands for too many files", expected=f"at most {MOST:,}")
     return [place for name in names for place in _wild(name)]
+
+
+def _seen(name: str) -> bool:
+    """Whether there is such a file; not where its name is too long for one, or its folder is closed."""
+    try:
+        return Path(name).exists()
+    except OSError:
+        return False
 
 
 def _braces(text: str) -> Iterator[str]:
@@ -47,8 +55,7 @@ def _choices(inside: str) -> list[str]:
     """What one pair of braces stands for; braces around neither a list nor a range are left as they are."""
     if bounds := _RANGE.fullmatch(inside):
         start, stop = bounds.groups()
-        width = len(start) if start.startswith("0") else 0
-        return [f"{n:0{width}d}" for n in range(int(start), min(int(stop), int(start) + MOST) + 1)]
+        return [f"{n:0{len(start)}d}" for n in range(int(start), min(int(stop), int(start) + MOST) + 1)]
     return inside.split(",") if "," in inside else [f"{{{inside}}}"]
 
 
@@ -58,7 +65,7 @@ def _wild(name: str) -> list[str]:
         if "*" not in name:
             return [name]
         found = Place.of(name).matching()
-    elif not glob.has_magic(name) or Path(name).exists():
+    elif not glob.has_magic(name) or _seen(name):
         return [name]
     else:
         found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern

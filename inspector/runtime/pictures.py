@@ -158,7 +158,7 @@ def _grey_levels(image: Image.Image, name: str) -> Image.Image:
     values = np.asarray(image).astype(np.float32)  # 16 bits fit exactly
     if image.mode.startswith("I;16"):
         return Image.fromarray(_sixteen_bits(values, image))
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
+    if not (values.min() >= 0 and values.max() <= 255):  # a NaN is both, and keeps neither limit
         raise InputError(
             name,
             f"its pixels are {'floats' if image.mode == 'F' else 'wide integers'} outside of what a picture may hold",

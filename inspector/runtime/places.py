@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def find(places: Sequence[str | Path]) -> Found:
         return _single(spots[0])
     found: list[File | Remote] = []
     others: list[str] = []
-    for spot, name in zip(spots, short_names([_as_path(s) for s in spots]), strict=True):
+    for spot, name in zip(spots, _names(spots), strict=True):
         if _is_folder(spot):
             inside, more = _listed(spot)
             found += [replace(file, id=f"{name}/{file.id}") for file in inside]
@@ -95,9 +96,14 @@ def _single(spot: Path | Place) -> Found:
 def _is_folder(spot: Path | Place) -> bool:
     if isinstance(spot, Place):
         return spot.is_folder()
-    if not spot.exists():
-        raise NotFoundError(f"data {str(spot)!r}", "there is no such file or folder", remedy="Check the path.")
-    return spot.is_dir()
+    try:
+        return stat.S_ISDIR(spot.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in it
+        what = "there is no such file or folder"
+        raise NotFoundError(f"data {str(spot)!r}", what, remedy="Check the path.") from error
+    except OSError as error:  # a closed folder above it, a name that is too long
+        why = f"it cannot be looked at ({error.strerror or error})"
+        raise InputError(f"data {str(spot)[:200]!r}", why, remedy="Check the path.") from error
 
 
 def _listed(spot: Path | Place) -> tuple[Sequence[File | Remote], Sequence[str]]:
@@ -111,6 +117,19 @@ def _file(spot: Path | Place, name: str) -> File | Remote:
         what = "its ending is not one of those that can be fed"
         raise InputError(f"file {_shown(spot)}", what, expected=endings(), found=found)
     return file
+
+
+def _names(spots: Sequence[Path | Place]) -> list[str]:
+    """What to call each; URLs that differ in their queries alone, which are not shown, are numbered."""
+    names, urls = short_names([_as_path(spot) for spot in spots]), dict[str, list[str]]()
+    for i, spot in enumerate(spots):
+        if isinstance(spot, Place):
+            same = urls.setdefault(names[i], [])
+            if spot.url not in same:
+                same.append(spot.url)
+            number = same.index(spot.url) + 1
+            names[i] += f"({number})" if number > 1 else ""
+    return names
 
 
 def _check_unique(found: Sequence[File | Remote]) -> None:

@@ -3,16 +3,8 @@
     y = (pixel * scale - mean) / std        per channel, in the order of the model's channels; pixel in 0..255
 
 The text is a preset, `key=value` pairs, or both, separated by commas; what comes later overrides:
-`imagenet`, `imagenet,order=bgr`, `resize=256,crop=224,mean=0.485/0.456/0.406,std=0.229/0.224/0.225,scale=1/255`.
-
-The picture is first resized, then the middle is cut out:
-
-* `resize=stretch`: to the size that is wanted, whatever that does to the proportions;
-* `resize=256`: in proportion, shorter side to 256;
-* `resize=256/224`: in proportion, so that it covers 256/224 of the size that is wanted (for a square: the shorter
-  side to round(side * 256/224)); where nothing fixes that size, it is 224;
-* `resize=none`: not at all;
-* `crop=224`: the size that is wanted; `crop=model`: the size the model has, or no cut where it leaves that free.
+`imagenet`, `imagenet,order=bgr`, `scale=1/255,mean=0.5,std=0.25,resize=256,crop=224`. The page docs/data.md has the
+table of presets and of keys, and says how one finds out what a model wants.
 
 Sizes in proportion and the position of the cut are rounded as torchvision does. Resizing is Pillow's, with
 antialiasing; 8-bit pictures stay 8-bit while it happens, so that results equal the usual training pipelines.
@@ -357,3 +349,5 @@ PRESETS = {
     "caffe": Preprocess(mean=(103.939, 116.779, 123.68), order="bgr"),
 }
 """Common ways by name: torchvision's, 0..1, -1..1, 0..255, and that of models that were trained in Caffe."""
+EXAMPLE = "scale=1/255,mean=0.5,std=0.25"
+"""Settings of one's own, for messages."""

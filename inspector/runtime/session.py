@@ -155,7 +155,7 @@ def _build(parts: _Parts, device: Device) -> Any:
         providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
         session = ort.InferenceSession(parts.model, options, providers=providers)
     except Exception as error:
-        raise _load_error(error, device) from error
+        raise _load_error(error, device, parts.fidelity) from error
     if device.provider not in session.get_providers():
         raise ProviderError(
             f"device {device.name!r}",
@@ -197,7 +197,7 @@ def _assigned(session: Any) -> dict[str, int]:
     return dict(counts)
 
 
-def _load_error(error: Exception, device: Device) -> Exception:
+def _load_error(error: Exception, device: Device, fidelity: Fidelity) -> Exception:
     text = _first_line(error)
     if device.provider != CPU and "CUDA" in text.upper():
         return ProviderError(f"device {device.name!r}", "it cannot be used", found=text)
@@ -218,7 +218,8 @@ def _load_error(error: Exception, device: Device) -> Exception:
             found=f"opset {newer[1]}",
             remedy="Install a newer onnxruntime, or export the model for an older opset.",
         )
-    return RunError("model", "onnxruntime cannot load it", found=text)
+    remedy = "Try fidelity exact: its optimiser breaks some sound graphs." if fidelity == "fast" else ""
+    return RunError("model", "onnxruntime cannot load it", found=text, remedy=remedy)
 
 
 def _hungry(error: Exception) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from inspector.runtime.items import Feeds, Item, Items, Part, Raw, Shard, Source
 from inspector.runtime.noise import PREFIX, Noise
 from inspector.runtime.places import Found, find
 from inspector.runtime.preprocess import Preprocess
+from inspector.runtime.stored import Watch
 from inspector.runtime.stored_items import StoredFiles
 
 __all__ = ["Data", "Feeds", "Item", "Items", "Raw", "Shard", "Source", "open_source"]
@@ -33,6 +34,8 @@ __all__ = ["Data", "Feeds", "Item", "Items", "Raw", "Shard", "Source", "open_sou
 Data = str | Path | Sequence[str | Path] | Array | Mapping[str, Array] | Iterable[Raw]
 """A path, URL, pattern or `noise:N`; a list of such; one array; arrays by name; or inputs from the wire."""
 
+_TAKEN: Final = "paths, one array (N, …), arrays by the names of inputs, or Raw"
+_REMEDY: Final = "Stack several arrays to one, and give a picture in memory as Raw, with the bytes of its file."
 _NOUNS: dict[stored.Kind, str] = {
     "picture": "picture",
     "array": "array file",
@@ -41,11 +44,17 @@ _NOUNS: dict[stored.Kind, str] = {
 }
 
 
-def open_source(data: Data, inputs: Sequence[TensorInfo], preprocess: Preprocess | None = None) -> Source:
+def open_source(
+    data: Data,
+    inputs: Sequence[TensorInfo],
+    preprocess: Preprocess | None = None,
+    on_picture: Callable[[], None] = lambda: None,
+) -> Source:
     """What to feed to a model with these inputs, looked at just enough to know that it makes sense.
 
     `preprocess` says how pictures become tensors; arrays are fed as they are. A text may be a pattern
     (`train-{000..031}.tar`, `*.png`), a URL that fsspec reads, or `noise:N`; a Path is only a path.
+    `on_picture` is called, from any thread, for every picture that became a tensor.
 
     Raises:
         InputError: nothing there to feed, or nothing that this model takes.
@@ -53,7 +62,7 @@ def open_source(data: Data, inputs: Sequence[TensorInfo], preprocess: Preprocess
         ParameterError: pictures without a way to preprocess them, or one that does not fit the model; a URL or a kind
             of file for which a package is missing.
     """
-    door = Door(tuple(inputs), preprocess)
+    door = Door(tuple(inputs), preprocess, on_picture)
     if isinstance(data, str) and data.startswith(PREFIX):
         return Noise.parse(data, door.inputs)
     if isinstance(data, (str, Path)):
@@ -78,6 +87,7 @@ class _Stacked:
     stack: Stack
     name: str
     stamp: Callable[[], str] | None
+    watch: Watch | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -94,7 +104,7 @@ class _Stacked:
         for start, stop in ranges(self.total, size):
             items = partial(stacked, self.stack, self.name, start=start, stop=stop)
             stamp = self.stamp or partial(_contents, self.stack, start, stop)
-            yield Part(f"{self.name}[{start}:{stop}]", stamp, stop - start, items)
+            yield Part(f"{self.name}[{start}:{stop}]", stamp, stop - start, items, self.watch)
 
 
 def _contents(stack: Stack, start: int, stop: int) -> str:
@@ -132,8 +142,10 @@ def _from_places(places: Sequence[str | Path], door: Door) -> Source:
     found = find(places)
     if found.alone and found.files[0].kind == "array":
         file = found.files[0]
-        stack = read_stack(file.content(arrays.MAX_BYTES), door.inputs, file.id)
-        return _Stacked(f"{found.shown} ({counted(stack.count, 'input')})", stack, file.id, file.stamp)
+        content = file.content(arrays.MAX_BYTES)
+        stack = read_stack(content, door.inputs, file.id)
+        watch = Watch(file.id, file.now) if isinstance(content, Path) else None
+        return _Stacked(f"{found.shown} ({counted(stack.count, 'input')})", stack, file.id, file.stamp, watch)
     if found.folder and not found.files:
         raise _nothing_in(found, door)
     return StoredFiles(_described(found, door), found.files, door)
@@ -165,7 +177,7 @@ def _nothing_in(found: Found, door: Door) -> InputError:
 def _from_wire(data: object, door: Door) -> Source:
     total = len(data) if isinstance(data, Sized) else None
     if not isinstance(data, Iterable) or total == 0:
-        raise InputError("data", "there is nothing to feed", expected="paths, arrays or inputs", found=repr(data)[:80])
+        raise InputError("data", "there is nothing to feed", expected=_TAKEN, found=repr(data)[:80], remedy=_REMEDY)
     amount = f" ({counted(total, 'input')})" if total else ""
     return _Sent(f"inputs sent by the caller{amount}", total, data, door)
 
@@ -174,7 +186,8 @@ def _wire_items(data: Iterable[Raw], door: Door) -> Iterator[Item]:
     seen: set[str] = set()
     for raw in data:
         if not isinstance(raw, Raw):
-            raise InputError("data", "an entry is no input", expected="paths, or Raw", found=type(raw).__name__)
+            found = type(raw).__name__
+            raise InputError("data", "an entry is no input", expected=_TAKEN, found=found, remedy=_REMEDY)
         if raw.picture is not None:
             door.for_pictures(raw.id)
         if raw.broken is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol
 
+from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
 
 Kind = Literal["picture", "array", "tar", "parquet"]
@@ -16,6 +19,19 @@ SUFFIXES: Final[dict[Kind, tuple[str, ...]]] = {
     "parquet": (".parquet",),
 }
 """Endings of files that can be fed, lower case, by what they hold."""
+UNMARKED: Final = "unmarked"
+"""How the fingerprint of a file ends, of which its store says no more than the size."""
+
+
+class StoreError(OSError):
+    """A store on another machine did not give something; asked again later it may."""
+
+
+def may_mend(error: BaseException | None) -> bool:
+    """Whether a store's failure led to an error, so that it says nothing of the data."""
+    while error is not None and not isinstance(error, StoreError):
+        error = error.__cause__
+    return error is not None
 
 
 class Stored(Protocol):
@@ -44,7 +60,45 @@ class Stored(Protocol):
         """The file from its beginning; the caller closes it."""
 
     def stamp(self) -> str:
-        """A fingerprint that another content would not have: size and time of change, or ETag."""
+        """A fingerprint that another content would not have: size and time of change, or ETag; see `UNMARKED`."""
+
+    def now(self) -> str:
+        """A fingerprint as well, not from a listing but as it is now; to be compared with others of `now` only."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """Notices that something that is read piece by piece changes between `begin` and `check`.
+
+    `now` gives a fingerprint; `name` is what messages call it.
+    """
+
+    name: str
+    now: Callable[[], str]
+    before: str = ""
+
+    def begin(self) -> None:
+        """Remembers how it is, the first time that it can be looked at."""
+        self.before = self.before or self._look()
+
+    def check(self) -> None:
+        """Raises InputError where it is not what it was; not where its store is away, which says nothing of it."""
+        found = self._look()
+        if self.before and found and found != self.before:
+            raise changed(self.name)
+
+    def _look(self) -> str:
+        try:
+            return self.now()
+        except InputError:
+            return ""
+
+
+def changed(name: str) -> InputError:
+    """What may not be so when it is read again: see `may_mend`."""
+    error = InputError(name, "it changed during the run", remedy="Try again when nothing writes to it.")
+    error.__cause__ = StoreError("it changed")
+    return error
 
 
 def kind_of(name: str) -> Kind | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
@@ -16,8 +17,11 @@ from inspector.runtime.door import Door, stacked
 from inspector.runtime.files import File
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered, ranges
 from inspector.runtime.parquet import parquet_items, parquet_parts
-from inspector.runtime.stored import Stored, kind_of
+from inspector.runtime.stored import UNMARKED, Stored, Watch, kind_of
 from inspector.runtime.tars import tar_items
+
+ASKED_AT_ONCE: Final = 16
+"""Fingerprints that are asked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class StoredFiles:
                 if kind == "parquet":
                     yield from parquet_parts(file, self.door, size)
                 else:
-                    yield Part(file.id, file.stamp, None, partial(_items, file, self.door))
+                    watch = Watch(file.id, file.now)
+                    yield Part(file.id, file.stamp, None, partial(_items, file, self.door), watch)
             if not kind:
                 yield from _blocks(same, self.door, size)
 
@@ -83,14 +88,17 @@ def _number(file: Stored, door: Door) -> int:
 
 
 def _stretches(file: Stored, number: int, door: Door, size: int) -> Iterator[Part]:
+    watch = Watch(file.id, file.now)  # one for all, so that no two are of different contents
     for start, stop in ranges(number, size):
         items = partial(_array_items, file, door, start, stop)
-        yield Part(f"{file.id}[{start}:{stop}]", file.stamp, stop - start, items)
+        yield Part(f"{file.id}[{start}:{stop}]", file.stamp, stop - start, items, watch)
 
 
 def _block(files: Sequence[Stored], door: Door) -> Part:
     name = files[0].id if len(files) == 1 else f"{files[0].id}..{files[-1].id}"
-    return Part(name, partial(_stamps, files), _total(files), partial(_chained, files, door))
+    mapped = [file for file in files if file.kind == "array" and isinstance(file, File)]
+    watch = Watch(name, partial(_stamps, mapped)) if mapped else None
+    return Part(name, partial(_stamps, files), _total(files), partial(_chained, files, door), watch)
 
 
 def _chained(files: Sequence[Stored], door: Door) -> Iterator[Item]:
@@ -98,9 +106,15 @@ def _chained(files: Sequence[Stored], door: Door) -> Iterator[Item]:
 
 
 def _stamps(files: Sequence[Stored]) -> str:
-    """One fingerprint of all."""
-    text = "\n".join(f"{file.id} {file.stamp()}" for file in files)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """One fingerprint of all; other machines are asked for several at a time, as some are asked for every file."""
+    if all(isinstance(file, File) for file in files):
+        stamps = [file.stamp() for file in files]
+    else:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            stamps = list(pool.map(lambda file: file.stamp(), files))
+    text = "\n".join(f"{file.id} {stamp}" for file, stamp in zip(files, stamps, strict=True))
+    found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{found}-{UNMARKED}" if any(stamp.endswith(UNMARKED) for stamp in stamps) else found
 
 
 def _total(files: Sequence[Stored]) -> int | None:

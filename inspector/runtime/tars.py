@@ -166,10 +166,10 @@ def _read_arrays(files: dict[str, bytes], door: Door, key: str) -> Feeds:
 
 
 def _read_label(name: str, data: bytes) -> str | None:
-    """The text of a .cls member; of a .json one what is under `label` or `cls`."""
+    """The text of a .cls member, which may be empty; of a .json one what is under `label` or `cls`."""
     text = data.decode("utf-8", "replace").strip()
     if _ending(name.lower()) == ".cls":
-        return text or None
+        return text
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -14,7 +14,7 @@ import fsspec
 
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime.files import label_of, printable
-from inspector.runtime.stored import Kind, kind_of
+from inspector.runtime.stored import UNMARKED, Kind, StoreError, changed, kind_of
 
 T = TypeVar("T")
 
@@ -25,7 +25,11 @@ FIRST_PAUSE: Final = 0.25
 
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
-_STAMPS = ("ETag", "etag", "generation", "sha256", "checksum", "mtime", "LastModified", "last_modified", "created")
+_ANSWERS = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError, 410: FileNotFoundError}
+_PIECE = 2**20  # bytes; what is no larger comes in one answer
+_BUSY = (408, 425, 429)  # answers of HTTP from 400 to 499 that are not the request's fault
+_CONTENTS = ("ETag", "etag", "generation", "sha256", "checksum", "Content-MD5", "Digest", "blob_id", "CRC")
+_TIMES = ("mtime", "LastModified", "last_modified", "Last-Modified", "modify", "modificationTime", "created")
 
 
 def is_url(text: str) -> bool:
@@ -48,7 +52,12 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Place:
-        """Raises ParameterError where this installation cannot read such URLs, naming the package that could."""
+        """A place by its URL.
+
+        Raises:
+            ParameterError: this installation cannot read such URLs; names the package that could.
+            InputError: what it lies in cannot be opened, such as the zip file of `zip://a.png::file:///b.zip`.
+        """
         try:
             system, path = fsspec.core.url_to_fs(url)
         except ImportError as error:
@@ -57,6 +66,9 @@ class Place:
             ) from error
         except ValueError as error:
             raise ParameterError(f"data {public(url)!r}", f"it cannot be read ({error})") from error
+        except Exception as error:  # what is packed, and in what, is opened here
+            why = f"it cannot be opened ({_told(error)})"
+            raise InputError(f"data {public(url)!r}", why, remedy="Check the URL.") from error
         return cls(url, str(path), system)
 
     def file(self, name: str, info: dict[str, Any] | None = None) -> Remote:
@@ -68,10 +80,13 @@ class Place:
 
         Raises:
             NotFoundError: there is nothing.
+            InputError: it cannot be looked at.
         """
         if kind_of(self.path.partition("?")[0]):
             return False
         if not self._asked(self.system.exists):
+            with contextlib.suppress(NotFoundError):
+                self._asked(self.system.info)  # a store that is away has nothing either, and here says why
             raise NotFoundError(
                 f"data {public(self.url)!r}", "there is no such file or folder", remedy="Check the URL."
             )
@@ -122,47 +137,68 @@ class Remote:
 
     def content(self, max_bytes: int) -> bytes:
         """All of it, at most `max_bytes`."""
-        parts, size = [], 0
+        parts: list[bytes] = []
+        size, before = 0, ""
         try:
             with self.open() as file:
-                while piece := file.read(2**20):
+                while piece := file.read(_PIECE):
+                    before = before or (self.now() if parts else "")
                     parts.append(piece)
                     size += len(piece)
                     if size > max_bytes:
                         raise InputError(self.id, "the file is too large", expected=f"at most {max_bytes:,} bytes")
         except OSError as error:
             raise InputError(self.id, f"it cannot be read ({error})", remedy="Try again later.") from error
+        if before and self.now() != before:
+            raise changed(self.id)
         return b"".join(parts)
 
     def open(self) -> BinaryIO:
         """The file, read on where a connection broke."""
         try:
-            return cast("BinaryIO", Steady(self._opened))
+            return io.BufferedReader(Steady(self._opened))  # Arrow takes a short piece for the end
         except OSError as error:
-            raise InputError(self.id, f"it cannot be opened ({error})", remedy="Check the URL.") from error
+            remedy = "Check the URL." if isinstance(error.__cause__, _LASTING) else "Try again later."
+            raise InputError(self.id, f"it cannot be opened ({error})", remedy=remedy) from error
 
     def stamp(self) -> str:
-        """Size and ETag, or time of change, as far as the store says them."""
+        """Size and ETag, or time of change, as far as the store says them; asked for what its listing did not say.
+
+        Of a file that is not there, or that may not be looked at, it is the error's name.
+        """
+        if self.info.get("size") is not None and (mark := _mark(self.info)):
+            return f"{self.info['size']}-{mark}"
+        return self.now()
+
+    def now(self) -> str:
+        """The same, asked for now."""
         try:
-            info = self.info if "size" in self.info else repeated(lambda: self.system.info(self.path))
-        except OSError as error:
+            self.system.invalidate_cache(self.path)
+            info = repeated(lambda: self.system.info(self.path))
+        except _LASTING as error:
             return type(error).__name__
-        mark = next((str(info[key]).strip('"') for key in _STAMPS if info.get(key)), "")
-        return f"{info.get('size')}-{mark}"
+        except OSError as error:  # no fingerprint of the file
+            raise InputError(self.id, f"it cannot be looked at ({error})", remedy="Try again later.") from error
+        return f"{info.get('size')}-{_mark(info) or UNMARKED}"
 
     def _opened(self) -> BinaryIO:
         return cast("BinaryIO", self.system.open(self.path, "rb"))
 
 
+def _mark(info: dict[str, Any]) -> str:
+    """What a store says of a file that changes with its contents; empty where that is nothing."""
+    return next((str(info[key]).strip('"') for key in (*_CONTENTS, *_TIMES) if info.get(key)), "")
+
+
 class Steady(io.RawIOBase):
     """A file that is opened again, at the place that was reached, when reading fails; `TRIES` times in a row.
 
-    Raises OSError, whatever the file system raised.
+    Raises StoreError, whatever the file system raised.
     """
 
     def __init__(self, opened: Callable[[], BinaryIO]) -> None:
         self._opened, self._file, self._at = opened, cast("BinaryIO | None", None), 0
-        self._file = repeated(opened)
+        self._file = _given(opened)
 
     def readable(self) -> bool:
         """Yes."""
@@ -178,13 +214,13 @@ class Steady(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """To another place, where the store can do that."""
-        self._at = repeated(lambda: self._live().seek(offset, whence))
+        self._at = _given(lambda: self._live().seek(offset, whence))
         return self._at
 
     def readinto(self, buffer: Any) -> int:
         """As every file."""
         into = memoryview(buffer)
-        piece = repeated(lambda: self._piece(len(into)))
+        piece = _given(lambda: self._piece(len(into)))
         into[: len(piece)] = piece
         self._at += len(piece)
         return len(piece)
@@ -219,19 +255,46 @@ def repeated(act: Callable[[], T]) -> T:
     """What `act` gives, tried up to `TRIES` times with longer and longer pauses.
 
     Raises:
-        OSError: it failed every time, or will fail every time (no such file, no permission).
+        OSError: it failed every time, or will fail every time (no such file, no permission, refused by HTTP).
     """
     for attempt in range(TRIES):
         try:
             return act()
         except Exception as error:  # every store raises types of its own
+            if refusal := _refusal(_behind(error)):
+                raise refusal from error
             if isinstance(error, _LASTING) and isinstance(error.__cause__ or error, _LASTING):
                 raise
             if attempt == TRIES - 1:
-                problem = " ".join(str(error).split()) or type(error).__name__
-                raise OSError(f"{public(problem)}; tried {TRIES} times") from error
+                raise OSError(f"{_told(_behind(error))}; tried {TRIES} times") from error
             time.sleep(FIRST_PAUSE * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _given(act: Callable[[], T]) -> T:
+    try:
+        return repeated(act)
+    except OSError as error:
+        raise StoreError(str(error)) from error
+
+
+def _behind(error: Exception) -> BaseException:
+    """What fsspec calls a missing file, as it really was."""
+    return error.__cause__ or error if isinstance(error, FileNotFoundError) else error
+
+
+def _refusal(error: BaseException) -> OSError | None:
+    """An answer of HTTP that will be the same the next time; None for another, or for another error."""
+    status = getattr(error, "status", None)
+    if not isinstance(status, int) or not 400 <= status < 500 or status in _BUSY:
+        return None
+    return _ANSWERS.get(status, OSError)(_told(error))
+
+
+def _told(error: BaseException) -> str:
+    status, message = getattr(error, "status", None), getattr(error, "message", "")
+    text = f"{status} {message}" if isinstance(status, int) else " ".join(str(error).split())
+    return public(text) or type(error).__name__
 
 
 def _pass_over(file: BinaryIO, size: int) -> None:

@@ -14,6 +14,9 @@ folded in, terms that cancelled in the bias cannot be seen any more, and a run r
 least 1, the size that a normalisation gives.
 """
 
+HALF, SINGLE = 65504.0, 3.3e38
+"""Largest numbers of float16, and of bfloat16 and float32 (a little less)."""
+
 _FROM_ZERO = ("Clip(0,", "Saturation(0,")
 
 
@@ -37,7 +40,18 @@ def never_fires(model: ModelView, tap: Tap) -> Array:
     if not filters.whole:
         return nothing
     low, high = model.input_range(tap.layer)
-    return _at_most_zero(filters, min(low, 0.0), max(high, 0.0))
+    low, high = min(low, 0.0), max(high, 0.0)
+    dead = _at_most_zero(filters, low, high)
+    return dead & _stays_finite(model.filters(tap.layer), low, high) if filters.folded and dead.any() else dead
+
+
+def _stays_finite(raw: Filters, low: float, high: float) -> Array:
+    """(C,) Whether bounded inputs keep the raw output, before what is folded, within the element type."""
+    if not np.isfinite([low, high]).all():
+        return np.ones(len(raw.weight), bool)  # then no weight of a dead filter pulls towards firing
+    reach = np.abs(raw.weight.reshape(len(raw.weight), -1).astype(np.float64)).sum(1) * max(-low, high)
+    kept: Array = reach + np.abs(raw.bias.astype(np.float64)) < (HALF if raw.rounding == 2.0**-11 else SINGLE)
+    return kept
 
 
 def _at_most_zero(filters: Filters, low: float, high: float) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from inspector import Block, Cell, Column, Finding, Heatmap, Note, Scale, ScaleKind, Severity, Table
 from inspector_plugins._distribution_result import TapDistribution
 from inspector_plugins._findings import severity_after
+from inspector_plugins._ranked import ranked
 from inspector_plugins._tables import mean_of, number, numbers, verdicts, without_empty
 from inspector_plugins._wording import channels_of, counted
 
@@ -62,18 +63,13 @@ def _layer_row(x: TapDistribution) -> tuple[Cell, ...]:
 
 
 def _scores(result: Sequence[TapDistribution]) -> Heatmap:
-    widest = max((x.tap.channels for x in result), default=1)
-    values = np.full((len(result), widest), np.nan)
-    for row, x in enumerate(result):
-        values[row, : x.tap.channels] = np.minimum(np.sort(x.score), _MOST_SCORE)
-    return Heatmap(
+    return ranked(
         "Score of every channel",
-        values,
+        {x.tap: np.minimum(x.score, _MOST_SCORE) for x in result},
         Scale(ScaleKind.SEQUENTIAL, 0.0, _MOST_SCORE, f"score; {_MOST_SCORE:g}: that or more"),
-        row_axis="tap",
-        column_axis="channels, from the quietest to the loudest",
-        row_labels=tuple(x.tap.name for x in result),
-        caption="Dark at the left end of a row: channels that are hardly ever used. 1 is the layer's mean.",
+        "quietest to the loudest",
+        {0.0: "exactly 0: zero everywhere"},
+        "Dark at the left end of a row: channels that are hardly ever used. 1 is the layer's mean.",
     )
 
 

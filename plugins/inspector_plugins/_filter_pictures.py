@@ -145,7 +145,7 @@ def _pictures(drawing: Drawing, row: int, *, bgr: bool, own: bool) -> list[Pictu
         stacks = {str(output): slices_of(weight[0])}
     else:
         first = drawing.first_inputs[row]
-        stacks = {f"{output}←{first + i}": slices_of(kernel) for i, kernel in enumerate(weight)}
+        stacks = {f"{output}, map {first + i}": slices_of(kernel) for i, kernel in enumerate(weight)}
     return [
         Picture(multiples(values, power), label + f" z={z}" * (len(stack) > 1), _mark(values), scale)
         for label, stack in stacks.items()

@@ -130,7 +130,7 @@ class Overview:
     """A strength matrix small enough to look at: mean strength of the possible links of every cell.
 
     Attributes:
-        values: (rows, columns) float64; NaN where the groups allow no link, or a weight is NaN or Inf.
+        values: (rows, columns) float64; NaN where the groups allow no link, Inf where a weight is NaN or Inf.
         step: output and input channels per cell; (1, 1) is the matrix itself.
     """
 
@@ -146,5 +146,6 @@ def overview(links: LayerLinks, side: int) -> Overview:
     cell = ((np.arange(outputs) // step[0])[:, None] * columns + links.inputs // step[1]).ravel()
     total = np.bincount(cell, weights=links.strength.ravel(), minlength=rows * columns)
     count = np.bincount(cell, minlength=rows * columns)
-    mean = np.divide(total, count, out=np.full(rows * columns, np.nan), where=(count > 0) & np.isfinite(total))
+    mean = np.divide(total, count, out=np.full(rows * columns, np.nan), where=count > 0)
+    mean[(count > 0) & ~np.isfinite(total)] = np.inf
     return Overview(mean.reshape(rows, columns), step)

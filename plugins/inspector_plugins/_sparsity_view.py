@@ -1,4 +1,4 @@
-"""How the sparsity analysis is shown: tables, an overview picture, findings."""
+"""How the sparsity analysis is shown: tables, pictures of all channels, findings."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from inspector import (
 )
 from inspector_plugins._findings import firing_bound, severity_after
 from inspector_plugins._inputs import in_order
+from inspector_plugins._ranked import ranked
 from inspector_plugins._sparsity_result import LayerSparsity
 from inspector_plugins._tables import mean_of, number, numbers, verdicts, without_empty
 
@@ -30,7 +31,7 @@ _MAX_LISTED: Final = 24
 
 def show(result: Sequence[LayerSparsity], params: Any) -> list[Block | Finding]:
     """Everything, most important first."""
-    blocks: list[Block | Finding] = [_layers(result, params), _overview(result), _channels(result)]
+    blocks: list[Block | Finding] = [_layers(result, params), *_overviews(result, params), _channels(result)]
     if any(len(x.silent.ids) for x in result):
         blocks.append(_inputs(result))
     blocks.append(_definitions(params))
@@ -74,20 +75,25 @@ def _layer_row(x: LayerSparsity, inputs: int | None) -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
-def _overview(result: Sequence[LayerSparsity]) -> Heatmap:
-    widest = max((x.tap.channels for x in result), default=1)
-    values = np.full((len(result), widest), np.nan)
-    for row, x in enumerate(result):
-        values[row, : x.tap.channels] = np.sort(x.zero_fraction)
-    return Heatmap(
-        "Zero fraction of every channel",
-        values,
-        Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0, "share of elements that are (near) zero"),
-        row_axis="tap",
-        column_axis="channels, from the densest to the sparsest",
-        row_labels=tuple(x.tap.name for x in result),
-        caption="1 at the right end of a row: channels that were zero everywhere, for every input.",
-    )
+def _overviews(result: Sequence[LayerSparsity], params: Any) -> Iterator[Heatmap]:
+    """A picture of the taps where zero means off, and one of the others, as far as there are any."""
+    if exact := {x.tap: x.zero_fraction for x in result if x.exact}:
+        yield ranked(
+            "Zero fraction of every channel",
+            exact,
+            Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0, "zeros / elements"),
+            "densest to the sparsest",
+            {1.0: "exactly 1: zero everywhere, for every input"},
+        )
+    if near := {x.tap: x.zero_fraction for x in result if not x.exact}:
+        yield ranked(
+            "Near-zero share of every channel",
+            near,
+            Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0, f"share of elements with |a| < {params.near:g}"),
+            "densest to the sparsest",
+            {1.0: "exactly 1: near zero everywhere, for every input"},
+            "Taps where exact zeros mean nothing.",
+        )
 
 
 def _channels(result: Sequence[LayerSparsity]) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -99,19 +99,20 @@ class Activations:
 
     def present(self, result: Shown) -> Sequence[Block | Finding]:
         """One table over all, then one grid per input and tap."""
+        kinds = {tap: _kind(maps.values()) for tap, maps in result.maps.items()}
         grids = [
-            self._grid(tap, name, maps[name])
+            self._grid(tap, name, maps[name], kinds[tap])
             for name in result.ids
             for tap, maps in result.maps.items()
             if name in maps
         ]
         return [_table(result), *grids]
 
-    def _grid(self, tap: Tap, name: str, maps: Array) -> Images:
+    def _grid(self, tap: Tap, name: str, maps: Array, kind: ScaleKind) -> Images:
         shown, depth = min(len(maps), self.params.maps), math.prod(maps.shape[1:-2])
         cut = f", the first {shown} of {len(maps)} channels" if shown < len(maps) else ""
         places = _spread_out(depth, self.params.slices)
-        pictures = tuple(picture for c in range(shown) for picture in _pictures(tap, c, maps[c], places))
+        pictures = tuple(picture for c in range(shown) for picture in _pictures(tap, c, maps[c], places, kind))
         own = f"Every map has its own scale, written under it{', the same for all its slices' * (depth > 1)}"
         return Images(
             title=f"{tap.name} for {name}",
@@ -131,25 +132,24 @@ def _real(tap: Tap, maps: Array) -> Array:
     return real
 
 
-def _pictures(tap: Tap, channel: int, values: Array, places: Sequence[int]) -> list[Picture]:
+def _kind(sets: Iterable[Array]) -> ScaleKind:
+    """The colours of all maps of a tap, whatever channel or input: signed where a finite value is below 0."""
+    below = any(np.any(np.isfinite(real) & (real < 0)) for real in (maps.astype(np.float64) for maps in sets))
+    return ScaleKind.SIGNED if below else ScaleKind.SEQUENTIAL
+
+
+def _pictures(tap: Tap, channel: int, values: Array, places: Sequence[int], kind: ScaleKind) -> list[Picture]:
     """A map (*space) as a picture, or as these of its slices; scale and mark are those of the whole map."""
     real = values.astype(np.float64)
     finite = real[np.isfinite(real)]
     silent = tap.zeros is Zeros.EXACT and not np.any(values)
     mark = "silent" if silent else ("" if finite.size == real.size else "not finite")
     power, slices = power_of(peak_of(real)), slices_of(real)
-    scale = _scale(multiples(finite, power), unit_of("", power))
+    most = peak_of(multiples(finite, power))
+    scale = Scale(kind, -most if kind is ScaleKind.SIGNED else 0.0, most, unit_of("", power))
     return [
         Picture(multiples(slices[z], power), str(channel) + f" z={z}" * (len(slices) > 1), mark, scale) for z in places
     ]
-
-
-def _scale(finite: Array, unit: str) -> Scale:
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if low < 0:
-        most = max(-low, high)
-        return Scale(ScaleKind.SIGNED, -most, most, unit)
-    return Scale(ScaleKind.SEQUENTIAL, 0.0, high, unit)
 
 
 def _spread_out(depth: int, most: int) -> tuple[int, ...]:
@@ -170,11 +170,12 @@ def _depth(depth: int, places: Sequence[int]) -> str:
 
 
 def _framed(tap: Tap, pictures: Sequence[Picture]) -> str:
-    """What the frames in this grid mean."""
+    """What the frames in this grid mean, or what would have been framed."""
     marks = {picture.mark for picture in pictures}
     framed = "; ".join(meaning for mark, meaning in MARKS.items() if mark in marks)
-    said = f"framed: {framed}" if framed else "nothing is framed"
-    return said if tap.zeros is Zeros.EXACT else f"linear or smooth: zeros mean nothing here; {said}"
+    if tap.zeros is Zeros.EXACT:
+        return f"framed: {framed}" if framed else "none here is silent, all are finite"
+    return f"linear or smooth: zeros mean nothing here; {f'framed: {framed}' if framed else 'all are finite'}"
 
 
 def _table(result: Shown) -> Table:

@@ -167,6 +167,11 @@ class Connectivity:
             row_labels=_labels(links.layer.out_channels, rows),
             column_labels=_labels(links.layer.in_channels, columns),
             caption=_caption(links, view.step),
+            meanings=(
+                (0.0, "exactly 0: weights that count as zero"),
+                (np.nan, "no link possible: groups"),
+                (np.inf, "NaN or Inf among the weights"),
+            ),
         )
 
     def _findings(self, links: LayerLinks) -> tuple[Finding, ...]:
@@ -246,7 +251,5 @@ def _caption(links: LayerLinks, step: tuple[int, int]) -> str:
         else f"Each cell is the mean over the possible links of {step[0]} output x {step[1]} input maps "
         f"({layer.out_channels:,} x {layer.in_channels:,} maps in all)."
     )
-    groups = f" Missing cells: no link possible between the {layer.groups:,} groups." if layer.groups > 1 else ""
-    broken = " Missing cells: NaN or Inf among the weights." if links.broken else ""
     folded = f" Folded in: {', '.join(links.folded)}." if links.folded else ""
-    return f"{cell}{groups}{broken} 0: links whose weights count as zero.{folded}"
+    return f"{cell}{folded}"

@@ -172,7 +172,7 @@ _ABOUT: Mapping[Form, str] = {
     "patch of one: mid-grey is 0, a channel brighter than that counts for the filter, a darker one against it.",
     Form.GREY: "The first layer reads one channel, as a grey image has, so each of its filters is drawn as a patch of "
     "one: red counts for the filter, blue against it.",
-    Form.SLICES: "Other filters are shown as slices, one for every map that they read, labelled filter←map. Most read "
+    Form.SLICES: "Other filters are shown as slices, one for every map that they read, labelled filter, map. Most read "
     "feature maps, not pixels; whether a layer behind the first reads the image too is not known here.",
     Form.MATRIX: "A 1x1 kernel is a single number per map and has no pattern in space, so such a layer is one matrix "
     f"of filters by maps, {SIDE} x {SIDE} at most.",

@@ -143,7 +143,7 @@ class Sparsity:
         return tuple(self._layer(model, tap, s) for tap, s in summaries.items())
 
     def present(self, result: tuple[LayerSparsity, ...]) -> Sequence[Block | Finding | Metric]:
-        """Tables, an overview picture, findings and metrics."""
+        """Tables, pictures of all channels, findings and metrics."""
         return [*show(result, self.params), *metrics(result)]
 
     def _layer(self, model: ModelView, tap: Tap, s: Activity) -> LayerSparsity:

@@ -174,6 +174,15 @@ def test_where_nothing_can_be_written_the_run_goes_on_unchecked(
     assert any(note.startswith("outputs not checked") for note in report.provenance.notes)
 
 
+def test_a_check_that_would_not_fit_into_the_memory_is_left_out_and_told() -> None:
+    """Nothing that is watched needs the large output; only the check would keep it."""
+    body = f"[c] a = Conv {SAME} (x, w) r = Relu(a) y = Concat <axis=3> ({', '.join(['r'] * 64)})"
+    net = model(body, inputs="float[N,3,H,W] x", weights={"w": W})
+    small, large = (audit(net, numbers(2, 3, 16, 16), memory=size).provenance for size in (100_000, 1_000_000))
+    assert (small.check, large.check is None) == (None, False)
+    assert any("outputs not checked: with them the model would take" in note for note in small.notes)
+
+
 NAN, INF = float("nan"), float("inf")
 
 
@@ -197,8 +206,16 @@ def test_the_distance_of_two_outputs(a: list[float], b: list[float], expected: t
 
 
 @pytest.mark.parametrize(("dtype", "passed"), [("float16", True), (ml_dtypes.bfloat16, True), ("float32", False)])
-def test_half_precision_may_move_further(dtype: Any, passed: bool) -> None:
-    assert compare([np.array([1.0], dtype)], [np.array([1.01], dtype)], "fast").passed is passed
+@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+def test_half_precision_may_move_further(dtype: Any, passed: bool, fidelity: Any) -> None:
+    """Also without optimisation: it is computed in 32 bits on the CPU, and rounded where it is watched."""
+    check = compare([np.array([1.0], dtype)], [np.array([1.01], dtype)], fidelity)
+    assert (check.passed, check.equal) == (passed, False)
+
+
+def test_without_optimisation_32_bits_move_by_nothing() -> None:
+    a = np.array([1.0], np.float32)
+    assert not compare([a], [np.nextafter(a, np.float32(2))], "exact").passed
 
 
 def test_whole_numbers_and_texts_compare_exactly() -> None:

@@ -253,6 +253,16 @@ def test_exploring_sees_the_first_16_inputs_of_an_audit_whatever_its_batches(bat
     assert block.text.startswith("16 inputs, ")
 
 
+@pytest.mark.parametrize("sides", [(64, 8), (8, 64)])
+def test_of_inputs_of_several_sizes_the_smallest_batch_is_reported(sides: tuple[int, int]) -> None:
+    net = model(f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="float[N,3,H,W] x", weights={"w": W})
+    data = [Raw(f"{side}-{i}", tensors={"x": numbers(3, side, side)}) for side in sides for i in range(8)]
+    found = [
+        service.audit(net, data, ["sparsity"], batch_size=8, memory=m).provenance.batch for m in (1 << 20, 1 << 28)
+    ]
+    assert found[0] < found[1] == 8  # the large ones alone have to go in smaller batches
+
+
 def test_a_run_that_only_explores_says_where_it_ran() -> None:
     with installed(Again):
         provenance = service.inspect(ZOO["chain"].data, ZOO["chain"].inputs(3), ["again"]).provenance

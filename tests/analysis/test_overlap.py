@@ -80,6 +80,30 @@ def test_only_time_in_which_nothing_was_at_work_counts_as_waited_for_pieces(monk
         assert list(each) == []
 
 
+def test_of_a_piece_that_comes_after_the_work_has_ended_only_the_rest_counts_as_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(overlap, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    may_end = threading.Event()
+
+    def pieces() -> Iterator[str]:
+        yield "a"
+        now[0] += 5  # `a` is at work
+        may_end.set()
+        assert running._last is not None
+        assert running._last.result(LONG)
+        now[0] += 7  # nothing is
+        yield "b"
+
+    with Overlap[bool]() as running:
+        each = running.each(pieces())
+        assert next(each) == "a"
+        list(running.start(lambda: may_end.wait(LONG)))
+        assert next(each) == "b"
+        assert running.waited == 7
+
+
 def test_a_batch_runs_while_the_one_before_is_added_up_but_not_across_the_end_of_a_shard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -81,6 +81,21 @@ def test_a_merge_notes_the_shards_that_it_knows_to_be_missing(tmp_path: Path) ->
     assert missing(1, 2)[0].startswith("2 shards of the data are missing, the first at place 3;")
 
 
+def test_what_one_of_two_data_sets_lacks_is_not_hidden_by_the_other(tmp_path: Path) -> None:
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", X)
+    paths = {"summaries": tmp_path / "a.sum"}, {"resume": tmp_path / "points"}
+    for name, keep in zip("ab", paths, strict=True):
+        service.audit(MODEL, tmp_path / f"{name}.npy", ["sparsity"], device="cpu", shard_size=2, **keep)
+    points = sorted((tmp_path / "points").glob("*.sum"))
+    merged = service.merge(MODEL, [tmp_path / "a.sum", points[0], *points[2:]])
+    assert merged.provenance.missing_shards == 1
+    (note,) = [note for note in merged.provenance.notes if "missing" in note]
+    assert "b.npy" in note
+    assert "the first at place 2;" in note
+    assert service.merge(MODEL, [tmp_path / "a.sum", *points]).provenance.missing_shards == 0
+
+
 def test_a_merge_without_a_shard_does_not_pass_the_release_policy(tmp_path: Path) -> None:
     files = [tmp_path / f"{k}.sum" for k in (1, 2)]
     data = "noise:90"

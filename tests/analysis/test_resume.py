@@ -234,6 +234,15 @@ def test_why_nothing_could_be_used_is_said_after_a_resumption_too(tmp_path: Path
     assert "there was none" not in said[0]
 
 
+def test_a_checkpoint_that_skipped_an_input_does_not_pass_a_strict_run(tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.zeros((1, 16, 16), np.float32))
+    (tmp_path / "wrong.npy").write_bytes(b"no array")
+    options: dict[str, Any] = {"device": "cpu", "resume": tmp_path / "points"}
+    assert service.audit(DIGITS.model, tmp_path, ["sparsity"], **options).skipped_count == 1
+    with pytest.raises(InputError, match=r"input 'wrong\.npy': it cannot be used"):
+        service.audit(DIGITS.model, tmp_path, ["sparsity"], **options, strict=True)
+
+
 @pytest.mark.parametrize("failing", ["_write", "_sync_folder"])
 def test_a_full_disk_ends_the_checkpoints_and_not_the_run(
     folder: Path, tmp_path: Path, undisturbed: str, monkeypatch: pytest.MonkeyPatch, failing: str

@@ -214,7 +214,7 @@ sys.exit(code)
 def test_a_scheduler_that_ends_a_command_is_told_and_nothing_half_written_is_left(tmp_path: Path) -> None:
     command = [sys.executable, "-c", TERMINATED, str(tmp_path / "a.json")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr.split("\n")[-2]) == (143, "", "error: ended by SIGTERM")
+    assert (done.returncode, done.stdout, done.stderr.split("\n")[-2]) == (143, "", "ended by SIGTERM")
     assert list(tmp_path.iterdir()) == []
 
 

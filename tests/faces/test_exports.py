@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from wire_strategies import REPORTS, laws
 
 from inspector import InspectorError, Severity
+from inspector.contract import Overruled
 from inspector.faces.exports import FORMATS, parse_formats, write_format
 from inspector.faces.exports.plain_text import in_markdown, in_xml
 from inspector.faces.exports.summary import MOST
@@ -48,6 +50,18 @@ def test_junit_has_a_case_for_every_analysis_rule_and_subject() -> None:
     assert {p.get("name"): p.get("value") for p in suite.iter("property")}["sha256"] == "ab"
 
 
+def test_junit_says_the_first_error_and_calls_what_is_of_no_layer_by_the_model() -> None:
+    found = (
+        finding(Severity.WARNING, "a/b", "", "Odd"), finding(Severity.ERROR, "a/b", "", "Wrong"),
+        finding(Severity.WARNING, "a/b", "conv1"),
+    )  # fmt: skip
+    report = Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=found),))
+    _, model, layer = ET.fromstring(FORMATS["junit"](report)).iter("testcase")
+    assert (model.get("name"), layer.get("name")) == ("m", "conv1")
+    (failure,) = model
+    assert (failure.get("message"), failure.text) == ("Wrong", "warning: Odd. Prune\nerror: Wrong. Prune")
+
+
 @laws
 @given(ANY_TEXT)
 def test_junit_is_xml_whatever_the_names_hold_and_says_them_as_they_are(text: str) -> None:
@@ -74,9 +88,17 @@ def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
     assert cases["conv2"][0].text == "error (was warning): Dead. Prune policy p: It was pruned."
 
 
+def test_junit_skips_nothing_of_which_a_finding_still_counts() -> None:
+    counts = finding(Severity.WARNING)
+    ignored = replace(counts, overruled=Overruled(Severity.WARNING, "p", "Padding.", ignored=True))
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=(ignored, counts)),))
+    _, case = ET.fromstring(FORMATS["junit"](report)).iter("testcase")
+    assert [inner.tag for inner in case] == ["system-out"]
+
+
 def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:
     lines = FORMATS["summary"](decided()).splitlines()
-    assert lines[0] == "## Failed: m"
+    assert lines[0] == "## Failed with 1 warning: m"
     rows = [cells(line) for line in lines if line.startswith("| ")][1:]
     assert [(row[0], row[2]) for row in rows] == [
         ("error (was warning)", "conv2"), ("warning", "conv3"), ("ignored (was warning)", "conv1"),
@@ -84,10 +106,24 @@ def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last(
     assert rows[-1][3] == "Dead (policy p: It is padding.)"
 
 
+def test_the_summary_has_notes_before_what_is_ignored() -> None:
+    note = finding(Severity.INFO, layer="conv2")
+    ignored = replace(note, layer="conv1", overruled=Overruled(Severity.ERROR, "p", "Padding.", ignored=True))
+    report = Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", findings=(ignored, note)),))
+    rows = [cells(line) for line in FORMATS["summary"](report).splitlines() if line.startswith("| ")][1:]
+    assert [row[2] for row in rows] == ["conv2", "conv1"]
+
+
 def test_a_page_says_what_was_overruled_and_why() -> None:
     said = " ".join(Page(FORMATS["html"](decided())).texts)
     assert "Ignored (was warning)" in said
     assert "policy p: It was pruned." in said
+
+
+def test_a_page_is_as_wide_as_its_screen_and_as_dark() -> None:
+    page = FORMATS["html"](decided())
+    assert '<meta name="viewport" content="width=device-width">' in page
+    assert '<meta name="color-scheme" content="light dark">' in page
 
 
 # ---------------------------------------------------------------------------------------- metrics, summary, all
@@ -123,11 +159,18 @@ def cells(line: str) -> list[str]:
 
 def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() -> None:
     lines = FORMATS["summary"](made()).splitlines()
-    assert lines[0] == "## Failed: m"
+    assert lines[0] == "## Failed with 1 warning: m"
     rows = [cells(line) for line in lines if line.startswith("| ")]
     assert rows[1] == ["few", "sparsity.dead", "at most 1", "2 of 2", "broken"]
     assert [row[0] for row in rows if row[0] in {"error", "warning"}] == ["error"] * 3 + ["warning"]
     assert any("It broke" in line for line in lines)
+
+
+def test_the_summary_says_what_is_lost() -> None:
+    origin = Provenance("m", "ab", "s.tar", inputs=7, incomplete=2, missing_shards=1)
+    text = FORMATS["summary"](Report(origin, (), skipped_count=3))
+    for said in ("7 inputs from s.tar", "3 skipped", *origin.gaps):
+        assert in_markdown(said) in text.splitlines()[2]
 
 
 def test_the_summary_lists_broken_rules_first_however_many_there_are() -> None:

@@ -73,7 +73,9 @@ SERIES = st.lists(st.tuples(FLOATS, FLOATS), max_size=3).flatmap(
 )
 BLOCKS = st.one_of(
     TABLES,
-    st.builds(Heatmap, TEXT, MATRICES, SCALES, TEXT, TEXT, tuples(TEXT), tuples(TEXT), TEXT),
+    st.builds(
+        Heatmap, TEXT, MATRICES, SCALES, TEXT, TEXT, tuples(TEXT), tuples(TEXT), TEXT, tuples(st.tuples(FLOATS, TEXT))
+    ),
     st.builds(Images, TEXT, tuples(PICTURES), st.integers(1, 9), SCALES | st.none(), TEXT),
     st.builds(
         Graph, TEXT, tuples(st.builds(Node, TEXT, TEXT, TEXT)), tuples(st.builds(Edge, TEXT, TEXT, FLOATS, TEXT)), TEXT

@@ -184,6 +184,7 @@ CONTRIBUTED = [
     Written("microsoft_gelu", "y = com.microsoft.Gelu(a)", "Gelu"),
     Written("microsoft_fast_gelu", "y = com.microsoft.FastGelu(a)", "FastGelu"),
     Written("microsoft_quick_gelu", "y = com.microsoft.QuickGelu <alpha=1.702> (a)", "QuickGelu"),
+    Written("microsoft_silu", "y = com.microsoft.QuickGelu <alpha=1.0> (a)", "SiLU"),
     Written("microsoft_bias_gelu", "y = com.microsoft.BiasGelu(a, k5)", "BiasGelu"),
 ]
 """What the graph optimiser of onnxruntime leaves in the files that it writes."""

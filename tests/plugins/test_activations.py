@@ -97,13 +97,19 @@ def scale(picture: Picture) -> tuple[ScaleKind, float, float]:
     return picture.scale.kind, picture.scale.low, picture.scale.high
 
 
-def test_a_map_with_negative_values_has_zero_in_the_middle_of_its_scale_and_others_at_its_end() -> None:
-    x = np.zeros((1, 3, 2, 2), np.float32)
-    x[0, 0, 0], x[0, 1, 0], x[0, 2] = (-3, 1), (0, 2), (np.nan, 4)
-    signed, rising, broken = grids(result(identity_net("LeakyRelu <alpha=1.0>"), x))[0].pictures
-    assert scale(signed) == (ScaleKind.SIGNED, -3, 3)
-    assert scale(rising) == (ScaleKind.SEQUENTIAL, 0, 2)
-    assert scale(broken) == (ScaleKind.SEQUENTIAL, 0, 4)
+def test_a_tap_with_negative_values_has_zero_in_the_middle_of_its_scales_and_others_at_their_ends() -> None:
+    """For all of its maps, of all inputs: one grid has one set of colours, and so have the grids of one tap."""
+    x = np.zeros((2, 3, 2, 2), np.float32)
+    x[0, 0, 0], x[0, 1, 0], x[0, 2], x[1] = (-3, 1), (0, 2), (np.nan, 4), 5
+    signed = grids(result(identity_net("LeakyRelu <alpha=1.0>"), x))
+    assert [scale(p)[1:] for p in signed[0].pictures] == [(-3, 3), (-2, 2), (-4, 4)]
+    assert scale(grids(result(identity_net("LeakyRelu <alpha=1.0>"), -x))[0].pictures[0]) == scale(
+        signed[0].pictures[0]
+    )
+    assert {scale(p)[0] for grid in signed for p in grid.pictures} == {ScaleKind.SIGNED}
+    rising = grids(result(identity_net("LeakyRelu <alpha=1.0>"), np.where(x < 0, -np.inf, x)))
+    assert [scale(p)[1:] for p in rising[0].pictures] == [(0, 1), (0, 2), (0, 4)]
+    assert {scale(p)[0] for grid in rising for p in grid.pictures} == {ScaleKind.SEQUENTIAL}
 
 
 def test_lines_become_one_row() -> None:
@@ -140,7 +146,7 @@ def test_of_a_deep_volume_slices_far_apart_are_drawn_and_marks_are_those_of_the_
 @pytest.mark.parametrize(
     ("silent", "broken", "said"),
     [
-        (False, False, "; nothing is framed."),
+        (False, False, "; none here is silent, all are finite."),
         (True, False, "; framed: silent, zero everywhere for this input."),
         (False, True, "; framed: not finite, NaN or Inf in the map."),
         (True, True, "; framed: silent, zero everywhere for this input; not finite, NaN or Inf in the map."),
@@ -153,7 +159,7 @@ def test_the_caption_says_what_is_framed_in_this_grid_and_nothing_else(silent: b
     (grid,) = grids(result(identity_net(), x))
     assert grid.caption.endswith(said)
     (grid,) = grids(result(identity_net(), x, maps=1))  # what is not drawn is not framed
-    assert grid.caption.endswith("nothing is framed." if not silent else "for this input.")
+    assert grid.caption.endswith("none here is silent, all are finite." if not silent else "for this input.")
 
 
 @pytest.mark.parametrize("size", [1e60, 1e-60, 1e300, 5e-324])

@@ -173,11 +173,12 @@ def test_where_nothing_can_be_said_nothing_is(body: str) -> None:
     assert not never_fires(view, view.layer("c").taps[TapKind.ACT]).any()
 
 
-def test_padding_counts_as_zeros_even_where_the_input_itself_is_never_zero() -> None:
+@pytest.mark.parametrize(("weight", "low", "high"), [(-1, 1, 6), (1, -6, -1)])
+def test_padding_counts_as_zeros_even_where_the_input_itself_is_never_zero(weight: int, low: int, high: int) -> None:
     """A filter of -1 over an input from 1 up: at most 0.5 - 1 inside, and 0.5 in a corner that sees padding alone."""
-    body = "f = Clip(x, one, six) [c] a = Conv <pads=[1,1,1,1]> (f, w, b) y = Relu(a)"
-    weights = {"w": -np.ones((1, 1, 1, 1), np.float32), "b": np.array([0.5], np.float32), "one": np.array(1, "f"),
-               "six": np.array(6, "f")}  # fmt: skip
+    body = "f = Clip(x, low, high) [c] a = Conv <pads=[1,1,1,1]> (f, w, b) y = Relu(a)"
+    weights = {"w": np.full((1, 1, 1, 1), weight, np.float32), "b": np.array([0.5], np.float32),
+               "low": np.array(low, "f"), "high": np.array(high, "f")}  # fmt: skip
     view = service.load(model(body, inputs="float[N,1,2,2] x", weights=weights))
     assert service.activations(view, np.ones((1, 1, 2, 2), np.float32))["c:act"].max() == 0.5
     assert not never_fires(view, view.layer("c").taps[TapKind.ACT]).any()
@@ -243,6 +244,18 @@ def narrow(kind: str, body: str, weights: dict[str, Array]) -> bytes:
         body, inputs=f"{kind}[N,C,1,1] x", outputs=f"{kind}[N,K,1,1] y",
         weights={k: np.asarray(v, dtype) for k, v in weights.items()},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "weight", "dead"), [("float16", 3e4, 0), ("float16", 1e4, 1), ("float", 3e4, 1)])
+def test_a_filter_that_overflows_before_it_is_scaled_down_is_not_accused(kind: str, weight: float, dead: int) -> None:
+    """6 * 3e4 is Inf in float16, however small the factor is that follows."""
+    weights = {
+        "lo": np.zeros(()), "hi": np.full((), 6), "w": np.full((1, 2, 1, 1), weight / 2),
+        "s": np.full((1, 1, 1, 1), 1e-3), "b": np.full((1, 1, 1, 1), -300),
+    }  # fmt: skip
+    body = "k = Clip(x, lo, hi) [c] a = Conv(k, w) m = Mul(a, s) n = Add(m, b) y = Relu(n)"
+    view = service.load(narrow(kind, body, weights))
+    assert never_fires(view, view.layer("c").taps[TapKind.ACT]).sum() == dead
 
 
 def test_a_float16_that_rounds_up_past_zero_is_not_accused() -> None:

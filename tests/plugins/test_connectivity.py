@@ -277,10 +277,11 @@ def test_weights_that_are_no_numbers_are_reported_and_hurt_no_other_layer(number
     table = next(b for b in blocks if isinstance(b, Table))
 
     assert (finding.rule, finding.severity, finding.channels) == ("connectivity/not-finite", Severity.ERROR, (2,))
-    assert np.argwhere(np.isnan(bad.values)).tolist() == [[2, 1]]
+    assert np.argwhere(~np.isfinite(bad.values)).tolist() == [[2, 1]]
+    assert dict(bad.meanings)[bad.values[2, 1]] == "NaN or Inf among the weights"
     assert bad.scale.high == 9
     assert np.isfinite(good.values).all()
-    assert [cell(table, "most inputs", row) for row in (0, 1)] == [3, 4]
+    assert [cell(table, f"{which} inputs", row) for which in ("fewest", "most") for row in (0, 1)] == [3, 4, 3, 4]
 
 
 def test_the_matrix_of_a_small_layer_is_shown_as_it_is() -> None:
@@ -351,6 +352,7 @@ def test_an_all_zero_layer_has_no_carriers_and_a_scale_with_two_ends() -> None:
 
     assert [cell(table, name) for name in ("density", "fewest inputs", "most inputs")] == [0.0, None, None]
     assert (heatmap.scale.low, heatmap.scale.high) == (0, 1)
+    assert dict(heatmap.meanings)[0.0] == "exactly 0: weights that count as zero"
 
 
 def test_a_transposed_convolution_is_read_output_first_like_any_other() -> None:

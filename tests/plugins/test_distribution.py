@@ -202,6 +202,13 @@ def test_channels_that_are_zero_or_seen_once_or_vary_in_one_input_are_not_unvary
     assert "unvarying" not in findings(audited(np.ones((1, 3, 6, 5), np.float32)), "distribution")
 
 
+def test_one_map_of_many_that_differs_in_one_element_is_no_rounding() -> None:
+    """The mean over all inputs moves by 2e-6, less than rounding may; the mean of that map moves by 2e-4."""
+    x = np.ones((100, 3, 32, 32), np.float32)
+    x[7, 0, 3, 3] = 0.8
+    assert findings(audited(x), "distribution")["unvarying"].channels == (1, 2)
+
+
 def test_maps_with_one_mean_and_different_peaks_are_not_unvarying() -> None:
     x = np.zeros((2, 3, 2, 2), np.float32)
     x[0, :, 0], x[1, :, 0, 0] = 1, 2
@@ -246,3 +253,5 @@ def test_the_picture_has_one_row_per_tap_from_the_quietest_channel_to_the_loudes
     found = [row["score"] for row in rows(report, "distribution", "Distribution by channel")]
     assert picture.values[0].tolist() == sorted(min(score, 2.0) for score in found)
     assert picture.values[0, -1] == 2
+    assert picture.row_labels[0].endswith(f"({len(found)})")
+    assert dict(picture.meanings)[0.0] == "exactly 0: zero everywhere"

@@ -56,3 +56,8 @@ def test_equal_filters_are_copies_only_with_equal_bias_and_in_one_group() -> Non
     assert facts_of(Weights(weight, np.array([0.0, 1, 0, 1])), 1).copies == ((0, 2), (1, 3))
     assert facts_of(Weights(weight, np.zeros(4)), 2).copies == ((0, 1), (2, 3))
     assert facts_of(Weights(weight, np.zeros(4)), 4).copies == ()
+
+
+def test_a_negative_zero_is_a_zero_in_copies_too() -> None:
+    weight = np.array([[[1.0, 0.0]], [[1.0, -0.0]]], np.float32)
+    assert facts_of(Weights(weight, np.array([-0.0, 0.0])), 1).copies == ((0, 1),)

@@ -83,7 +83,7 @@ def test_several_filters_may_be_given_in_any_container(several: Any) -> None:
     found = inspect(SAMPLES[0].model, None, [AnalysisRequest("filters", {"filters": several})]).result("filters")
     images = [block for block in found.blocks if isinstance(block, Images)]
     assert images
-    assert all({p.label.partition("←")[0] for p in block.pictures} == {"0", "1"} for block in images)
+    assert all({p.label.partition(",")[0] for p in block.pictures} == {"0", "1"} for block in images)
 
 
 def test_weights_of_a_matrix_that_are_no_numbers_are_counted_in_its_caption() -> None:

@@ -143,7 +143,7 @@ def test_deeper_filters_are_slices_per_map_and_the_note_says_why() -> None:
     assert images.columns == 8
     assert len(images.pictures) == 16 * 8
     for (o, i), picture in zip(itertools.product(range(16), range(8)), images.pictures, strict=True):
-        assert picture.label == f"{o}←{i}"
+        assert picture.label == f"{o}, map {i}"
         assert np.array_equal(picture.values, weight[o, i])
     assert images.scale is not None
     assert images.scale.high == float(np.abs(weight).max())  # of all weights, drawn or not
@@ -155,8 +155,8 @@ def test_slices_of_a_grouped_layer_name_the_map_among_all_maps() -> None:
     images = the(shown(deeper(numbers(4, 3, 3, 3), groups=2)), Images)
 
     assert [p.label for p in images.pictures] == [
-        *("0←0", "0←1", "0←2", "1←0", "1←1", "1←2"),
-        *("2←3", "2←4", "2←5", "3←3", "3←4", "3←5"),
+        *("0, map 0", "0, map 1", "0, map 2", "1, map 0", "1, map 1", "1, map 2"),
+        *("2, map 3", "2, map 4", "2, map 5", "3, map 3", "3, map 4", "3, map 5"),
     ]
 
 
@@ -166,7 +166,7 @@ def test_exactly_the_filters_that_were_asked_for_are_drawn() -> None:
     first, second = (b for b in shown(fake, filters=[7, 30, 2], max_inputs=1) if isinstance(b, Images))
 
     assert [p.label for p in first.pictures] == ["7", "2"]
-    assert [p.label for p in second.pictures] == ["7←0", "30←0", "2←0"]
+    assert [p.label for p in second.pictures] == ["7, map 0", "30, map 0", "2, map 0"]
     assert first.caption.startswith("2 of 10 filters;")
     assert second.caption.startswith("3 of 40 filters, first 1 of 10 input maps of each;")
 
@@ -233,7 +233,7 @@ def test_kernels_of_three_axes_are_shown_depth_by_depth_side_by_side() -> None:
     assert (colour.columns, signed.columns) == (2, 6)
     assert "step z" in the(shown(video), Note).text
     assert [p.label for p in colour.pictures] == ["0 z=0", "0 z=1", "1 z=0", "1 z=1"]
-    assert [p.label for p in signed.pictures][:4] == ["0←0 z=0", "0←0 z=1", "0←1 z=0", "0←1 z=1"]
+    assert [p.label for p in signed.pictures][:4] == ["0, map 0 z=0", "0, map 0 z=1", "0, map 1 z=0", "0, map 1 z=1"]
     assert np.array_equal(colour.pictures[3].values, np.moveaxis(weight[1, :, 1], 0, -1))
     assert np.array_equal(signed.pictures[3].values, weight[0, 1, 1])
 
@@ -287,9 +287,9 @@ def test_pictures_stay_within_a_budget_of_pixels(monkeypatch: pytest.MonkeyPatch
     huge = shown(deeper(numbers(8, 8, 11, 11)), layers=["conv"])
     colour = shown(model(Conv("conv", numbers(8, 3, 7, 7))))
 
-    assert [p.label for p in the(wide, Images).pictures] == ["0←0", "0←1", "0←2", "0←3"]
-    assert [p.label for p in the(small, Images).pictures] == [f"{o}←{i}" for o in range(5) for i in range(2)]
-    assert [p.label for p in the(deep, Images).pictures] == [f"0←0 z={z}" for z in range(6)]
+    assert [p.label for p in the(wide, Images).pictures] == ["0, map 0", "0, map 1", "0, map 2", "0, map 3"]
+    assert [p.label for p in the(small, Images).pictures] == [f"{o}, map {i}" for o in range(5) for i in range(2)]
+    assert [p.label for p in the(deep, Images).pictures] == [f"0, map 0 z={z}" for z in range(6)]
     for blocks in (huge, colour):
         assert not any(isinstance(b, Images) for b in blocks)
         assert the(blocks, Table).rows[0][4] == 0

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from identity import identity_net, published, rows
 from inspector_plugins._activation_bounds import sign_depends_on
+from inspector_plugins._selectivity_result import Selectivities, TapSelectivity
+from inspector_plugins._selectivity_view import show
+from inspector_plugins.selectivity import Selectivity
 from models import SAME, model, numbers
 from reference import selectivity
 
@@ -185,6 +188,18 @@ def test_the_picture_shows_the_most_selective_channels_with_their_own_class_at_1
     assert picture.column_labels == ("c 1", "c 0")
     assert picture.row_labels == ("ant", "bee", "cat")
     np.testing.assert_allclose(picture.values, [[1 / 9, 0.5], [1, 0.5], [1 / 9, 1]], rtol=1e-6)
+
+
+def test_the_classes_are_those_of_the_tap_that_saw_most_inputs() -> None:
+    """In a model with branches not every input reaches every tap."""
+    taps = [Tap("c", TapKind.ACT, "a", 1, "Relu"), Tap("d", TapKind.ACT, "b", 1, "Relu")]
+    seen = [(("ant", "bee"), [1, 2]), (("ant", "bee", "cat"), [3, 4, 5])]
+    found = [
+        TapSelectivity.of(tap, names, np.array(inputs), 0, np.ones((len(names), 1)))
+        for tap, (names, inputs) in zip(taps, seen, strict=True)
+    ]
+    (table,) = (b for b in show(Selectivities(found, {}), Selectivity.Params()) if b.title == "Classes")
+    assert table.rows == (("ant", 3), ("bee", 4), ("cat", 5))
 
 
 def test_of_many_classes_those_of_the_drawn_channels_are_drawn(folder: Path) -> None:

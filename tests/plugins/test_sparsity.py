@@ -276,11 +276,23 @@ def test_the_overview_has_one_row_per_tap_from_the_densest_channel_to_the_sparse
     report = service.inspect(net, numbers(2, 3, 6, 5), ["sparsity"])
     (overview,) = (b for b in report.result("sparsity").blocks if isinstance(b, Heatmap))
     channels = table(report, "Sparsity by channel")
-    assert overview.row_labels == ("c:act", "d:act")
+    assert overview.row_labels == ("c:act (4)", "d:act (2)")
     assert overview.values[0].tolist() == sorted(r["zero fraction"] for r in channels if r["tap"] == "c:act")
-    assert overview.values[1, :2].tolist() == sorted(r["zero fraction"] for r in channels if r["tap"] == "d:act")
-    assert np.isnan(overview.values[1, 2:]).all()
+    assert overview.values[1, ::2].tolist() == sorted(r["zero fraction"] for r in channels if r["tap"] == "d:act")
+    assert overview.values[1, ::2].tolist() == overview.values[1, 1::2].tolist()
     assert (overview.scale.low, overview.scale.high) == (0, 1)
+
+
+def test_near_zero_shares_have_a_picture_of_their_own_that_calls_nothing_dead() -> None:
+    net = model(f"[c] a = Conv {SAME} (x, w) r = Relu(a) [d] e = Conv {SAME} (r, v) y = Sigmoid(e)",
+                weights={"w": numbers(4, 3, 3, 3), "v": numbers(2, 4, 3, 3)})  # fmt: skip
+    blocks = service.inspect(net, numbers(2, 3, 6, 5), ["sparsity"]).result("sparsity").blocks
+    exact, near = (b for b in blocks if isinstance(b, Heatmap))
+    assert (exact.title, exact.row_labels) == ("Zero fraction of every channel", ("c:act (4)",))
+    assert (near.title, near.row_labels) == ("Near-zero share of every channel", ("d:act (2)",))
+    assert dict(exact.meanings)[1.0] == "exactly 1: zero everywhere, for every input"
+    assert dict(near.meanings)[1.0] == "exactly 1: near zero everywhere, for every input"
+    assert "|a| < 0.001" in near.scale.unit
 
 
 def test_the_definitions_are_told_with_the_threshold_in_use() -> None:

@@ -16,7 +16,7 @@ from inspector.policy.judge import judged
 from inspector.policy.load import load_policy
 from inspector.policy.matching import matched
 from inspector.policy.proportions import p_value
-from inspector.report import AnalysisResult, Failure, Report
+from inspector.report import AnalysisResult, Check, Failure, Report
 
 
 def metrics(answer: Report, where: str = "") -> dict[str, float]:
@@ -273,11 +273,26 @@ def test_layers_are_matched_by_name_then_by_position_and_channels() -> None:
     assert "died" not in metrics(answer, "e:act")  # another number of channels: there is no channel to compare
 
 
+def test_a_number_that_one_side_lacks_has_no_difference() -> None:
+    more, less = report(*tap("a", [1], extra=2)), report(*tap("a", [1]))
+    for pair in ((more, less), (less, more)):
+        assert np.isnan(metrics(compare(*pair), "a:act")["delta_sparsity_extra"])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_analyses_that_count_differently_what_is_not_finite_the_worst_is_told(order: int) -> None:
+    def made(*counts: int) -> Report:
+        numbers = [(f"a{n}", (Metric("not_finite", np.array(count), "c", "act"),)) for n, count in enumerate(counts)]
+        return Report(ORIGIN, tuple(AnalysisResult(name, "1", "{}", metrics=m) for name, m in numbers[::order]))
+
+    assert metrics(compare(made(0, 0), made(1, 3)), "c:act")["not_finite"] == 3
+
+
 @pytest.mark.parametrize(
     "other",
     [
         {"data_sha256": "ee"}, {"inputs": 7}, {"preprocess": "raw"}, {"fidelity": "exact"}, {"device": "cuda:0"},
-        {"providers": {"CUDAExecutionProvider": 9}},
+        {"providers": {"CUDAExecutionProvider": 9}}, {"check": Check(1, 3.5, 0.2, equal=False, passed=False)},
     ],
 )  # fmt: skip
 def test_what_makes_a_comparison_unfair_is_said_first(other: dict[str, object]) -> None:
@@ -307,10 +322,11 @@ def test_other_options_of_an_analysis_make_a_comparison_unfair() -> None:
     [
         ('{"taps": null}', '{"taps": ["a", "b"]}', ("taps=null", 'taps=["a", "b"]')),
         ("{}", '{"kind": "act"}', ("", "kind=act")),
+        ("{}", '{"memory": null}', ("", "memory=null")),
         ("not json", "[1]", ("not json", "[1]")),
         ("[" * 100_000, "{}", ("[" * 100_000, "")),
     ],
-    ids=("list", "missing", "no object", "too deep"),
+    ids=("list", "missing", "null", "no object", "too deep"),
 )
 def test_options_are_told_whatever_they_are(was: str, now: str, said: tuple[str, str]) -> None:
     (found,) = compare(with_options(was), with_options(now)).findings

@@ -13,7 +13,7 @@ from inspector import Metric, ParameterError, Severity
 from inspector.policy.judge import NOTHING_KNOWN, judged, verdicts_of
 from inspector.policy.readings import Known
 from inspector.policy.rules import Policy, Rule
-from inspector.report import Failure, Report
+from inspector.report import Check, Failure, Report
 
 
 def judge(made: Report, known: Known = NOTHING_KNOWN, **rule: Any) -> tuple[str, Report]:
@@ -107,11 +107,28 @@ def test_findings_are_counted_by_rule_and_place() -> None:
         ({"report": "provider", "equals": "CPUExecutionProvider"}, "holds"),
         ({"report": "provider", "one_of": ("CUDAExecutionProvider",)}, "broken"),
         ({"report": "sha256", "equals": ORIGIN.sha256}, "holds"),
+        ({"report": "check", "equals": "passed"}, "broken"),
+        ({"report": "check", "equals": "failed"}, "holds"),
     ],
 )
 def test_provenance_is_judged(rule: dict[str, Any], verdict: str) -> None:
-    origin = replace(ORIGIN, incomplete=3, missing_shards=1)
+    apart = Check(1, 3.5, 0.2, equal=False, passed=False)
+    origin = replace(ORIGIN, incomplete=3, missing_shards=1, check=apart)
     assert judge(report(skipped=25, origin=origin), **rule)[0] == verdict
+
+
+def test_a_report_without_inputs_has_skipped_no_share_of_them() -> None:
+    assert judge(report(origin=replace(ORIGIN, inputs=0)), report="skipped_share", max=0)[0] == "holds"
+
+
+def test_a_metric_of_no_channel_is_nothing_to_judge() -> None:
+    assert judge(report(metric([])), metric="sparsity.x", max=3)[0] == "nothing to judge"
+
+
+def test_without_a_self_check_there_is_nothing_to_judge_of_it() -> None:
+    assert judge(report(), report="check", equals="passed")[0] == "nothing to judge"
+    near = replace(ORIGIN, check=Check(1, 1e-6, 1e-7, equal=False, passed=True))
+    assert judge(report(origin=near), report="check", equals="passed")[0] == "holds"
 
 
 def test_judging_again_takes_the_place_of_the_first_time() -> None:
@@ -168,10 +185,14 @@ def test_every_pattern_of_layers_has_to_find_something_to_judge() -> None:
     assert (word, len(answer.findings)) == ("broken", 2)
 
 
-def test_many_patterns_without_anything_to_judge_are_told_in_short() -> None:
-    layers = tuple(f"c{n}" for n in range(1000))
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(8, "'c7', so nobody"), (9, "'c7' and 1 more, so nobody"), (1000, "'c7' and 992 more, so nobody")],
+)
+def test_many_patterns_without_anything_to_judge_are_told_in_short(count: int, told: str) -> None:
+    layers = tuple(f"c{n}" for n in range(count))
     (found,) = judge(report(*tap("conv1", [3])), metric="sparsity.dead", max=0, layers=layers)[1].findings
-    assert "'c7' and 992 more, so nobody knows" in found.message
+    assert told in found.message
 
 
 def test_findings_are_looked_for_where_their_analysis_has_numbers() -> None:
@@ -195,6 +216,7 @@ def test_a_finding_without_a_tap_is_about_its_layer_and_no_tap_of_it() -> None:
         ({"max": 0.3}, 0.30003, "is 0.30003, not at most 0.3"),
         ({"max": 0.3}, 0.30000000000000004, "is 0.30000000000000004, not at most 0.3"),
         ({"min": 0.3}, 0.2999999, "is 0.2999999, not at least 0.3"),
+        ({"min": 0.3}, 0.29999991234, "is 0.2999999, not at least 0.3"),
         ({"max": 0.30004}, 0.300045, "is 0.30005, not at most 0.30004"),
         ({"max": 0.300042}, 0.30005, "is 0.30005, not at most 0.300042"),
         ({"equals": 1000}, 1000.0625, "is 1000.1, not exactly 1000"),

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.render.lettering import ELLIPSIS, MOST_CHARACTERS, cut, cut_end, font, lines, readable, shortened, width
+from inspector.render.lettering import (
+    ELLIPSIS,
+    MOST_CHARACTERS,
+    cut,
+    cut_end,
+    font,
+    lettered,
+    lines,
+    readable,
+    shortened,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +43,29 @@ def test_what_the_font_lacks_is_spelled(text, spelling):
 def test_readable_text_is_drawn_without_the_box_for_unknown_characters(text):
     unknown = bytes(font(16).getmask("\uffff"))
     assert all(c == " " or bytes(font(16).getmask(c)) != unknown for c in readable(text))
+
+
+@pytest.mark.parametrize("size", [12, 14, 20])
+@pytest.mark.parametrize("letter", "ez1x_:. ,f")
+def test_letters_are_as_far_apart_as_the_font_wants(letter, size):
+    """Within an eighth of a pixel of what the font says at a hundred times the size, and drawn as measured."""
+    line = letter * 100
+    assert width(line, size) / 100 == pytest.approx(font(100 * size).getlength(line) / 10_000, abs=0.13)
+    covered, (left, _) = lettered(f"|{line}|", (0, 0), size, "la")
+    ink = np.flatnonzero(np.asarray(covered).any(axis=0)) + left
+    assert ink[-1] - ink[0] == pytest.approx(width(f"{line}|", size), abs=3)
+
+
+@pytest.mark.parametrize("anchor", ["la", "ma", "ra", "lm", "rm", "ls", "md"])
+def test_letters_are_where_the_anchor_says(anchor):
+    """The centre of an o, by its coverage, against Pillow's own at ten times the size."""
+    covered, (left, top) = lettered("o", (40.25, 30), 12, anchor)
+    ink = np.asarray(covered, float)
+    x = (ink.sum(0) * (np.arange(ink.shape[1]) + 0.5)).sum() / ink.sum() + left
+    y = (ink.sum(1) * (np.arange(ink.shape[0]) + 0.5)).sum() / ink.sum() + top
+    box = font(120).getbbox("o", anchor=anchor)
+    assert x == pytest.approx(40.25 + (box[0] + box[2]) / 20, abs=0.2)
+    assert y == pytest.approx(30 + (box[1] + box[3]) / 20, abs=0.7)  # the base line is on a whole pixel
 
 
 def test_endless_texts_are_cut_before_they_are_measured():

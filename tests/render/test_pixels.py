@@ -86,9 +86,10 @@ def test_one_channel_that_is_no_number_makes_the_pixel_magenta():
     assert tuple(colours(np.array([[[0.0, np.nan, 0.0]]]), RGB)[0, 0]) == NOT_FINITE
 
 
-def test_nan_can_be_drawn_as_missing_but_infinity_cannot():
-    pixels = colours(np.array([[np.nan, np.inf]]), UNIT, (1, 2, 3))
-    assert [tuple(p) for p in pixels[0].tolist()] == [(1, 2, 3), NOT_FINITE]
+def test_values_may_have_colours_of_their_own_and_only_they_have_them():
+    values = np.array([[np.nan, np.inf, 1.0, np.nextafter(1.0, 0.0)]])
+    pixels = colours(values, UNIT, [(np.nan, (1, 2, 3)), (1.0, (4, 5, 6))])
+    assert [tuple(p) for p in pixels[0].tolist()] == [(1, 2, 3), NOT_FINITE, (4, 5, 6), tuple(SEQUENTIAL[-1].tolist())]
 
 
 def test_where_low_equals_high_equal_values_are_at_the_low_end_and_zero_stays_white():
@@ -167,11 +168,13 @@ def test_enlarging_repeats_every_pixel_in_a_block(values, down, across):
     np.testing.assert_array_equal(enlarged(pixels, down, across), expected)
 
 
-def test_what_is_not_finite_is_hatched_and_nothing_else_is():
+@pytest.mark.parametrize("across", [1, 12])
+def test_what_is_not_finite_is_hatched_and_nothing_else_is(across):
+    """Also where a value is one pixel wide: the legend shows it hatched."""
     values = np.array([[np.nan, 0.5]])
-    pixels = painted(values, UNIT, 12, 12)
-    assert len(np.unique(pixels[:, :12].reshape(-1, 3), axis=0)) == 2
-    assert (pixels[:, 12:] == colours(values, UNIT)[0, 1]).all()
+    pixels = painted(values, UNIT, 12, across)
+    assert len(np.unique(pixels[:, :across].reshape(-1, 3), axis=0)) == 2
+    assert (pixels[:, across:] == colours(values, UNIT)[0, 1]).all()
 
 
 @given(maps, st.integers(1, 5), st.integers(1, 5))

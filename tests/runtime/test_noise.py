@@ -29,6 +29,12 @@ def test_noise_is_normal_and_every_input_its_own():
     assert len({x.tobytes() for x in made}) == 100
 
 
+def test_a_shard_of_noise_of_another_size_or_seed_is_another_one():
+    free = TensorInfo("x", "float32", ("N", 1, None, None))
+    texts = ("noise:4,size=8", "noise:4,size=9", "noise:4,size=8,seed=1")
+    assert len({shard.id for text in texts for shard in open_source(text, [free]).shards(8)}) == 3
+
+
 def test_the_seed_decides_and_the_number_does_not():
     first = stack("noise:5,seed=7")
     np.testing.assert_array_equal(first, stack("noise:9,seed=7")[:5])

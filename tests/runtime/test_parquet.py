@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import subprocess
 import sys
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import CLASSES, LABELS, PIXELS, RAW, X, assert_is_the_data_set, png, read
+from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import parquet as pq
+from pyarrow.parquet import encryption
 
 from inspector.errors import InputError, ParameterError
-from inspector.runtime import parquet
+from inspector.runtime import parquet, urls
 from inspector.runtime.data import batches
 from inspector.runtime.sources import open_source
 
@@ -69,6 +76,34 @@ def test_labels_without_names_are_numbers_and_what_is_no_class_is_none(tmp_path,
     assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == expected
 
 
+def test_a_number_without_a_name_is_a_label_of_its_own(tmp_path):
+    """-1 is what data sets without labels hold; it is not the last class."""
+    table = pa.table({"image": structs(BYTES[:3]), "label": pa.array([-1, 2, 3])})
+    pq.write_table(named(table), tmp_path / "d.parquet")
+    assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == ["-1", "cat", "3"]
+
+
+@pytest.mark.parametrize("names", [["image", "image"], ["before", "after"]])
+def test_a_doubt_which_column_holds_the_pictures_is_told(tmp_path, names):
+    table = pa.table([pa.array(BYTES, pa.binary())] * 2, names=names)
+    pq.write_table(table, tmp_path / "d.parquet")
+    ((_, _, problem),) = read(open_source(tmp_path / "d.parquet", [X], RAW))
+    assert problem.startswith("d.parquet: it has no column of pictures")
+
+
+def test_a_server_that_gives_no_parts_of_files_is_told(tmp_path, monkeypatch):
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet")
+    monkeypatch.setattr("inspector.runtime.urls.Steady.seekable", lambda _: False)
+    ((_, _, problem),) = read(open_source(f"local://{tmp_path}/d.parquet", [X], RAW))
+    assert problem == "d.parquet: its server gives no parts of files. Download it first."
+
+
+def test_row_groups_of_the_asked_size_are_shards_of_their_own(tmp_path):
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet", row_group_size=4)
+    shards = open_source(tmp_path / "d.parquet", [X], RAW).shards(4)
+    assert [shard.id.partition("@")[0] for shard in shards] == [f"d.parquet[groups {n}:{n + 1}]" for n in range(3)]
+
+
 def test_a_row_that_cannot_be_used_is_an_error_of_that_row_alone(tmp_path):
     pq.write_table(pa.table({"image": structs([BYTES[0], None, b"junk", BYTES[3]])}), tmp_path / "d.parquet")
     found = read(open_source(tmp_path / "d.parquet", [X], RAW))
@@ -107,6 +142,17 @@ def test_rows_that_a_group_promises_and_does_not_have_are_counted(tmp_path, monk
     assert (item.id, item.count) == ("d.parquet[0:11]", 11)
 
 
+def test_rows_of_a_file_whose_store_fails_after_it_was_looked_at_are_counted(monkeypatch):
+    content = io.BytesIO()
+    pq.write_table(TABLES["bytes and texts"], content, row_group_size=2)
+    fsspec.filesystem("memory").pipe("/d.parquet", content.getvalue())
+    shards = open_source("memory://d.parquet", [X], RAW).shards(4)
+    monkeypatch.setattr(urls, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda *_, **__: (_ for _ in ()).throw(OSError("down")))
+    lost = [(item.id, item.count, item.incomplete) for shard in shards for item in shard]
+    assert lost == [(f"d.parquet[{a}:{b}]", b - a, False) for a, b in ((0, 4), (4, 8), (8, 11))]
+
+
 @pytest.mark.parametrize("cut", [0, 3, 100, -1])
 def test_a_file_that_is_cut_has_no_description_and_is_told_as_one(tmp_path, cut):
     path = tmp_path / "d.parquet"
@@ -134,6 +180,44 @@ def test_a_group_that_declares_too_much_is_not_read(tmp_path, monkeypatch):
     first, second = read(open_source(tmp_path, [X], RAW))
     assert (first[0], second[0]) == ("d.parquet[0:6]", "d.parquet[6:11]")
     assert "it is too large; expected at most 10" in first[2]
+
+
+def test_the_bound_holds_for_a_column_with_a_dot_in_its_name(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"my.img": pa.array(BYTES, pa.binary())}), tmp_path / "d.parquet")
+    assert len(read(open_source(tmp_path, [X], RAW))) == 11
+    monkeypatch.setattr(parquet, "MAX_GROUP", 10)
+    ((key, _, problem),) = read(open_source(tmp_path, [X], RAW))
+    assert (key, "it is too large" in problem) == ("d.parquet[0:11]", True)
+
+
+class Keys(encryption.KmsClient):
+    """Keys that are wrapped as they are."""
+
+    def __init__(self, _: object) -> None:
+        super().__init__()
+
+    def wrap_key(self, key_bytes, master_key_identifier):
+        return base64.b64encode(key_bytes)
+
+
+READS = """
+import sys
+from datasets import RAW, X, read
+from inspector.runtime.sources import open_source
+print([problem for _, _, problem in read(open_source(sys.argv[1], [X], RAW))])
+"""
+
+
+def test_an_encrypted_column_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    """Asked for the column's description, pyarrow ends it; so another process reads the file."""
+    form = encryption.EncryptionConfiguration(footer_key="f", column_keys={"c": ["image"]}, plaintext_footer=True)
+    secret = encryption.CryptoFactory(Keys).file_encryption_properties(encryption.KmsConnectionConfig(), form)
+    table = pa.table({"image": pa.array(BYTES, pa.binary())})
+    with pq.ParquetWriter(tmp_path / "d.parquet", table.schema, encryption_properties=secret) as file:
+        file.write_table(table)
+    command = [sys.executable, "-c", READS, str(tmp_path / "d.parquet")]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True, cwd=Path(__file__).parent)
+    assert "these rows cannot be read (Cannot decrypt" in ran.stdout, ran.stderr
 
 
 def test_only_some_rows_are_in_memory_at_a_time(tmp_path, monkeypatch):

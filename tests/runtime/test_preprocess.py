@@ -201,7 +201,9 @@ def test_uint8_models_take_no_arithmetic_and_no_fractions():
         Preprocess().apply(broken, target, "p.tif")
 
 
-def test_three_means_do_not_fit_one_channel():
+def test_three_means_or_deviations_do_not_fit_one_channel():
+    with pytest.raises(ParameterError, match=r"input 'x' has a single channel"):
+        Preprocess.parse("unit,std=1/2/3").check(spec(1, 1, 4, 4))
     with pytest.raises(ParameterError, match=r"input 'x' has a single channel; expected one number each.*Use unit"):
         PRESETS["imagenet"].check(spec(1, 1, 8, 8))
     PRESETS["unit"].check(spec(1, 1, 8, 8))

@@ -80,6 +80,14 @@ def test_patterns_work_in_urls(memory):
         open_source("memory://w/*.zip", [X], RAW)
 
 
+def test_what_fits_a_pattern_comes_sorted_in_whatever_order_a_store_lists_it(memory, monkeypatch):
+    memory.pipe({f"/w/t-{shard}.tar": tar_bytes(samples([shard])) for shard in range(3)})
+    glob = MemoryFileSystem.glob
+    monkeypatch.setattr(MemoryFileSystem, "glob", lambda self, path: glob(self, path)[::-1])
+    found = read(open_source("memory://w/t-*.tar", [X], RAW))
+    assert [key for key, _, _ in found] == [f"t-{n}.tar/{n:02d}.png" for n in range(3)]
+
+
 def test_places_of_every_kind_go_together(memory, tmp_path):
     memory.pipe("/w/t.tar", tar_bytes(samples(range(5))))
     (tmp_path / "u.tar").write_bytes(tar_bytes(samples(range(5, 11))))
@@ -170,6 +178,20 @@ def test_what_will_not_mend_is_not_tried_again(no_pauses):
     assert no_pauses == []
 
 
+def test_a_failure_that_fsspec_calls_a_missing_file_is_tried_again(no_pauses):
+    """As it does with any failure of HTTP, which is then the cause."""
+    tries = []
+
+    def act() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise FileNotFoundError("https://host/a") from ConnectionError("the server is restarting")
+        return "there"
+
+    assert urls.repeated(act) == "there"
+    assert len(tries) == 3
+
+
 @dataclass
 class Server:
     """What is served, and at which byte each answer breaks off; how often each path was asked for."""
@@ -177,6 +199,8 @@ class Server:
     files: dict[str, bytes]
     breaks_at: dict[str, int] = field(default_factory=dict)
     breaks_left: int = 0
+    marks: dict[str, str] = field(default_factory=lambda: {"ETag": '"v1"'})
+    refuses: int = 0
     asked: list[str] = field(default_factory=list)
 
 
@@ -201,8 +225,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def head(self) -> tuple[int, int] | None:
         content = self.state.files.get(self.path)
-        if content is None:
-            self.send_error(404)
+        if content is None or self.state.refuses:
+            self.send_error(self.state.refuses or 404)
             return None
         start, stop = 0, len(content)
         if wanted := self.headers.get("Range"):
@@ -212,7 +236,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {
             "Content-Length": str(stop - start),
             "Accept-Ranges": "bytes",
-            "ETag": '"v1"',
+            **self.state.marks,
             "Content-Range": f"bytes {start}-{stop - 1}/{len(content)}",
         }.items():
             self.send_header(name, value)
@@ -274,11 +298,68 @@ def test_a_file_that_the_web_server_does_not_have_is_an_error_of_that_file(serve
     assert len(found) == 12
 
 
+@pytest.mark.parametrize(
+    ("status", "pauses", "says"),
+    [
+        (403, 0, r"it cannot be opened \(403 Forbidden\)\. Check the URL"),
+        (404, 0, r"it cannot be opened \(404 Not Found\)\. Check the URL"),
+        (429, 3, r"it cannot be opened \(429 Too Many Requests; tried 4 times\)\. Try again later"),
+        (503, 3, r"it cannot be opened \(503 Service Unavailable; tried 4 times\)\. Try again later"),
+    ],
+)
+def test_what_a_web_server_answers_is_said_and_what_it_will_answer_again_is_not_tried_again(
+    served, no_pauses, status, pauses, says
+):
+    address, server = served
+    server.refuses = status
+    with pytest.raises(InputError, match=says):
+        open_source(f"{address}/x.npy", [X])
+    assert len(no_pauses) == pauses
+
+
+def test_where_no_server_answers_that_is_said():
+    with pytest.raises(
+        InputError, match=r"it cannot be opened \(Cannot connect to host 127\.0\.0\.1:1 .*tried 4 times"
+    ):
+        open_source("http://127.0.0.1:1/x.npy", [X])
+
+
 def test_a_shard_is_known_by_its_etag(served):
     address, server = served
     server.files["/s.tar"] = tar_bytes(samples(range(2)))
     (shard,) = open_source(f"{address}/s.tar", [X], RAW).shards(8)
     assert shard.id == f"s.tar@{len(server.files['/s.tar'])}-v1"
+
+
+@pytest.mark.parametrize("mark", ["Last-Modified", "Content-MD5", "Digest"])
+def test_a_changed_file_has_another_id_whichever_mark_the_web_server_gives(served, mark):
+    address, server = served
+    server.files["/s.tar"] = tar_bytes(samples(range(2)))
+    ids = []
+    for value in ("one", "two", "two"):
+        server.marks = {mark: value}
+        ids += [shard.id for shard in open_source(f"{address}/s.tar", [X], RAW).shards(8)]
+    assert ids[0] != ids[1] == ids[2] == f"s.tar@{len(server.files['/s.tar'])}-two"
+
+
+def test_a_file_of_which_the_listing_says_nothing_is_asked_for_itself(served):
+    """As of a folder behind http, which is a page of links."""
+    address, server = served
+    server.files |= {"/d": b'<a href="a.png">a</a>', "/d/": b'<a href="a.png">a</a>', "/d/a.png": png(7)}
+    ids = []
+    for value in ('"v1"', '"v2"'):
+        server.marks = {"ETag": value}
+        ids += [shard.id for shard in open_source(f"{address}/d", [X], RAW).shards(8)]
+    assert ids[0] != ids[1]
+    assert not ids[0].endswith("unmarked")
+
+
+def test_a_file_without_any_mark_says_so_in_its_id(served):
+    address, server = served
+    server.marks = {}
+    server.files |= {"/s.tar": tar_bytes(samples(range(2))), "/a.png": png(7), "/b.png": png(7)}
+    source = open_source([f"{address}/{name}" for name in ("s.tar", "a.png", "b.png")], [X], RAW)
+    assert [shard.id.rpartition("-")[2] for shard in source.shards(8)] == ["unmarked", "unmarked"]
 
 
 def test_an_address_that_cannot_be_looked_at_is_an_error(monkeypatch, memory):

@@ -11,6 +11,7 @@ from conftest import served
 from PIL import Image
 
 from inspector import service
+from inspector.contract import TensorInfo
 from inspector.errors import InputError, InspectorError, NotFoundError, ParameterError
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.client_inputs import raw_inputs
@@ -105,9 +106,18 @@ def test_labels_are_sent_with_the_inputs_that_have_them(folder):
     assert sent == {"ant/a.png": "ant", "ant/torn.png": "ant", "bee/b.png": "bee"}
 
 
-def test_packed_files_are_not_sent(folder):
-    with pytest.raises(InputError, match=r"file 's\.tar': tar and Parquet files are not sent"):
-        list(raw_inputs(folder / "s.tar", lambda: ()))
+def test_labels_of_arrays_are_sent_as_well(tmp_path):
+    (tmp_path / "ant").mkdir()
+    np.save(tmp_path / "ant" / "two.npy", np.zeros((2, 1, 2, 2), np.float32))
+    sent = {raw.id: raw.label for raw in raw_inputs(tmp_path, lambda: [TensorInfo("x", "float32", ("N", 1, 2, 2))])}
+    assert sent == {"ant/two.npy[0]": "ant", "ant/two.npy[1]": "ant"}
+
+
+@pytest.mark.parametrize("name", ["s.tar", "s.tgz", "s.parquet"])
+def test_packed_files_are_not_sent(tmp_path, name):
+    (tmp_path / name).write_bytes(b"whatever")
+    with pytest.raises(InputError, match=rf"file '{name}': tar and Parquet files are not sent"):
+        list(raw_inputs(tmp_path / name, lambda: ()))
 
 
 def test_strict_here_is_strict_as_well(folder):

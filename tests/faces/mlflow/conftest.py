@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
-os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # the one store that needs no database
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # a store that is made in no time
 
 import socket
 from collections.abc import Callable, Iterator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 from collections.abc import Callable
@@ -20,9 +21,10 @@ from mlflow.tracking import MlflowClient
 from mlflow_nets import NET
 from PIL import Image
 
-from inspector import InspectorError, audit
+from inspector import InspectorError, audit, service
 from inspector.faces.exports.metrics import to_metrics
 from inspector.faces.mlflow.artifacts import FOLDER, FORMATS, LoggedFile
+from inspector.faces.mlflow.options import NAMES
 from inspector.faces.wire import report_from_json
 from inspector.report import Report
 
@@ -222,6 +224,26 @@ def test_what_cannot_be_done_is_said_by_name(net: str, data: Any, config: dict[s
     with pytest.raises(InspectorError) as error:
         evaluate(net, data, config)
     assert says in str(error.value)
+
+
+def test_every_option_reaches_the_audit(net: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config: dict[str, Any] = {
+        "data": "elsewhere", "analyses": ("sparsity",), "policies": ("builtin:release",), "preprocess": "unit",
+        "device": "cpu", "fidelity": "exact", "batch_size": 3, "strict": True, "memory": 1 << 20, "self_check": False,
+        "shard_size": 4, "part": "1/2", "resume": "checkpoints", "runner": "ray", "summaries": "s.sum",
+    }  # fmt: skip
+    asked, heard = inspect.signature(service.audit), dict[str, Any]()
+
+    def listening(*args: Any, **options: Any) -> Report:
+        heard.update(asked.bind(*args, **options).arguments)
+        raise InspectorError("audit", "that is enough")
+
+    monkeypatch.setattr(service, "audit", listening)
+    with pytest.raises(InspectorError, match="that is enough"):
+        evaluate(net, ROWS, config)
+    assert heard.pop("model").name == "model.onnx"  # a file, for a cluster
+    assert heard == config
+    assert config.keys() == set(NAMES)
 
 
 def test_files_with_targets_are_refused_as_their_labels_come_from_elsewhere(net: str, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class Scale(_message.Message):
     def __init__(self, kind: _Optional[_Union[ScaleKind, str]] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., unit: _Optional[str] = ...) -> None: ...
 
 class Heatmap(_message.Message):
-    __slots__ = ("title", "values", "scale", "row_axis", "column_axis", "row_labels", "column_labels", "caption")
+    __slots__ = ("title", "values", "scale", "row_axis", "column_axis", "row_labels", "column_labels", "caption", "meanings")
     TITLE_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class Heatmap(_message.Message):
     ROW_LABELS_FIELD_NUMBER: _ClassVar[int]
     COLUMN_LABELS_FIELD_NUMBER: _ClassVar[int]
     CAPTION_FIELD_NUMBER: _ClassVar[int]
+    MEANINGS_FIELD_NUMBER: _ClassVar[int]
     title: str
     values: _tensor_pb2.Tensor
     scale: Scale
@@ -116,7 +117,16 @@ class Heatmap(_message.Message):
     row_labels: _containers.RepeatedScalarFieldContainer[str]
     column_labels: _containers.RepeatedScalarFieldContainer[str]
     caption: str
-    def __init__(self, title: _Optional[str] = ..., values: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., row_axis: _Optional[str] = ..., column_axis: _Optional[str] = ..., row_labels: _Optional[_Iterable[str]] = ..., column_labels: _Optional[_Iterable[str]] = ..., caption: _Optional[str] = ...) -> None: ...
+    meanings: _containers.RepeatedCompositeFieldContainer[Meaning]
+    def __init__(self, title: _Optional[str] = ..., values: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., row_axis: _Optional[str] = ..., column_axis: _Optional[str] = ..., row_labels: _Optional[_Iterable[str]] = ..., column_labels: _Optional[_Iterable[str]] = ..., caption: _Optional[str] = ..., meanings: _Optional[_Iterable[_Union[Meaning, _Mapping]]] = ...) -> None: ...
+
+class Meaning(_message.Message):
+    __slots__ = ("value", "text")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    text: str
+    def __init__(self, value: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Picture(_message.Message):
     __slots__ = ("values", "label", "mark", "scale", "png")

@@ -1,0 +1,65 @@
+"""Places that cannot be looked at, and places that are told apart: errors with words, and one id for every file."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import fsspec
+import pytest
+from datasets import RAW, X, png, read
+
+from inspector.errors import InputError, NotFoundError
+from inspector.runtime.sources import open_source
+
+
+def test_a_name_that_is_too_long_is_an_error_with_words():
+    with pytest.raises(InputError, match=r"it cannot be looked at \(File name too long\)\. Check the path"):
+        open_source("x" * 5000, [X], RAW)
+
+
+def test_a_pattern_may_be_longer_than_a_name(tmp_path):
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    pattern = f"{tmp_path}/{{{','.join(f'{i % 3}.png' if i < 3 else '0.png' for i in range(1000))}}}"
+    with pytest.raises(InputError, match=r"0\.png': it is listed twice"):
+        open_source(pattern, [X], RAW)
+    long = [f"{tmp_path}/{{0,1}}{'x' * 300}.png", f"{tmp_path}/{'x' * 300}*.png"]
+    with pytest.raises(InputError, match="File name too long"):
+        open_source(long[0], [X], RAW)
+    with pytest.raises(NotFoundError, match="nothing fits this pattern"):
+        open_source(long[1], [X], RAW)
+
+
+@pytest.mark.parametrize("name", ["a.png", "*.png", "{a,b}.png"])
+def test_what_lies_in_a_closed_folder_is_an_error_with_words(tmp_path, monkeypatch, name):
+    """As root may look everywhere, the folder is closed by hand."""
+    original = os.stat
+
+    def closed(path, *args, **options):
+        if "closed/" in str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, *args, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    says = "nothing fits this pattern" if "*" in name else r"it cannot be looked at \(Permission denied\)"
+    with pytest.raises((InputError, NotFoundError), match=says):
+        open_source(f"{tmp_path}/closed/{name}", [X], RAW)
+
+
+@pytest.mark.parametrize("url", ["zip://a.png::file://{}", "tar://a.png::file://{}", "zip://a.png::file://{}.absent"])
+def test_what_a_url_lies_in_is_looked_at_too(tmp_path, url):
+    (tmp_path / "x.npy").write_bytes(b"neither")
+    with pytest.raises(InputError, match="it cannot be opened"):
+        open_source(url.format(tmp_path / "x.npy"), [X], RAW)
+
+
+def test_urls_that_differ_in_their_queries_are_different_files(monkeypatch):
+    system = fsspec.filesystem("memory")
+    for i in range(3):
+        system.pipe(f"/q/a.png?{i}", png(i))
+    urls = [f"memory://q/a.png?{i}" for i in (2, 0, 1)]
+    found = {key: float(x.flat[0]) for key, _, x in read(open_source(urls, [X], RAW))}
+    assert found == {"a.png": 2, "a.png(2)": 0, "a.png(3)": 1}
+    with pytest.raises(InputError, match=r"a\.png\(2\)': it is listed twice"):
+        open_source([*urls, urls[1]], [X], RAW)

@@ -1,0 +1,65 @@
+"""Stores whose listings say nothing, whose files change while they are read, or that give short pieces."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasets import LABELS, PIXELS, RAW, X, assert_is_the_data_set, png
+from fsspec.implementations.memory import MemoryFileSystem
+from pyarrow import parquet as pq
+
+from inspector.errors import InputError
+from inspector.runtime import urls
+from inspector.runtime.sources import open_source
+from inspector.runtime.stored import may_mend
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryFileSystem]:
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    yield system
+    system.store.clear()
+
+
+def test_files_of_which_a_listing_says_nothing_are_asked_several_at_a_time(memory, monkeypatch):
+    memory.pipe({f"/w/{i}.png": png(i) for i in range(2)})
+    (shard,) = open_source("memory://w", [X], RAW).shards(8)
+    together = threading.Barrier(2, timeout=30)
+    monkeypatch.setattr(urls, "_TIMES", ())
+    monkeypatch.setattr(MemoryFileSystem, "info", lambda *_: {"size": together.wait()})
+    assert shard.id.endswith("unmarked")
+
+
+def test_an_array_that_changes_between_two_answers_of_its_store_is_not_mixed(memory, monkeypatch):
+    x = io.BytesIO()
+    np.save(x, np.zeros((2000, 1, 2, 2), np.float32))
+
+    class Changing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() == 16384:
+                memory.store["/x.npy"].created += timedelta(1)
+            return super().read(size)
+
+    monkeypatch.setattr(urls, "_PIECE", 1000)
+    memory.pipe("/x.npy", x.getvalue())
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *_, **__: Changing(self.cat(path)))
+    with pytest.raises(InputError, match="it changed during the run") as caught:
+        open_source("memory://x.npy", [X])
+    assert may_mend(caught.value)
+
+
+def test_parquet_is_read_from_a_store_that_gives_short_pieces(memory, monkeypatch):
+    file = io.BytesIO()
+    pq.write_table(pa.table({"image": [png(p) for p in PIXELS], "label": LABELS}), file, row_group_size=4)
+    memory.pipe("/d.parquet", file.getvalue())
+    short = type("Short", (io.BytesIO,), {"read": lambda self, size: io.BytesIO.read(self, min(size, 700))})
+    monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *_, **__: short(self.cat(path)))
+    assert_is_the_data_set(open_source("memory://d.parquet", [X], RAW))
