@@ -138,6 +138,29 @@ def test_a_wide_table_goes_on_below_without_losing_a_cell(width):
     assert text.count("r2c0 ") > 1 or width == 200
 
 
+@pytest.mark.parametrize(
+    ("heads", "keys"),
+    [((("a", "b"), (0, 0)), 1), ((("a", "a"), (0, 1)), 2), ((("a", "a"), (0.0, 1.0)), 1), ((("a", "a"), (0, 0)), 1)],
+    ids=["the first tells", "two tell", "fractions never tell", "nothing tells"],
+)
+def test_every_part_of_a_table_has_the_columns_that_tell_rows_apart(heads, keys):
+    names = tuple(Column(f"{name}{'-' * 9}") for name in "kluvw")
+    rows = tuple(zip(*heads, (1.5, 2.5), (3.5, 4.5), (5.5, 6.5), strict=True))
+    text = shown(print_report, report_of(Table("t", names, rows)), width=48)
+    assert [text.count(name) for name in ("k---", "l---", "w---")] == [2, keys, 1]
+
+
+def test_a_wrapped_cell_begins_on_its_own_row_and_takes_the_room_that_there_is():
+    words = " ".join(["word"] * 15)
+    table = Table("t", (Column("name", unit="unit"), Column("reason")), (("a", words), ("b", words)))
+    narrow = shown(print_report, report_of(table), width=40).splitlines()
+    rows = [line.split()[0] for line in narrow if line.endswith("word") or "word " in line]
+    assert [row for row in rows if row != "word"] == ["a", "b"]
+    assert rows[0] == "a"
+    assert any(line.split() == ["unit", "reason"] for line in narrow)  # headings stand on the line
+    assert f"a      {words}" in shown(print_report, report_of(table), width=200)
+
+
 def test_colour_is_only_colour():
     finding = Finding("a/b", Severity.ERROR, "Bad.", "conv1", (1,), {"n": 5}, "Fix it.")
     report = report_of(wide_table(), Note("Text.", "Title"), findings=[finding])
@@ -276,8 +299,10 @@ def test_long_layer_names_are_never_cut():
     text = shown(print_layers, view(layer(0, name=name)))
     assert max(map(len, text.splitlines())) <= 80
     assert "Conv" in "".join(text.split())
-    column = "".join(line[4:48].strip() for line in text.splitlines() if line[4:48].strip())
-    assert name in column
+    lines = text.splitlines()
+    head = next(line for line in lines if "layer" in line)
+    column = slice(head.index("layer"), head.index("op"))
+    assert name in "".join(line[column].strip() for line in lines)
 
 
 def test_a_model_without_convolutions_is_listed_too():
