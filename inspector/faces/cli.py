@@ -127,14 +127,15 @@ def _plain(error: Exception) -> str:
 @app.command()
 def describe(
     model: Model,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,  # noqa: FBT002 - a flag
+    taps: Annotated[bool, typer.Option("--taps", help="One line for every tap, by the name that --tap takes.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output; takes no file.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the convolutions of a model, and where their outputs can be watched."""
     view = service.load(model)
     if as_json:
         print(json.dumps(describe_json(view), indent=2))
     else:
-        terminal.print_layers(view, Console())
+        terminal.print_layers(view, Console(), taps=taps)
 
 
 @app.command()
@@ -290,7 +291,7 @@ def activations(
 
 @app.command()
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the schema of every parameter.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output, with every parameter's schema; takes no file.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()

@@ -67,17 +67,17 @@ def print_report(
         console.print(Text(waiting, style="yellow"), highlight=False)
 
 
-def print_layers(view: ModelView, console: Console) -> None:
-    """Prints what a model is, and one line for every convolution."""
+def print_layers(view: ModelView, console: Console, *, taps: bool = False) -> None:
+    """Prints what a model is, and one line for every convolution; with `taps`, one for every tap in place of these."""
     ports = [("Input", view.inputs), ("Output", view.outputs)]
     tensors = [(word, f"{t.name}  {t.dtype} {_shape(t.shape)}") for word, infos in ports for t in infos]
     facts = ", ".join(f"{name} {value}" for name, value in view.facts.items())
     _pairs(console, [("Model", view.name), ("SHA-256", view.sha256), ("File", facts), *tensors])
-    headings = ("#", "layer", "op", "weights", "groups", "stride", "activation", "act tensor")
-    cells = [_layer(layer) for layer in view.layers]
+    headings, cells = _taps(view) if taps else _layers(view)
     console.print()
     _print_parts(headings, list(zip(*cells, strict=True)) or [()] * len(headings), console)
-    console.print(Text(f"{len(view.layers)} convolutions", style="dim"))
+    more = "" if taps else "; --taps lists where they can be watched"
+    console.print(Text(f"{_many(len(view.layers), 'convolution')}{more}", style="dim"))
 
 
 def print_plugins(infos: Sequence[PluginInfo], console: Console) -> None:
@@ -312,6 +312,17 @@ def _print_count(report: Report, console: Console) -> None:
 
 def _indented(console: Console, text: Text, by: int = 2) -> None:
     console.print(Padding(text, (0, 0, 0, by), expand=False), highlight=False)
+
+
+def _layers(view: ModelView) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    headings = ("#", "layer", "op", "weights", "groups", "stride", "activation", "act tensor")
+    return headings, [_layer(layer) for layer in view.layers]
+
+
+def _taps(view: ModelView) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    """The name of every tap, as `--tap` and the options of analyses take it, and what is watched there."""
+    taps = [layer.taps[kind] for layer in view.layers for kind in TapKind if kind in layer.taps]
+    return ("tap", "tensor", "after"), [(tap.name, tap.tensor, tap.activation) for tap in taps]
 
 
 def _layer(layer: Layer) -> tuple[Any, ...]:

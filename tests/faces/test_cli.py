@@ -71,6 +71,16 @@ def test_describe_for_people_names_the_layers(capsys: Capture) -> None:
     assert {"conv1", "conv2", "conv3"} <= set(capsys.readouterr().out.split())
 
 
+def test_describe_lists_every_tap_by_the_name_that_other_commands_take(capsys: Capture) -> None:
+    assert main(["describe", str(PATCHES.model)]) == 0
+    assert "4 convolutions; --taps lists where they can be watched" in capsys.readouterr().out
+    assert main(["describe", str(PATCHES.model), "--taps"]) == 0
+    rows = [line.split() for line in lines(capsys.readouterr().out)]
+    assert ["stem/conv:conv", "stem/conv:out", "\N{EN DASH}"] in rows
+    assert ["stem/conv:norm", "stem/bn:out", "\N{EN DASH}"] in rows
+    assert ["stem/conv:act", "stem/relu:out", "Relu"] in rows
+
+
 def test_an_audit_reports_dead_filters_of_the_badly_trained_model_and_none_of_the_sane_one(
     capsys: Capture, tmp_path: Path
 ) -> None:
