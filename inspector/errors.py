@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import ValidationError
 
+from inspector.complaints import told
+
 _LONGEST: Final = 4096
 """Characters of a name: see `inspector.graph.limits`."""
 
@@ -48,8 +50,8 @@ class InspectorError(Exception):
 
     def _sentence(self) -> str:
         sides = [f"expected {self.expected}"] * bool(self.expected) + [f"found {self.found}"] * bool(self.found)
-        text = f"{self.subject}: {self.problem}" + ("; " + ", ".join(sides) if sides else "") + "."
-        return " ".join(f"{text} {self.remedy}".split())
+        text = f"{self.subject}: {self.problem}" + ("; " + ", ".join(sides) if sides else "")
+        return " ".join(f"{text.rstrip(' .')}. {self.remedy}".split())
 
 
 class ModelError(InspectorError):
@@ -74,7 +76,7 @@ class ParameterError(InspectorError):
         """The first complaint of pydantic; `subject` makes one of the way to the value, empty for the whole."""
         first = error.errors(include_url=False)[0]
         where = subject(tuple(map(str, first["loc"])))
-        return cls(where, "it is not valid", expected=first["msg"], found=repr(first["input"])[:200])
+        return cls(where, **told(first))
 
 
 class NotFoundError(InspectorError):

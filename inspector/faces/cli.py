@@ -291,7 +291,9 @@ def activations(
 
 @app.command()
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output, with every parameter's schema; takes no file.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As JSON on standard output, schemas and all; no file.")
+    ] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()
@@ -369,8 +371,7 @@ def _bytes(text: str) -> int | None:
     try:
         return int(TypeAdapter(ByteSize).validate_python(text)) if text else None
     except ValidationError as error:
-        expected = "a size such as 2GiB or 500MB"
-        raise ParameterError("memory", "it is no size", expected=expected, found=repr(text)) from error
+        raise ParameterError.first_of(error, lambda _: "--memory") from error
 
 
 def _sources(places: Sequence[str]) -> Any:

@@ -45,8 +45,8 @@ def fitted(headings: Sequence[str], columns: Sequence[Sequence[Cell]], room: int
     texts = [[plain(text).replace("\n", " ") for text in column(cells)] for cells in columns]
     wides = [_wide(heading, cells) for heading, cells in zip(headings, texts, strict=True)]
     for part in _parts(wides, _keys(columns), room):
-        fits = _squeezed([wides[i] for i in part], room)
-        yield _grid([(plain(headings[i]), texts[i], w, is_numeric(columns[i])) for i, w in zip(part, fits, strict=True)])
+        fits = zip(part, _squeezed([wides[i] for i in part], room), strict=True)
+        yield _grid([(plain(headings[i]), texts[i], wide, is_numeric(columns[i])) for i, wide in fits])
 
 
 def _keys(columns: Sequence[Sequence[Cell]]) -> int:
