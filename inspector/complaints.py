@@ -44,7 +44,8 @@ def told(complaint: Mapping[str, Any]) -> dict[str, str]:
         return {"problem": _PROBLEMS[kind]}
     found = repr(complaint["input"])[:200]
     if kind in ("value_error", "assertion_error"):  # words of whoever wrote the check
-        return {"problem": str(facts.get("error", complaint["msg"])), "found": found}
+        problem = str(facts.get("error", complaint["msg"]))
+        return {"problem": problem, "found": "" if found in problem else found}
     return {"problem": "it is not valid", "expected": _expected(kind, facts, complaint["msg"]), "found": found}
 
 

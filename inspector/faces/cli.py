@@ -16,6 +16,7 @@ import numpy as np
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from inspector import service
 from inspector.errors import InspectorError, ParameterError
@@ -26,6 +27,7 @@ from inspector.faces.describe import describe as describe_json
 from inspector.faces.exports import parse_formats
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
+from inspector.faces.mistyped import is_mistyped, mistyped
 from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome, read_report
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
@@ -103,25 +105,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        app(args=None if arguments is None else list(arguments))
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except Ended as end:
         return end.code
-    except SystemExit as end:  # how typer ends, well or badly; its 1 is no finding of ours
-        return FINE if not end.code else end.code if end.code == INTERRUPTED else FAILED
-    return FINE
+    except (typer.Abort, SystemExit) as end:
+        code = getattr(end, "code", FAILED)
+    except Exception as error:
+        if not is_mistyped(error):
+            raise
+        _say(mistyped(error))
+        return FAILED
+    return FINE if not code else code if code == INTERRUPTED else FAILED  # a 1 of typer's is no finding of ours
 
 
 def _say(text: str, more: str = "") -> None:
     with contextlib.suppress(OSError):  # nobody can be told that nobody can be told
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/]: {text}")
+        line = Text.assemble(("error", "bold red"), f": {' '.join(text.split())}")
+        Console(stderr=True, soft_wrap=True, highlight=False).print(line)
         if more and sys.stderr:
             sys.stderr.write(more)
             sys.stderr.flush()
 
 
 def _plain(error: Exception) -> str:
-    text = str(error) if isinstance(error, InspectorError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split()).replace("[", r"\[")
+    return str(error) if isinstance(error, InspectorError) else f"{type(error).__name__}: {error}"
 
 
 @app.command()
@@ -291,9 +298,7 @@ def activations(
 
 @app.command()
 def plugins(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="As JSON on standard output, schemas and all; no file.")
-    ] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output, takes no file.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()
