@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +13,6 @@ import numpy as np
 import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.console import Console
-from rich.text import Text
 
 from inspector import service
 from inspector.errors import InspectorError, ParameterError
@@ -24,11 +20,12 @@ from inspector.faces import terminal
 from inspector.faces.apart import check_unread, places_of
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
+from inspector.faces.describe import plugin
 from inspector.faces.exports import parse_formats
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
-from inspector.faces.mistyped import is_mistyped, mistyped
 from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome, read_report
+from inspector.faces.saying import is_mistyped, mistyped, plain, say
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
 from inspector.report import Report
@@ -36,7 +33,9 @@ from inspector.whole import clear_left_of, whole
 
 app = typer.Typer(
     name="inspector",
-    help="Looks inside any ONNX CNN: filters, feature maps, sparsity, connectivity.",
+    help="Looks inside CNNs in ONNX files: filters, feature maps, sparsity, connectivity.",
+    epilog="Exit codes: 0 fine; 1 a finding is an error, or a policy does not hold; 2 it could not be done. "
+    "Documentation: README.md and docs/ beside the source.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -52,6 +51,10 @@ class Fidelity(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(help="An .onnx file.", show_default=False)]
+Fidelities = Annotated[
+    Fidelity,
+    typer.Option("--fidelity", help="exact: every value as the graph says; fast: the runtime may optimise the graph."),
+]
 Inputs = Annotated[list[str], typer.Option("--input", "-i", help="A picture, .npy, .npz, folder or URL; repeatable.")]
 Data = Annotated[
     list[str],
@@ -65,7 +68,10 @@ Data = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where an input cannot be used, in place of skipping it.")]
 Analyses = Annotated[
-    list[str], typer.Option("--analysis", "-a", help="NAME or NAME:key=value,…; repeatable.", show_default=False)
+    list[str],
+    typer.Option(
+        "--analysis", "-a", help="NAME or NAME:key=value,…, of `inspector plugins`; repeatable.", show_default=False
+    ),
 ]
 Preprocess = Annotated[
     str, typer.Option("--preprocess", "-p", help="imagenet, unit, signed, raw, caffe, or key=value,… for pictures.")
@@ -85,7 +91,7 @@ Formats = Annotated[
     ),
 ]
 Summaries = Annotated[str, typer.Option("--summaries", metavar="FILE.sum", help="Write the summaries, for merge.")]
-Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
+Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown; --json has all.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,9 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _run(arguments)
             settle()
         except (InspectorError, OSError) as error:
-            _say(_plain(error))
+            say(plain(error))
         except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is no verdict
-            _say(f"this is a fault of the inspector, please report it: {_plain(error)}", traceback.format_exc())
+            say(f"this is a fault of the inspector, please report it: {plain(error)}", traceback.format_exc())
         else:
             return code
     return FAILED
@@ -113,22 +119,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if not is_mistyped(error):
             raise
-        _say(mistyped(error))
+        say(mistyped(error))
         return FAILED
     return FINE if not code else code if code == INTERRUPTED else FAILED  # a 1 of typer's is no finding of ours
-
-
-def _say(text: str, more: str = "") -> None:
-    with contextlib.suppress(OSError):  # nobody can be told that nobody can be told
-        line = Text.assemble(("error", "bold red"), f": {' '.join(text.split())}")
-        Console(stderr=True, soft_wrap=True, highlight=False).print(line)
-        if more and sys.stderr:
-            sys.stderr.write(more)
-            sys.stderr.flush()
-
-
-def _plain(error: Exception) -> str:
-    return str(error) if isinstance(error, InspectorError) else f"{type(error).__name__}: {error}"
 
 
 @app.command()
@@ -152,7 +145,7 @@ def inspect(
     analyses: Analyses = [],
     preprocess: Preprocess = "",
     device: Device = "auto",
-    fidelity: Fidelity = Fidelity.exact,
+    fidelity: Fidelities = Fidelity.exact,
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
     self_check: SelfCheck = True,  # noqa: FBT002 - a flag
@@ -161,7 +154,10 @@ def inspect(
     formats: Formats = [],
     rows: Rows = 30,
 ) -> None:
-    """Looks closely at a model's filters, and at a few inputs on their way through it."""
+    """Looks closely at a model's filters, and at a few inputs on their way through it.
+
+    Without --analysis: filters and connectivity, and with inputs activations and sparsity as well.
+    """
     outcome = Outcome(json_file, out, rows, parse_formats(formats), model).check([model], inputs)
     view = service.load(model)
     outcome.check_model(view)
@@ -181,7 +177,7 @@ def audit(
     policies: Policies = [],
     preprocess: Preprocess = "",
     device: Device = "auto",
-    fidelity: Fidelity = Fidelity.fast,
+    fidelity: Fidelities = Fidelity.fast,
     batch_size: Annotated[int, typer.Option(min=0, help="Inputs that share a run; 0: chosen for you.")] = 0,
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
@@ -196,7 +192,10 @@ def audit(
     formats: Formats = [],
     rows: Rows = 30,
 ) -> None:
-    """Adds up what a model does with a whole data set: dead filters, sparsity, health."""
+    """Adds up what a model does with a whole data set: dead filters, sparsity, health.
+
+    Without --analysis: sparsity, and what the policies need.
+    """
     outcome = Outcome(json_file, out, rows, parse_formats(formats), model)
     outcome.check([model, *policies], data, summaries, resume)
 
@@ -275,7 +274,7 @@ def activations(
     ],
     preprocess: Preprocess = "",
     device: Device = "auto",
-    fidelity: Fidelity = Fidelity.exact,
+    fidelity: Fidelities = Fidelity.exact,
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
 ) -> None:
@@ -303,23 +302,9 @@ def plugins(
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()
     if as_json:
-        print(json.dumps([_plugin_json(info) for info in infos], indent=2))
+        print(json.dumps([plugin(info) for info in infos], indent=2))
     else:
         terminal.print_plugins(infos, Console())
-
-
-def _plugin_json(info: service.PluginInfo) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "version": info.version,
-        "kind": info.kind,
-        "about": info.about,
-        "distribution": info.distribution,
-        "failure": info.failure,
-        "rules": info.rules,
-        "metrics": [asdict(metric) for metric in info.metrics],
-        "params_schema": json.loads(info.params_schema),
-    }
 
 
 @app.command()

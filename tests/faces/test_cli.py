@@ -14,6 +14,7 @@ from PIL import Image
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json
 from inspector.samples import SAMPLES
+from inspector.service import INSPECT_DEFAULT, STATIC_DEFAULT
 
 DIGITS, HOT, PATCHES = SAMPLES
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
@@ -250,6 +251,17 @@ def test_a_command_typed_wrongly_says_how_in_one_line(
     arguments: list[object], said: str, fails: Callable[..., str]
 ) -> None:
     assert fails(*arguments).startswith(f"error: {said}")
+
+
+def test_help_says_what_runs_by_default_what_options_mean_and_what_exit_codes_are(capsys: Capture) -> None:
+    for arguments, said in (
+        (["--help"], ["Exit codes: 0 fine", "Documentation: "]),
+        (["inspect", "--help"], [*STATIC_DEFAULT, *INSPECT_DEFAULT, "every value as the graph says"]),
+        (["audit", "--help"], ["Without --analysis: sparsity, and what the policies need."]),
+    ):
+        assert main(arguments) == 0
+        text = " ".join(capsys.readouterr().out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+        assert all(part in text for part in said)
 
 
 def test_strict_turns_a_skipped_input_into_a_failure(
