@@ -103,7 +103,7 @@ def test_inputs_that_cannot_be_used_are_skipped_and_named() -> None:
     (skipped,) = report.skipped
     assert isinstance(skipped, Skipped)
     assert skipped.id == "r1"
-    with pytest.raises(InputError, match="none of 1 inputs could be used"):
+    with pytest.raises(InputError, match="none of 1 input could be used; the first is "):
         service.audit(CHAIN.data, raws[1:2])
 
 

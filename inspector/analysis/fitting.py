@@ -113,6 +113,6 @@ class Fitting:
                 "one input would bring out too many bytes",
                 expected=f"at most {self._how.memory}",
                 found=str(model.map_bytes),
-                remedy="Choose fewer taps or smaller inputs, or allow more memory (--memory).",
+                remedy="Choose fewer taps or smaller inputs, or allow the run more memory.",
             )
         return model

@@ -182,7 +182,7 @@ def _gather(observer: Observer, feed: Feed, taps: Sequence[Tap], most: int) -> d
                 "activations",
                 "they are too large to hold",
                 expected=f"at most {most} bytes",
-                remedy="Choose fewer taps or inputs, or allow more memory (--memory).",
+                remedy="Choose fewer taps or inputs, or allow the run more memory.",
             )
         for tap, request in zip(taps, _kept(taps), strict=True):
             parts[tap] += [rows[request]] if request in rows else []

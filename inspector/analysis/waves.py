@@ -111,7 +111,7 @@ def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int)
             f"watching it alone needs too much memory, at {batch} input{'s' * (batch > 1)} a run",
             expected=f"at most {budget} bytes",
             found=f"an estimate of {estimate}",
-            remedy="Allow more memory (--memory), or feed smaller inputs.",
+            remedy="Allow the run more memory, or feed smaller inputs.",
         )
     return Waves(tuple(map(tuple, parts)), batch, max(estimates))
 

@@ -157,4 +157,7 @@ def read_report(file: Path) -> Report:
         raise LimitError(
             f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
         )
-    return report_from_json(file.read_bytes())
+    try:
+        return report_from_json(file.read_bytes())
+    except InputError as error:
+        raise InputError(f"report {str(file)!r}", str(error).removeprefix("report: ")) from error

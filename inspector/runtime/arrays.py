@@ -188,10 +188,13 @@ def _check_bytes(size: int, name: str, what: str, max_bytes: int) -> None:
 
 
 def _check_header(file: IO[bytes], size: int, name: str) -> None:
-    """Raises InputError where the header declares more numbers than `size` bytes of file can hold."""
+    """Raises InputError where the header declares no numbers, or more than `size` bytes of file can hold."""
     start = io.BytesIO(file.read(_LONGEST_HEADER))  # a longer header is a hostile one
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     shape, _, dtype = readers[np.lib.format.read_magic(start)](start)
+    if dtype.hasobject:
+        remedy = "Store numbers, all inputs of one shape along axis 0."
+        raise InputError(name, "it holds Python objects", expected="an array of numbers", remedy=remedy)
     declared, there = math.prod(shape) * dtype.itemsize, size - start.tell()
     if min(shape, default=0) < 0 or declared > there:
         found = f"{there:,} bytes"

@@ -85,7 +85,7 @@ def _batches(
                 ahead.release(1)
                 item, error = taken.item, taken.result
                 error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold it, in a circle
-                on_skip(Skipped(item.id, str(error), item.count, item.incomplete))
+                on_skip(Skipped(item.id, str(error).removeprefix(f"{item.id}: "), item.count, item.incomplete))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()

@@ -35,7 +35,7 @@ class Door:
                 "preprocess",
                 f"{subject} holds pictures, and nothing says how pixels become this model's numbers",
                 expected=f"{', '.join(PRESETS)}, or a description of its own",
-                remedy="Give what the model was trained with, such as preprocess=imagenet.",
+                remedy="Give what the model was trained with as `preprocess`, such as imagenet.",
             )
         self.preprocess.check(spec)
         return self.preprocess, spec

@@ -96,7 +96,8 @@ def _is_folder(spot: Path | Place) -> bool:
     if isinstance(spot, Place):
         return spot.is_folder()
     if not spot.exists():
-        raise NotFoundError(f"data {str(spot)!r}", "there is no such file or folder", remedy="Check the path.")
+        noise = " For noise in place of data write noise:N." if spot.name.startswith("noise") else ""
+        raise NotFoundError(f"data {str(spot)!r}", "there is no such file or folder", remedy=f"Check the path.{noise}")
     return spot.is_dir()
 
 
