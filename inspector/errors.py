@@ -85,8 +85,8 @@ class NotFoundError(InspectorError):
     reason = "NOT_FOUND"
 
     @classmethod
-    def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> NotFoundError:
-        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is.
+    def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "", *, of: str = "") -> NotFoundError:
+        """Says which names exist, nearest first: `kind` is what was looked for, `of` where, `known` what there is.
 
         A name of more than 4,096 characters, which nothing can have, is near to none: looking would take long.
         """
@@ -95,7 +95,7 @@ class NotFoundError(InspectorError):
         hint = f"Did you mean {near[0]!r}?" if near else ""
         shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
         return cls(
-            f"{kind} {name if len(name) <= _LONGEST else name[:40] + '…'!r}",
+            f"{kind} {name if len(name) <= _LONGEST else name[:40] + '…'!r}{f' of {of}' if of else ''}",
             "there is none of that name",
             expected=f"one of: {shown or '(none)'}",
             remedy=f"{hint} {remedy}".strip(),

@@ -101,3 +101,20 @@ def test_a_web_address_names_the_extra(told: Callable[..., str], monkeypatch: py
 def test_messages_of_the_runtime_name_options_as_no_face_alone_does(told: Callable[..., str]) -> None:
     line = told("audit", DIGITS.model, "-d", DIGITS.pictures)
     assert line.endswith("Give what the model was trained with as `preprocess`, such as imagenet.")
+
+
+def test_a_policy_about_a_comparison_says_which_command_makes_one(
+    tmp_path: Path, told: Callable[..., str], capsys: Capture
+) -> None:
+    file = tmp_path / "r.json"
+    assert main(["inspect", str(DIGITS.model), "-a", "connectivity", "--json", str(file)]) == 0
+    capsys.readouterr()
+    line = told("check", file, "--policy", "builtin:unchanged")
+    assert line.endswith("Judge what `inspector compare` says of two reports, with its policies.")
+
+
+def test_a_key_that_there_is_not_comes_before_where_it_is(tmp_path: Path, told: Callable[..., str]) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text('[[rule]]\nid = "a"\nmetric = "sparsity.dead"\nmaxx = 1\n')
+    line = told("audit", DIGITS.model, "-d", "noise:1", "--policy", policy)
+    assert line.startswith("error: key 'maxx' of rule 'a' of policy 'p': there is none of that name; ")
