@@ -1,7 +1,14 @@
-"""Looks inside any ONNX CNN. These are the public names; plugins import nothing else."""
+"""Looks inside any ONNX CNN. These are the public names; plugins import nothing else.
 
+Begin with `load`, `inspect`, `audit` and `activations`; with a server, `Client` has the same verbs. What goes wrong on
+purpose is an `InspectorError`. A class that answers a question of your own is an `Analysis`.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from inspector.analysis.registry import AnalysisRequest, PluginInfo
 from inspector.analysis.summaries import ByLabel, Earliest, First, Histogram, Moments
 from inspector.contract import (
     Analysis,
@@ -45,29 +52,67 @@ from inspector.contract import (
     Value,
     Zeros,
 )
-from inspector.errors import Inapplicable, InspectorError, ParameterError
-from inspector.report import Report
+from inspector.control import Progress, Stop
+from inspector.errors import (
+    Inapplicable,
+    InputError,
+    InspectorError,
+    LimitError,
+    ModelError,
+    NotFoundError,
+    OutputError,
+    ParameterError,
+    PluginError,
+    ProviderError,
+    RunError,
+    StoppedError,
+    SummaryError,
+)
+from inspector.graph.limits import Limits
+from inspector.report import AnalysisResult, Provenance, Report
+from inspector.runtime.items import Raw
 from inspector.service import activations, audit, check, compare, inspect, load, merge, plugins, vet
+from inspector.trial import Trial
 
 if TYPE_CHECKING:
+    from inspector.faces.files import read_report, write_report
     from inspector.faces.grpc.client import Client
+    from inspector.faces.grpc.errors import BusyError, ExistsError, InternalError, NotAllowedError, UnreachableError
+
+__version__ = version("onnx-inspector")
+
+_LATE = {
+    **dict.fromkeys(("read_report", "write_report"), "inspector.faces.files"),
+    "Client": "inspector.faces.grpc.client",
+    **dict.fromkeys(
+        ("BusyError", "ExistsError", "InternalError", "NotAllowedError", "UnreachableError"),
+        "inspector.faces.grpc.errors",
+    ),
+}
+"""Names that are loaded on first use, and where from: whoever does not talk to a server need not load gRPC."""
 
 
 def __getattr__(name: str) -> Any:
-    """`Client` on first use: whoever does not talk to a server need not load gRPC."""
-    if name != "Client":
+    """A name that is loaded on first use."""
+    if name not in _LATE:
         raise AttributeError(f"module 'inspector' has no attribute {name!r}")
-    from inspector.faces.grpc.client import Client  # noqa: PLC0415 - that is the point
+    return getattr(import_module(_LATE[name]), name)
 
-    return Client
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]
 
 
 __all__ = [
     "Analysis",
+    "AnalysisRequest",
+    "AnalysisResult",
     "Any_",
     "Array",
     "BatchInfo",
     "Block",
+    "BusyError",
     "ByLabel",
     "Cell",
     "Client",
@@ -75,6 +120,7 @@ __all__ = [
     "Curve",
     "Earliest",
     "Edge",
+    "ExistsError",
     "Explored",
     "Filters",
     "Finding",
@@ -84,33 +130,53 @@ __all__ = [
     "Histogram",
     "Images",
     "Inapplicable",
+    "InputError",
     "InspectorError",
+    "InternalError",
     "Lab",
     "Layer",
+    "LimitError",
+    "Limits",
     "Max",
     "Measured",
     "Metric",
     "MetricInfo",
     "Min",
+    "ModelError",
     "ModelView",
     "Moments",
     "Node",
+    "NotAllowedError",
+    "NotFoundError",
     "Note",
     "Ops",
+    "OutputError",
     "ParameterError",
     "Picture",
+    "PluginError",
+    "PluginInfo",
+    "Progress",
+    "Provenance",
+    "ProviderError",
+    "Raw",
     "Report",
+    "RunError",
     "Same",
     "Scale",
     "ScaleKind",
     "Series",
     "Severity",
+    "Stop",
+    "StoppedError",
     "Sum",
     "Summary",
+    "SummaryError",
     "Table",
     "Tap",
     "TapKind",
     "TensorInfo",
+    "Trial",
+    "UnreachableError",
     "Value",
     "Zeros",
     "activations",
@@ -121,5 +187,7 @@ __all__ = [
     "load",
     "merge",
     "plugins",
+    "read_report",
     "vet",
+    "write_report",
 ]

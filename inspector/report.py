@@ -5,13 +5,16 @@ The same content travels on the wire, in JSON and in viewers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from inspector.contract.blocks import Block, Finding, Severity
 from inspector.contract.metrics import Metric
 from inspector.errors import Inapplicable
-from inspector.render.html import block_html, findings_html, heading, paragraph
+from inspector.origin import Line, lines_of, many
+from inspector.provenance import Check, Memory, OperatorCount, Provenance
+from inspector.render.html import block_html, findings_html, heading, pairs, paragraph
+
+__all__ = ["AnalysisResult", "Check", "Failure", "Memory", "OperatorCount", "Provenance", "Report", "Skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,121 +61,31 @@ class AnalysisResult:
     failure: Failure | None = None
     metrics: tuple[Metric, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What watching did to the model's own outputs, for the first input of a run.
-
-    Attributes:
-        outputs: how many of the model's outputs were compared.
-        max_abs: the largest difference between a real number with and without watching.
-        max_rel: the same, relative to the largest magnitude in its output; the largest over all outputs.
-        equal: True where all outputs were equal, bit for bit but for the sign of zero; NaN equals NaN.
-        passed: True where this is what the fidelity promises: equal for `exact`, within the tolerance for `fast`.
-    """
-
-    outputs: int
-    max_abs: float
-    max_rel: float
-    equal: bool
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorCount:
-    """How many nodes of one kind run, once the runtime has optimised: in the `plain` model and in the `watched` one.
-
-    `domain` is empty for standard operators, and `inspector` for nodes that measure, whatever they became.
-    """
-
-    domain: str
-    op: str
-    plain: int
-    watched: int
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """How a run was made to fit: `estimate` and `budget` in bytes, and in how many `waves` the taps were watched."""
-
-    estimate: int
-    budget: int
-    waves: int
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where every number of a report comes from.
-
-    Attributes:
-        model: name of the model.
-        sha256: of the model's bytes.
-        data: what was fed (a folder, a list of files, …); empty when nothing was.
-        data_sha256: identifies the inputs that counted by ids and contents, in order, however they were divided into
-            shards.
-        inputs: number of inputs that counted.
-        batch: batch size that ran; 0 when nothing ran.
-        preprocess: how pictures became tensors, as text; empty where arrays were fed.
-        fidelity: `fast` (graph optimisations on) or `exact` (off); empty when nothing ran.
-        device: `cpu` or `cuda:0`; empty when nothing ran.
-        providers: nodes that ran per execution provider.
-        versions: software versions by name.
-        notes: what a reader must know beside that, such as how a fixed batch was treated.
-        started: UTC time, ISO 8601.
-        seconds: wall time of the run.
-        check: what watching did to the model's own outputs; None where that was not checked.
-        operators: what ran after optimisation, with and without watching; empty where that was not checked.
-        memory: how the run was made to fit; None when nothing ran.
-        waited: seconds in which nothing ran because inputs were not there yet; of several workers what each waited,
-            added up and divided by how many were at work at a time, so that it compares with `seconds`.
-        incomplete: files that broke off or could not be used at all, so that nobody knows how many inputs are lost.
-        missing_shards: shards of the data that a merge knows to be missing.
-    """
-
-    model: str
-    sha256: str
-    data: str = ""
-    data_sha256: str = ""
-    inputs: int = 0
-    batch: int = 0
-    preprocess: str = ""
-    fidelity: str = ""
-    device: str = ""
-    providers: Mapping[str, int] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    started: str = ""
-    seconds: float = 0.0
-    check: Check | None = None
-    operators: tuple[OperatorCount, ...] = ()
-    memory: Memory | None = None
-    waited: float = 0.0
-    incomplete: int = 0
-    missing_shards: int = 0
-
-    @property
-    def gaps(self) -> tuple[str, ...]:
-        """What is lost beside the inputs that are counted as skipped, in words."""
-        files = "1 file is" if self.incomplete == 1 else f"{self.incomplete:,} files are"
-        shards = "1 shard is" if self.missing_shards == 1 else f"{self.missing_shards:,} shards are"
-        known = (
-            (self.incomplete, f"{files} incomplete: nobody knows how many inputs are lost"),
-            (self.missing_shards, f"{shards} missing"),
-        )
-        return tuple(text for count, text in known if count)
+    def __repr__(self) -> str:
+        held = ((self.blocks, "block"), (self.findings, "finding"), (self.metrics, "metric"))
+        said = self.failure.message if self.failure else ", ".join(many(len(some), noun) for some, noun in held)
+        return f"<AnalysisResult {self.name!r} {self.version}: {said}>"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Provenance, results in the order they were asked for, and the inputs that were skipped.
+    """What a run found out about a model. A notebook shows it with its pictures; `write_report` writes it to files.
 
-    `skipped` lists the first of them; `skipped_count` counts all.
+    Attributes:
+        provenance: where every number comes from.
+        results: what each analysis said, in the order they were asked for; `result(name)` is one of them.
+        skipped: the first inputs that were left out, and why.
+        skipped_count: how many these are in all.
     """
 
     provenance: Provenance
     results: tuple[AnalysisResult, ...]
     skipped: tuple[Skipped, ...] = ()
     skipped_count: int = 0
+
+    def __repr__(self) -> str:
+        names = ", ".join(result.name for result in self.results)
+        return f"<Report on {self.provenance.model!r}: {self.verdict}; {names or 'no results'}>"
 
     def result(self, name: str) -> AnalysisResult:
         """The first result of the analysis of that name; KeyError where there is none."""
@@ -193,21 +106,23 @@ class Report:
         """False when an analysis failed, or a finding is an error."""
         return not self.failed and all(f.severity is not Severity.ERROR for f in self.findings)
 
+    @property
+    def verdict(self) -> str:
+        """In words: whether it is `ok`, how many findings are warnings, whether the self-check of the run failed."""
+        warnings = sum(f.severity is Severity.WARNING for f in self.findings)
+        word = ("Passed" if self.ok else "Failed") + (f" with {many(warnings, 'warning')}" if warnings else "")
+        return f"{word}, {'but' if self.ok else 'and'} the self-check failed" if self.provenance.doubtful else word
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Label and text of what every face shows first: where the numbers come from, and what is lost."""
+        lost = (*([f"{many(self.skipped_count, 'input')}"] if self.skipped_count else ()), *self.provenance.gaps)
+        return (*lines_of(self.provenance), *((("Skipped", "; ".join(lost)),) if lost else ()))
+
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
-        origin = self.provenance
-        where = " · ".join(
-            part
-            for part in (
-                f"model {origin.model} (sha256 {origin.sha256[:12]})",
-                origin.data and f"{origin.inputs} inputs from {origin.data}",
-                origin.device and f"{origin.device}, {origin.fidelity}",
-                f"{self.skipped_count} skipped" if self.skipped_count else "",
-                *origin.gaps,
-            )
-            if part
-        )
-        return paragraph(where) + "".join(_result_html(result) for result in self.results)
+        head = heading(f"{self.verdict}: {self.provenance.model}") + pairs(self.lines)
+        return head + "".join(_result_html(result) for result in self.results)
 
 
 def _result_html(result: AnalysisResult) -> str:

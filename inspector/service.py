@@ -30,6 +30,7 @@ from inspector.report import Report
 from inspector.runtime.confined import DEFAULT_BOUNDS, Bounds
 from inspector.runtime.memory import default_budget
 from inspector.runtime.session import Fidelity
+from inspector.several import several
 from inspector.trial import Trial, try_model
 
 __all__ = [
@@ -48,6 +49,10 @@ __all__ = [
     "vet",
 ]
 
+Analyses = str | AnalysisRequest | Sequence[str | AnalysisRequest]
+"""`name` or `name:key=value,…`, requests, or several of these."""
+Policies = Source | Sequence[Source]
+"""A policy file, `builtin:<name>`, or several of these."""
 Model = OnnxView | str | PathLike[str] | bytes
 """A loaded model, or what to load it from: a path, or the file's bytes."""
 
@@ -62,7 +67,18 @@ MAX_INSPECTED: Final = 64
 
 
 def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits = DEFAULT_LIMITS) -> OnnxView:
-    """An ONNX file, or its bytes, as facts: see `inspector.graph.load.load` for the errors."""
+    """The facts of an ONNX file: its layers, where they can be watched, and their filters. Nothing runs.
+
+    Args:
+        source: path, or the file's content.
+        name: what to call the model; by default the file's name without its ending.
+        limits: what is refused.
+
+    Raises:
+        NotFoundError: no such file.
+        ModelError: it is no usable model, or has no convolution.
+        LimitError: beyond `limits`.
+    """
     return _load(source, name=name, limits=limits)
 
 
@@ -96,7 +112,7 @@ def vet(
 def inspect(
     model: Model,
     inputs: Any = None,
-    analyses: Sequence[str | AnalysisRequest] = (),
+    analyses: Analyses = (),
     *,
     preprocess: str = "",
     device: str = "auto",
@@ -111,11 +127,12 @@ def inspect(
 
     Args:
         model: a loaded model, a path or the file's bytes.
-        inputs: pictures, arrays, folders, URLs, … (see `inspector.runtime.sources.open_source` and docs/data.md), at
-            most 64; None: weights only.
-        analyses: `name`, `name:key=value,…` or requests; by default `filters` and `connectivity`, and with inputs
-            `activations` and `sparsity` as well.
-        preprocess: how pictures become tensors, such as `imagenet` (see `Preprocess.parse`).
+        inputs: at most 64; None: weights only. A path, URL, pattern or `noise:N`, or a list of paths; one array
+            (N, …), or arrays by the names of the model's inputs; or `Raw` one by one. See docs/data.md.
+        analyses: `name`, `name:key=value,…` or requests, one or several; by default `filters` and `connectivity`, and
+            with inputs `activations` and `sparsity` as well. `plugins()` lists them.
+        preprocess: how pictures become tensors, such as `imagenet` or `resize=256,crop=224,scale=1/255` (see
+            docs/data.md); arrays are fed as they are.
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.
         strict: True: an input that cannot be used is an error. Otherwise it is skipped, counted and named.
@@ -129,7 +146,7 @@ def inspect(
         InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
     """
     view = _view(model)
-    chosen = analyses or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT)
+    chosen = several(analyses) or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT)
     plan = make_plan(view, chosen, allow_maps=True, stop=stop)
     setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
     setting = replace(setting, most=MAX_INSPECTED, strict=strict, self_check=self_check)
@@ -139,9 +156,9 @@ def inspect(
 def audit(
     model: Model,
     data: Any,
-    analyses: Sequence[str | AnalysisRequest] = (),
+    analyses: Analyses = (),
     *,
-    policies: Sequence[Source] = (),
+    policies: Policies = (),
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "fast",
@@ -181,8 +198,8 @@ def audit(
     if runner:
         check_runner(runner)
     view = _view(model)
-    gate = Gate(policies)
-    plan = make_plan(view, gate.chosen(analyses, AUDIT_DEFAULT), allow_maps=False, stop=stop)
+    gate = Gate(several(policies))
+    plan = make_plan(view, gate.chosen(several(analyses), AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, plan)
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
@@ -193,9 +210,9 @@ def audit(
 
 def merge(
     model: Model,
-    files: Sequence[str | PathLike[str]],
+    files: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
-    policies: Sequence[Source] = (),
+    policies: Policies = (),
     summaries: str | PathLike[str] = "",
     largest: int = 0,
     stop: Stop | None = None,
@@ -211,25 +228,25 @@ def merge(
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
         OutputError: the union cannot be written; where that showed late, it has the report.
     """
-    view, gate = _view(model), Gate(policies)
+    view, gate = _view(model), Gate(several(policies))
     target = Path(summaries) if fspath(summaries) else None
-    paths, most = [Path(file) for file in files], largest or MAX_BYTES
+    paths, most = [Path(file) for file in several(files)], largest or MAX_BYTES
     with _judged_late(gate.judged):
         return gate.judged(
             merged(view, paths, summaries=target, most=most, stop=stop, planned=lambda plan: gate.check(view, plan))
         )
 
 
-def check(report: Report, policies: Sequence[Source]) -> Report:
+def check(report: Report, policies: Policies) -> Report:
     """A report that is there already, judged by policies: with one more result, `policy`, in place of an earlier one.
 
     Raises:
         InspectorError: a policy cannot be read, or is about something that the report does not have.
     """
-    return Gate(policies).judged_as_stored(report)
+    return Gate(several(policies)).judged_as_stored(be_report(report))
 
 
-def compare(before: Report, after: Report, policies: Sequence[Source] = ()) -> Report:
+def compare(before: Report, after: Report, policies: Policies = ()) -> Report:
     """What changed from one report to another: a report about the second with the result `compare`.
 
     Policies judge that one, by metrics such as `compare.died`.
@@ -237,14 +254,14 @@ def compare(before: Report, after: Report, policies: Sequence[Source] = ()) -> R
     Raises:
         InspectorError: a report has no metrics; errors of policies as for `check`.
     """
-    gate, compared = Gate(policies), _compare(before, after)
+    gate, compared = Gate(several(policies)), _compare(be_report(before), be_report(after))
     return gate.judged_as_stored(compared) if policies else compared
 
 
 def activations(
     model: Model,
     inputs: Any,
-    taps: Sequence[str] = ("*",),
+    taps: str | Sequence[str] = ("*",),
     *,
     preprocess: str = "",
     device: str = "auto",
@@ -261,12 +278,20 @@ def activations(
     Where a model changes the batch axis inside (by joining images, say), its maps come as they are, run after run.
     A tap in a branch of an If has the maps of those inputs, in their order, that took the branch: N is smaller. Where
     none took it, the tap is missing; where that is so for all of them, it is an Inapplicable error.
-    `taps` are patterns (see `ModelView.taps`). The maps of all inputs have to fit into `memory` as well, and nothing is
-    checked as in a report. Other arguments and errors as for `inspect`.
+    `taps` are patterns, one or several (see `ModelView.taps`). The maps of all inputs have to fit into `memory` as
+    well, and nothing is checked as in a report. Other arguments and errors as for `inspect`.
     """
     view = _view(model)
     setting = replace(_setting(preprocess, device, fidelity, 1, watch, stop, memory), strict=strict)
-    return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(tuple(taps)), setting).items()}
+    return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(several(taps)), setting).items()}
+
+
+def be_report(given: object) -> Report:
+    """The report that was given; ParameterError where it is something else, such as the name of a file."""
+    if isinstance(given, Report):
+        return given
+    remedy = "Read a stored one with inspector.read_report(path)."
+    raise ParameterError("report", "it is none", expected="a Report", found=repr(given)[:80], remedy=remedy)
 
 
 def _on_cluster(  # noqa: PLR0917 - everything about one run

@@ -36,6 +36,13 @@ def test_the_commands_of_the_page_run_one_after_the_other(place: Path) -> None: 
         assert cli.main(shlex.split(line)[1:]) == 0, line
 
 
+def test_the_same_in_python_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811 - the fixture
+    (code,) = (block for block in fenced(PAGE, "python") if "write_report" in block)
+    exec(compile(code, "page", "exec"), {})
+    assert capsys.readouterr().out.strip() == code.rpartition("  # ")[2].strip()
+    assert {path.name for path in place.iterdir()} >= {"digits.json", "digits.xml", "digits"}
+
+
 def test_the_policy_of_the_page_judges_the_samples(tmp_path: Path) -> None:
     text, _ = fenced(PAGE, "toml")
     (tmp_path / "ours.toml").write_text(text)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import inspector
+from inspector import errors
+from inspector.faces.grpc import errors as grpc_errors
 
 ROOT = Path(inspector.__file__).parent
 
@@ -23,9 +28,60 @@ def test_all_is_sorted_and_without_doubles() -> None:
 
 
 def test_all_is_exact() -> None:
-    not_ours = {"TYPE_CHECKING", "Any", "annotations"}
+    not_ours = {"TYPE_CHECKING", "Any", "annotations", "import_module", "version"}
     held = {n for n, v in vars(inspector).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
-    assert held - not_ours | {"Client"} == set(inspector.__all__)
+    assert held - not_ours | set(inspector._LATE) == set(inspector.__all__)
+
+
+def test_dir_has_the_public_names_and_the_version() -> None:
+    assert set(dir(inspector)) == {*inspector.__all__, "__version__"}
+    assert inspector.__version__ == version("onnx-inspector")
+
+
+def test_every_error_that_is_raised_on_purpose_is_public() -> None:
+    kinds = {kind for module in (errors, grpc_errors) for kind in vars(module).values() if isinstance(kind, type)}
+    raised = {kind.__name__ for kind in kinds if issubclass(kind, inspector.InspectorError)}
+    assert raised - set(inspector.__all__) == set()
+
+
+VERBS = [value for name in inspector.__all__ if inspect.isfunction(value := getattr(inspector, name))]
+SHOWN_AS = {"OnnxView": "ModelView"}
+"""A class that has no public name, and the public one of what users may rely on."""
+
+
+def classes_of(hint: Any) -> Iterator[type]:
+    """All classes that an annotation names."""
+    if isinstance(hint, type) and not get_args(hint):
+        yield hint
+    for inner in get_args(hint):
+        yield from [c for part in inner for c in classes_of(part)] if isinstance(inner, list) else classes_of(inner)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+def test_what_a_function_takes_and_gives_is_public(verb: Callable[..., Any]) -> None:
+    hints = get_type_hints(verb)
+    ours = {c.__name__ for h in hints.values() for c in classes_of(h) if c.__module__.startswith("inspector")}
+    private = {name for name in ours - set(inspector.__all__) if SHOWN_AS.get(name) not in inspector.__all__}
+    assert private - {"Policy"} == set()  # what a file holds; users give the file
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+def test_help_on_a_function_is_short_and_names_nothing_private(verb: Callable[..., Any]) -> None:
+    assert len(str(inspect.signature(verb))) < 1000
+    named = re.findall(r"`(?:inspector\.)?([A-Z]\w+)", verb.__doc__ or "")
+    assert [name for name in named if name not in inspector.__all__] == []
+    assert "inspector.runtime" not in (verb.__doc__ or "")
+    assert "inspector.graph" not in (verb.__doc__ or "")
+
+
+def test_what_a_prompt_shows_of_a_value_is_short() -> None:
+    model = inspector.load(ROOT / "samples" / "digits.onnx")
+    report = inspector.inspect(model)
+    assert repr(model) == f"<model 'digits': 3 layers, sha256 {model.sha256[:12]}>"
+    assert repr(report).startswith("<Report on 'digits': Passed")
+    assert [len(repr(value)) < 400 for value in (*report.results, *inspector.plugins())].count(False) == 0
+    assert repr(inspector.Limits()) == "Limits()"
+    assert repr(inspector.Limits(nodes=3)) == "Limits(nodes=3)"
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

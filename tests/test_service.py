@@ -32,6 +32,39 @@ def test_a_model_may_be_given_as_a_view_a_path_or_bytes(tmp_path: Path) -> None:
         )
 
 
+def test_one_text_or_path_stands_for_a_list_of_it(tmp_path: Path) -> None:
+    sums = tmp_path / "a.sum"
+    report = service.audit(CHAIN.data, X, 'sparsity:taps=["*"]', policies="builtin:sparsity", summaries=sums)
+    assert [r.name for r in report.results] == ["sparsity", "policy"]
+    assert [r.name for r in service.inspect(CHAIN.data, None, "filters").results] == ["filters"]
+    assert [r.name for r in service.merge(CHAIN.data, sums, policies="builtin:sparsity").results] == [
+        "sparsity", "policy",
+    ]  # fmt: skip
+    assert service.check(report, "builtin:dormant").result("policy") != report.result("policy")
+    assert service.compare(report, report, "builtin:unchanged").ok
+    assert set(service.activations(CHAIN.data, X, "c:conv")) == {"c:conv"}
+    assert [tap.name for tap in service.load(CHAIN.data).taps("c")] == ["c:act"]
+
+
+@pytest.mark.parametrize("given", ["digits.json", Path("digits.json"), b"{}", None])
+def test_what_is_no_report_is_told_how_to_become_one(given: Any) -> None:
+    report = service.audit(CHAIN.data, X)
+    for judge in (
+        lambda: service.check(given, "builtin:sparsity"),
+        lambda: service.compare(given, report),
+        lambda: service.compare(report, given),
+    ):
+        with pytest.raises(ParameterError, match=r"report: it is none; .*inspector\.read_report\(path\)"):
+            judge()
+
+
+def test_a_list_of_arrays_is_told_what_to_do() -> None:
+    with pytest.raises(InputError, match=r"arrays by the names of inputs, or Raw, found ndarray\. Stack several"):
+        service.audit(CHAIN.data, list(X))
+    with pytest.raises(InputError, match=r"nothing to feed.*give a picture in memory as Raw"):
+        service.audit(CHAIN.data, 3)
+
+
 def test_loading_passes_the_limits_on() -> None:
     with pytest.raises(LimitError):
         service.load(CHAIN.data, limits=Limits(nodes=1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from inspector.analysis.plan import Plan
 from inspector.analysis.run import Totals
 from inspector.errors import SummaryError
-from inspector.report import Provenance, Skipped
+from inspector.report import Check, Provenance, Skipped
 from inspector.runtime.digest import Digest
 
 MAX_LISTED_SKIPS = 100
@@ -91,7 +91,8 @@ class Gathered:
 def combined(a: Provenance, b: Provenance) -> Provenance:
     """How two parts of a run ran: what only one of them knows as it is, what differs side by side.
 
-    Of batch sizes and of nodes per provider it is the larger number. What was counted stays that of `a`.
+    Of batch sizes and of nodes per provider it is the larger number, of self-checks the worse one. What was counted
+    stays that of `a`.
     """
     ran = a if a.device else b
     names = dict.fromkeys((*a.versions, *b.versions))
@@ -105,9 +106,15 @@ def combined(a: Provenance, b: Provenance) -> Provenance:
         batch=max(a.batch, b.batch),
         device=_both(a.device, b.device),
         providers={name: max(a.providers.get(name, 0), b.providers.get(name, 0)) for name in providers},
+        check=_worse(a.check, b.check),
         versions={name: _both(a.versions.get(name, ""), b.versions.get(name, "")) for name in names},
         notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
     )
+
+
+def _worse(a: Check | None, b: Check | None) -> Check | None:
+    """The check that failed, or where its outputs are further apart; the first of equals."""
+    return max((c for c in (a, b) if c), key=lambda c: (not c.passed, not c.equal, c.max_rel), default=None)
 
 
 def _both(a: str, b: str) -> str:

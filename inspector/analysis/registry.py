@@ -45,10 +45,10 @@ class PluginInfo:
     kind: str = ""
     about: str = ""
     distribution: str = ""
-    params_schema: str = "{}"
+    params_schema: str = field(default="{}", repr=False)
     failure: str = ""
-    metrics: tuple[MetricInfo, ...] = ()
-    rules: tuple[str, ...] = ()
+    metrics: tuple[MetricInfo, ...] = field(default=(), repr=False)
+    rules: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,11 @@ class _Presented(Protocol[R_contra]):
 
 @runtime_checkable
 class Analysis(_Presented[R], Protocol[R]):
-    """One question that the weights alone answer."""
+    """One question that the weights alone answer, such as which filters are copies.
+
+    A class with these members is one; no base class is needed. It is installed by an entry point in the group
+    `inspector.plugins`, and asked by name: `inspect(model, analyses="filters")`. See docs/writing-plugins.md.
+    """
 
     def finalize(self, model: ModelView, summaries: Mapping[Tap, Any]) -> R:
         """What the summaries mean. Pure NumPy; `summaries` is empty for an analysis that measures nothing.
@@ -71,7 +75,11 @@ class Analysis(_Presented[R], Protocol[R]):
 
 @runtime_checkable
 class Measured(Analysis[R], Protocol[S_co, R]):
-    """One question that needs data: one pass, adding up."""
+    """One question that needs data, such as how often a channel is zero: one pass, adding up.
+
+    `select` says where to look, `observe` what to keep of it in the graph, `summarize` makes a `Summary` of a batch.
+    Summaries of batches, shards and days add up by themselves; `finalize` says what the sum means.
+    """
 
     summary: ClassVar[type[Summary]]
 
@@ -90,7 +98,10 @@ class Measured(Analysis[R], Protocol[S_co, R]):
 
 
 class Lab(Protocol):
-    """A way to run the model again, without knowing how it is run."""
+    """A way to run the model again, without knowing how it is run: what `Explored.explore` is given.
+
+    Device, fidelity and memory are those of the run.
+    """
 
     @property
     def inputs(self) -> Mapping[str, Array]:
@@ -102,7 +113,10 @@ class Lab(Protocol):
 
 @runtime_checkable
 class Explored(_Presented[R], Protocol[R]):
-    """One question that needs to run the model again, with inputs of its own making."""
+    """One question that needs to run the model again, with inputs of its own making, such as where a unit looks.
+
+    Its answers do not add up, so that it takes no part in parts and merges.
+    """
 
     def explore(self, model: ModelView, lab: Lab) -> R:
         """The result, in place of `finalize`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -162,7 +162,10 @@ class Filters:
 
 
 class ModelView(Protocol):
-    """Frozen facts about one ONNX model."""
+    """Frozen facts about one ONNX model: what `load` gives, and analyses are given. Nothing here runs or changes it.
+
+    `layers` are its convolutions, `taps` the places where their values can be watched, `filters` their weights.
+    """
 
     @property
     def name(self) -> str:
@@ -191,8 +194,8 @@ class ModelView(Protocol):
     def layer(self, name: str) -> Layer:
         """The layer of that name; NotFoundError with the nearest name otherwise."""
 
-    def taps(self, patterns: tuple[str, ...] = ("*",), kind: TapKind = TapKind.ACT) -> tuple[Tap, ...]:
-        """Taps by pattern, in layer order, each once.
+    def taps(self, patterns: str | Sequence[str] = ("*",), kind: TapKind = TapKind.ACT) -> tuple[Tap, ...]:
+        """Taps by pattern, one or several, in layer order, each once.
 
         A pattern is a shell-style layer pattern, optionally `:kind` (`conv1`, `layer1/*`, `layer1/*:conv`).
         Without `:kind` a layer gives its tap of `kind` or, where it has none, the nearest one (see `Layer.tap`).

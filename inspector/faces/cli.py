@@ -6,6 +6,7 @@ import json
 import traceback
 from collections.abc import Sequence
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +23,10 @@ from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
 from inspector.faces.describe import plugin
 from inspector.faces.exports import parse_formats
+from inspector.faces.files import read_report
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
-from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome, read_report
+from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome
 from inspector.faces.saying import is_mistyped, mistyped, plain, say
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
@@ -41,6 +43,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - a flag
+    if asked:
+        print(version("onnx-inspector"))
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and nothing else.")
+]
+
+
+@app.callback()
+def root(_: Version = False) -> None:  # noqa: FBT002 - a flag
+    """What goes before every command."""
 
 
 class Fidelity(StrEnum):

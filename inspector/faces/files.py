@@ -1,22 +1,28 @@
-"""A report as files in a folder: its JSON and its pictures."""
+"""A report as files: its JSON, its pictures, formats for other programs; and read back."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
-from inspector.errors import InspectorError
-from inspector.faces.wire import report_to_json
+from inspector.errors import InputError, InspectorError, LimitError, ParameterError
+from inspector.faces.exports import known_format, write_format
+from inspector.faces.wire import report_from_json, report_to_json
+from inspector.paths import check_file, check_folder, why_unread, writing
 from inspector.render.sheet import Drawn, block_pngs, is_drawn
 from inspector.report import Report
+from inspector.service import be_report
 from inspector.whole import clear_left, whole, write_whole
 
 REPORT: Final = "report.json"
 """The name of the report among its pictures."""
+MAX_REPORT_BYTES: Final = 1 << 29
+"""Size of a stored report that is read."""
 _LONGEST: Final = 60
 
 
@@ -33,6 +39,69 @@ class Saved:
     block: Drawn
     paths: tuple[Path, ...] = ()
     problem: str = ""
+
+
+def write_report(
+    report: Report,
+    *,
+    json: str | PathLike[str] = "",
+    out: str | PathLike[str] = "",
+    formats: Mapping[str, str | PathLike[str]] | None = None,
+    model: str | PathLike[str] = "",
+) -> tuple[Path, ...]:
+    """Writes a report, as the options `--json`, `--out` and `--format` of a command do, and gives the files.
+
+    Args:
+        report: what to write.
+        json: file for the report itself, which `read_report` reads.
+        out: folder for `report.json` and pictures; it is made where it is missing. A picture that cannot be drawn costs
+            no more than its own file.
+        formats: files by format: `junit`, `sarif`, `metrics`, `summary`, `html` (docs/pipelines.md).
+        model: path of the model, which SARIF names.
+
+    Raises:
+        ParameterError: no place is named, or `report` is none.
+        NotFoundError: there is no such format; nothing is written.
+        OutputError: a file or folder cannot be written.
+    """
+    named = {known_format(name): Path(place) for name, place in (formats or {}).items()}
+    files = [*([Path(json)] if fspath(json) else []), *named.values()]
+    if not files and not fspath(out):
+        raise ParameterError("write_report", "no place is named", expected="json=, out= or formats=")
+    text = report_to_json(be_report(report)).encode()
+    for file in files:
+        check_file(file)
+    if fspath(out):
+        check_folder(Path(out))
+        with writing(f"folder {fspath(out)!r}"):
+            files += [Path(out) / REPORT, *(path for saved in save_report(report, Path(out)) for path in saved.paths)]
+    if fspath(json):
+        with writing(f"file {fspath(json)!r}"):
+            write_whole(Path(json), text)
+    for name, place in named.items():
+        with writing(f"file {str(place)!r}"):
+            write_format(name, report, place, Path(model) if fspath(model) else None)
+    return tuple(files)
+
+
+def read_report(file: str | PathLike[str]) -> Report:
+    """A stored report: what `write_report` or a command (`--json`, `--out`) wrote as JSON.
+
+    Raises:
+        LimitError: the file is larger than 512 MiB.
+        InputError: there is no such file, or it is no report.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a file that --json wrote")
+    if (size := file.stat().st_size) > MAX_REPORT_BYTES:
+        raise LimitError(
+            f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
+        )
+    try:
+        return report_from_json(file.read_bytes())
+    except InputError as error:
+        raise InputError(f"report {str(file)!r}", str(error).removeprefix("report: ")) from error
 
 
 def save_report(report: Report, folder: Path) -> list[Saved]:

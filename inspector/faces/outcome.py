@@ -10,22 +10,20 @@ from typing import Final, Self
 
 from rich.console import Console
 
-from inspector.errors import InputError, LimitError, OutputError
+from inspector.errors import OutputError
 from inspector.faces import terminal
 from inspector.faces.apart import check_apart, check_no_checkpoint, check_outside, check_unread, places_of
 from inspector.faces.exports import to_format, write_format
 from inspector.faces.files import REPORT, Saved, save_report
 from inspector.faces.streams import settle, write_out
-from inspector.faces.wire import report_from_json, report_to_json
+from inspector.faces.wire import report_to_json
 from inspector.graph.view import OnnxView
-from inspector.paths import check_file, check_folder, why_unread, writing
+from inspector.paths import check_file, check_folder, writing
 from inspector.report import Report
 from inspector.whole import is_standard_output, write_whole
 
 FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 STDOUT: Final = "-"
-MAX_REPORT_BYTES: Final = 1 << 29
-"""Size of a stored report that is read."""
 
 
 class Ended(Exception):  # noqa: N818 - a verdict, not a fault
@@ -142,22 +140,3 @@ class Outcome:
             if place != STDOUT:
                 yield f"file {place!r}", partial(write_format, name, report, Path(place), self.model)
         yield "standard output", lambda: self._print(report, saved)
-
-
-def read_report(file: Path) -> Report:
-    """A stored report (`--json`, `report.json`).
-
-    Raises:
-        LimitError: the file is larger than `MAX_REPORT_BYTES`.
-        InputError: there is no such file, or it is no report.
-    """
-    if not file.is_file():
-        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a file that --json wrote")
-    if (size := file.stat().st_size) > MAX_REPORT_BYTES:
-        raise LimitError(
-            f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
-        )
-    try:
-        return report_from_json(file.read_bytes())
-    except InputError as error:
-        raise InputError(f"report {str(file)!r}", str(error).removeprefix("report: ")) from error

@@ -32,11 +32,11 @@ from inspector.contract import (
 )
 from inspector.control import Progress, Watcher
 from inspector.faces.files import Saved
-from inspector.faces.terminal_check import check_text, memory_text, operators_text, waiting_text
 from inspector.faces.terminal_table import fitted, plain
+from inspector.origin import many, waiting_text
 from inspector.render.numbers import DASH, cell
 from inspector.render.sheet import is_drawn
-from inspector.report import AnalysisResult, Provenance, Report, Skipped
+from inspector.report import AnalysisResult, Report, Skipped
 
 MAX_ROWS = 20
 """Rows of a table that are printed where nobody asks for more."""
@@ -56,7 +56,7 @@ def print_report(
         max_rows: rows of a table before it is cut; None: all.
         saved: what `save_pictures` gave for this report, so that pictures can be found.
     """
-    _pairs(console, _provenance(report.provenance))
+    _pairs(console, [("Verdict", report.verdict), *report.lines])
     for result in report.results:
         _print_result(result, console, max_rows, saved)
     _print_skipped(report.skipped, report.skipped_count, console)
@@ -77,7 +77,7 @@ def print_layers(view: ModelView, console: Console, *, taps: bool = False) -> No
     console.print()
     _print_parts(headings, list(zip(*cells, strict=True)) or [()] * len(headings), console)
     more = "" if taps else "; --taps lists where they can be watched"
-    console.print(Text(f"{_many(len(view.layers), 'convolution')}{more}", style="dim"))
+    console.print(Text(f"{many(len(view.layers), 'convolution')}{more}", style="dim"))
 
 
 def print_plugins(infos: Sequence[PluginInfo], console: Console) -> None:
@@ -139,27 +139,6 @@ def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
     console.print(grid, highlight=False)
 
 
-def _provenance(origin: Provenance) -> list[tuple[str, str]]:
-    count = f"{origin.inputs:,} inputs" if origin.inputs != 1 else "1 input"
-    batch = f", batches of {origin.batch}" if origin.batch else ""
-    nodes = ", ".join(f"{name} {n} nodes" for name, n in origin.providers.items())
-    run = ", ".join(filter(None, [origin.device, origin.fidelity, nodes]))
-    waited = f", {origin.waited:.1f} s of them waiting for inputs" if origin.waited >= 0.05 else ""
-    when = f"{origin.started}, {origin.seconds:.1f} s{waited}" if origin.started else ""
-    return [
-        ("Model", f"{origin.model}  sha256 {origin.sha256[:12]}"),
-        ("Data", f"{origin.data} ({count}{batch})" if origin.data else ""),
-        ("Preprocess", origin.preprocess),
-        ("Run", run),
-        ("Check", check_text(origin)),
-        ("Operators", operators_text(origin.operators)),
-        ("Memory", memory_text(origin)),
-        ("Started", when),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
-        *(("Note", note) for note in origin.notes),
-    ]
-
-
 def _print_result(result: AnalysisResult, console: Console, max_rows: int | None, saved: Sequence[Saved]) -> None:
     console.print()
     title = Text.assemble((plain(result.name), "bold"), (f" {plain(result.version)}", "dim"))
@@ -219,14 +198,10 @@ def _content(block: Block) -> str:
     if isinstance(block, Heatmap):
         return " x ".join(map(str, block.values.shape))
     if isinstance(block, Curve):
-        return _many(len(block.series), "line")
+        return many(len(block.series), "line")
     if isinstance(block, Graph):
-        return f"{_many(len(block.nodes), 'node')}, {_many(len(block.edges), 'edge')}"
-    return _many(len(getattr(block, "pictures", ())), "image")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+        return f"{many(len(block.nodes), 'node')}, {many(len(block.edges), 'edge')}"
+    return many(len(getattr(block, "pictures", ())), "image")
 
 
 def _paragraphs(console: Console, title: str, *texts: str) -> None:
@@ -283,7 +258,7 @@ def _print_skipped(skipped: Sequence[Skipped], count: int, console: Console) -> 
     if not count:
         return
     console.print()
-    console.print(Text(f"Skipped {_many(count, 'input')}:", style="yellow"), highlight=False)
+    console.print(Text(f"Skipped {many(count, 'input')}:", style="yellow"), highlight=False)
     for item in skipped[:MAX_ROWS]:
         _indented(console, Text(plain(f"{item.id}: {item.reason}")))
     more = count - sum(item.count for item in skipped[:MAX_ROWS])
@@ -302,8 +277,8 @@ def _print_count(report: Report, console: Console) -> None:
     kinds = [(severity, counted.count(severity)) for severity in reversed(Severity)]
     ignored = len(report.findings) - len(counted)
     failed = sum(r.failure is not None and r.failure.kind != "INAPPLICABLE" for r in report.results)
-    words = [_many(n, "info" if s is Severity.INFO else s.value) for s, n in kinds if n]
-    others = ((failed, _many(failed, "analysis failure")), (ignored, f"{ignored:,} ignored"))
+    words = [many(n, "info" if s is Severity.INFO else s.value) for s, n in kinds if n]
+    others = ((failed, many(failed, "analysis failure")), (ignored, f"{ignored:,} ignored"))
     parts = [*words, *(said for n, said in others if n)]
     if parts:
         console.print()

@@ -14,6 +14,8 @@ import onnx
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from inspector.provenance import MEASURES
+
 Call = tuple[str, str, str]
 """What a node calls, as functions are found: domain, name, overload."""
 
@@ -167,9 +169,6 @@ def call_depth(calls: Mapping[Call, Sequence[Call]]) -> int | None:
 
 _TOGETHER: Final = 10_000
 """Messages whose texts are handed on together, so that they are never all in memory."""
-
-MEASURES: Final = "inspector"
-"""In place of a domain, for nodes of whatever domain that measure."""
 
 
 def operators(path: Path, prefix: str) -> Counter[tuple[str, str]]:

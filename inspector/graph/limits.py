@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 
@@ -40,6 +40,11 @@ class Limits:
     name: int = 4096
     bodies: int = 16
     calls: int = 64
+
+    def __repr__(self) -> str:
+        """Those that are not the default."""
+        changed = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default)
+        return f"Limits({', '.join(changed)})"
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -24,6 +24,8 @@ from inspector.graph.ranges import Ranges
 from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
 from inspector.graph.skeleton import Skeleton
 from inspector.graph.taps import find_taps
+from inspector.origin import many
+from inspector.several import several
 
 _COARSE: Final = frozenset(
     kind
@@ -73,13 +75,16 @@ class OnnxView:
         self.inputs: Final = tuple(_info(v) for v in model.graph.inputs if not v.is_initializer())
         self.outputs: Final = tuple(_info(v) for v in model.graph.outputs)
 
+    def __repr__(self) -> str:
+        return f"<model {self.name!r}: {many(len(self.layers), 'layer')}, sha256 {self.sha256[:12]}>"
+
     def layer(self, name: str) -> Layer:
         """The layer of that name."""
         return self._site(name).layer
 
-    def taps(self, patterns: tuple[str, ...] = ("*",), kind: TapKind = TapKind.ACT) -> tuple[Tap, ...]:
+    def taps(self, patterns: str | Sequence[str] = ("*",), kind: TapKind = TapKind.ACT) -> tuple[Tap, ...]:
         """Taps by pattern, in layer order, each once."""
-        return find_taps(self.layers, patterns, kind)
+        return find_taps(self.layers, several(patterns), kind)
 
     def filters(self, layer: str, *, fold_norm: bool = False) -> Filters:
         """Weights and bias of a layer, output channel first."""

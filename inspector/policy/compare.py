@@ -90,7 +90,7 @@ def compare(before: Report, after: Report) -> Report:
         metrics=tuple(_metrics(found)),
     )
     note = f"compared with model {old.model} (sha256 {old.sha256[:12]}) of {old.started or 'an unknown time'}"
-    origin = replace(after.provenance, notes=(*after.provenance.notes, note))
+    origin = replace(after.provenance, notes=(note, *after.provenance.notes))
     return Report(origin, (result,), after.skipped, after.skipped_count)
 
 

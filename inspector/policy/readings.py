@@ -94,5 +94,7 @@ def _number(name: str, report: Report) -> float:
 def _texts(name: str, report: Report) -> tuple[str, ...]:
     if name == "provider":
         return tuple(sorted(report.provenance.providers))
+    if name == "check":
+        return ("failed" if report.provenance.doubtful else "passed",) if report.provenance.check else ()
     text: str = getattr(report.provenance, name)
     return (text,) if text else ()

@@ -45,8 +45,8 @@ POLICY: Final = "policy"
 """What the result of judging, and the findings of rules, are called; rules are not about them."""
 NUMBERS: Final = ("inputs", "skipped", "skipped_share", "incomplete", "missing_shards", "batch")
 """Numbers that a rule on `report` can name."""
-TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "device", "provider")
-"""Texts that a rule on `report` can name."""
+TEXTS: Final = ("model", "sha256", "data_sha256", "preprocess", "fidelity", "device", "provider", "check")
+"""Texts that a rule on `report` can name; `check` is `passed` or `failed`, nothing where there was none."""
 
 
 def covers(pattern: str, layer: str, where: str, names: Names = frozenset()) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from inspector.origin import check_text
 from inspector.policy.compare_view import NAME, Unfair
 from inspector.policy.judge import NAME as POLICY
 from inspector.report import Provenance, Report
@@ -31,6 +32,8 @@ def _origins(a: Provenance, b: Provenance) -> Iterator[tuple[str, str, str]]:
         was, now = getattr(a, name), getattr(b, name)
         if was != now:
             yield why, str(was), str(now)
+    if a.doubtful or b.doubtful:
+        yield "a failed self-check", check_text(a), check_text(b)
     ran_before, ran_after = (", ".join(sorted(p.providers)) for p in (a, b))
     if ran_before != ran_after:
         yield "other execution providers", ran_before, ran_after

@@ -21,6 +21,7 @@ _TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.4em
 _HEAD = "padding:2px 10px;border-bottom:1px solid #888;font-weight:600"
 _CELL = "padding:2px 10px;border-bottom:1px solid #8884"
 _MUTED = "opacity:.7"
+_LABEL = f"{_MUTED};text-align:left;vertical-align:top;padding-right:1em"
 _COLOURS = {
     Severity.ERROR: "#b3261e",
     Severity.WARNING: "#a15c00",
@@ -69,6 +70,15 @@ def heading(title: str) -> str:
 def paragraph(text: str, style: str = "") -> str:
     """A text, escaped, as a paragraph; nothing where there is none."""
     return f'<div style="max-width:60em;white-space:pre-line;{style}">{escape(text)}</div>' if text else ""
+
+
+def pairs(lines: Sequence[tuple[str, str]]) -> str:
+    """Labels and texts, escaped, the texts below each other."""
+    rows = "".join(
+        f'<tr><td style="{_LABEL}">{escape(label)}</td><td style="text-align:left">{escape(text)}</td></tr>'
+        for label, text in lines
+    )
+    return f'<table style="{_BOX};max-width:75em">{rows}</table>' if rows else ""
 
 
 def _image(data: bytes, title: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
 import numpy as np
 
@@ -34,6 +34,8 @@ __all__ = ["Data", "Feeds", "Item", "Items", "Raw", "Shard", "Source", "open_sou
 Data = str | Path | Sequence[str | Path] | Array | Mapping[str, Array] | Iterable[Raw]
 """A path, URL, pattern or `noise:N`; a list of such; one array; arrays by name; or inputs from the wire."""
 
+_TAKEN: Final = "paths, one array (N, …), arrays by the names of inputs, or Raw"
+_REMEDY: Final = "Stack several arrays to one, and give a picture in memory as Raw, with the bytes of its file."
 _NOUNS: dict[stored.Kind, str] = {
     "picture": "picture",
     "array": "array file",
@@ -168,7 +170,7 @@ def _nothing_in(found: Found, door: Door) -> InputError:
 def _from_wire(data: object, door: Door) -> Source:
     total = len(data) if isinstance(data, Sized) else None
     if not isinstance(data, Iterable) or total == 0:
-        raise InputError("data", "there is nothing to feed", expected="paths, arrays or inputs", found=repr(data)[:80])
+        raise InputError("data", "there is nothing to feed", expected=_TAKEN, found=repr(data)[:80], remedy=_REMEDY)
     amount = f" ({counted(total, 'input')})" if total else ""
     return _Sent(f"inputs sent by the caller{amount}", total, data, door)
 
@@ -177,7 +179,8 @@ def _wire_items(data: Iterable[Raw], door: Door) -> Iterator[Item]:
     seen: set[str] = set()
     for raw in data:
         if not isinstance(raw, Raw):
-            raise InputError("data", "an entry is no input", expected="paths, or Raw", found=type(raw).__name__)
+            found = type(raw).__name__
+            raise InputError("data", "an entry is no input", expected=_TAKEN, found=found, remedy=_REMEDY)
         if raw.picture is not None:
             door.for_pictures(raw.id)
         if raw.broken is not None:

@@ -15,6 +15,7 @@ from inspector.analysis import sums
 from inspector.analysis.observe import Observer
 from inspector.analysis.parts import combined
 from inspector.errors import LimitError, SummaryError
+from inspector.report import Check
 from inspector.samples import SAMPLES
 
 DIGITS = SAMPLES[0]
@@ -46,12 +47,14 @@ def test_another_choice_of_taps_is_another_run(tmp_path: Path) -> None:
         identity.check(replace(identity, analyses=(replace(asked, taps=asked.taps[:1]),)), "summaries")
 
 
-def test_of_nodes_and_batches_the_larger_number_is_kept() -> None:
+def test_of_nodes_and_batches_the_larger_number_is_kept_and_of_checks_the_worse_one() -> None:
     provenance = service.audit(DIGITS.model, X, **OPTIONS).provenance
-    more = replace(provenance, batch=9, providers={"CPUExecutionProvider": 1000, "Other": 3})
+    apart = Check(1, 3.5, 0.2, equal=False, passed=False)
+    more = replace(provenance, batch=9, providers={"CPUExecutionProvider": 1000, "Other": 3}, check=apart)
     for a, b in ((provenance, more), (more, provenance)):
         both = combined(a, b)
         assert (both.batch, both.providers) == (9, {"CPUExecutionProvider": 1000, "Other": 3})
+        assert both.check == apart
 
 
 @pytest.mark.parametrize("where", ["summaries", "resume"])

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
+import inspector
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json
 from inspector.samples import SAMPLES
@@ -277,3 +278,8 @@ def test_strict_turns_a_skipped_input_into_a_failure(
 
 def test_urls_reach_the_file_system_that_they_name(fails: Callable[..., str]) -> None:
     assert "Install s3fs to access S3" in fails("audit", DIGITS.model, "--data", "s3://bucket/x.tar")
+
+
+def test_the_version_is_printed_and_nothing_else(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{inspector.__version__}\n"

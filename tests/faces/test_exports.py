@@ -76,7 +76,7 @@ def test_junit_skips_what_is_ignored_and_fails_what_is_an_error_here() -> None:
 
 def test_the_summary_says_what_was_overruled_and_why_with_the_ignored_ones_last() -> None:
     lines = FORMATS["summary"](decided()).splitlines()
-    assert lines[0] == "## Failed: m"
+    assert lines[0] == "## Failed with 1 warning: m"
     rows = [cells(line) for line in lines if line.startswith("| ")][1:]
     assert [(row[0], row[2]) for row in rows] == [
         ("error (was warning)", "conv2"), ("warning", "conv3"), ("ignored (was warning)", "conv1"),
@@ -123,7 +123,7 @@ def cells(line: str) -> list[str]:
 
 def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() -> None:
     lines = FORMATS["summary"](made()).splitlines()
-    assert lines[0] == "## Failed: m"
+    assert lines[0] == "## Failed with 1 warning: m"
     rows = [cells(line) for line in lines if line.startswith("| ")]
     assert rows[1] == ["few", "sparsity.dead", "at most 1", "2 of 2", "broken"]
     assert [row[0] for row in rows if row[0] in {"error", "warning"}] == ["error"] * 3 + ["warning"]

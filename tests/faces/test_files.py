@@ -1,15 +1,20 @@
-"""Pictures of a report as files."""
+"""A report as files, and read back."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import inspector
 from inspector.contract import Curve, Graph, Heatmap, Images, Node, Note, Picture, Scale, ScaleKind, Series, Table
+from inspector.faces.exports import FORMATS, to_format
 from inspector.faces.files import _safe, save_pictures
+from inspector.faces.wire import report_to_json
 from inspector.render.sheet import block_pngs
 from inspector.report import AnalysisResult, Provenance, Report
 
@@ -70,3 +75,43 @@ def test_a_report_without_pictures_makes_an_empty_folder(tmp_path):
 def test_no_title_makes_an_unsafe_file_name(title):
     assert re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", _safe(title))
     assert len(_safe(title)) <= 60
+
+
+def test_a_report_is_written_as_the_options_of_a_command_do_and_read_back(tmp_path):
+    report = report_of(("filters", (MAPS, Table("t", (), ()))))
+    files = {name: tmp_path / f"a.{name}" for name in FORMATS}
+    written = inspector.write_report(report, json=tmp_path / "a.json", out=str(tmp_path / "out"), formats=files)
+    there = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert sorted(written) == sorted(there)
+    assert {path.name for path in there} >= {"a.json", "report.json", "01-filters-maps-of-conv1-3x3-act.png", "a.sarif"}
+    assert files["junit"].read_text() == FORMATS["junit"](report)
+    for place in (str(tmp_path / "a.json"), tmp_path / "out" / "report.json"):
+        assert report_to_json(inspector.read_report(place)) == report_to_json(report)
+
+
+def test_sarif_names_the_model_by_the_path_that_was_given(tmp_path):
+    report = report_of(("filters", ()))
+    inspector.write_report(report, formats={"sarif": tmp_path / "a"}, model="models/m.onnx")
+    assert (tmp_path / "a").read_text() == to_format("sarif", report, Path("models/m.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("places", "kind", "said"),
+    [
+        ({}, inspector.ParameterError, "no place is named"),
+        ({"json": "a.json", "formats": {"junt": "b"}}, inspector.NotFoundError, "Did you mean 'junit'"),
+        ({"json": "a.json", "formats": {"junit": "none/b"}}, inspector.OutputError, "its folder does not exist"),
+        ({"out": "taken"}, inspector.OutputError, "a file is in its place"),
+    ],
+)
+def test_where_a_report_cannot_be_written_is_said_before_anything_is(tmp_path, monkeypatch, places, kind, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(kind, match=said):
+        inspector.write_report(report_of(), **places)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_is_no_report_is_not_written(tmp_path):
+    with pytest.raises(inspector.ParameterError, match="report: it is none"):
+        inspector.write_report("a.json", json=tmp_path / "b")

@@ -105,7 +105,7 @@ def test_a_run_that_waits_for_inputs_says_so_and_what_to_do_where_it_is_much(wai
 
 def test_what_did_not_run_is_not_mentioned():
     text = shown(print_report, Report(Provenance("m", "ab" * 32), ()))
-    assert [line.split()[0] for line in text.splitlines()] == ["Model"]
+    assert [line.split()[0] for line in text.splitlines()] == ["Verdict", "Model"]
 
 
 def test_a_table_has_its_numbers_right_aligned_and_dashes_explained():

@@ -16,7 +16,7 @@ from inspector.policy.judge import judged
 from inspector.policy.load import load_policy
 from inspector.policy.matching import matched
 from inspector.policy.proportions import p_value
-from inspector.report import AnalysisResult, Failure, Report
+from inspector.report import AnalysisResult, Check, Failure, Report
 
 
 def metrics(answer: Report, where: str = "") -> dict[str, float]:
@@ -277,7 +277,7 @@ def test_layers_are_matched_by_name_then_by_position_and_channels() -> None:
     "other",
     [
         {"data_sha256": "ee"}, {"inputs": 7}, {"preprocess": "raw"}, {"fidelity": "exact"}, {"device": "cuda:0"},
-        {"providers": {"CUDAExecutionProvider": 9}},
+        {"providers": {"CUDAExecutionProvider": 9}}, {"check": Check(1, 3.5, 0.2, equal=False, passed=False)},
     ],
 )  # fmt: skip
 def test_what_makes_a_comparison_unfair_is_said_first(other: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from inspector import Metric, ParameterError, Severity
 from inspector.policy.judge import NOTHING_KNOWN, judged, verdicts_of
 from inspector.policy.readings import Known
 from inspector.policy.rules import Policy, Rule
-from inspector.report import Failure, Report
+from inspector.report import Check, Failure, Report
 
 
 def judge(made: Report, known: Known = NOTHING_KNOWN, **rule: Any) -> tuple[str, Report]:
@@ -109,11 +109,20 @@ def test_findings_are_counted_by_rule_and_place() -> None:
         ({"report": "provider", "equals": "CPUExecutionProvider"}, "holds"),
         ({"report": "provider", "one_of": ("CUDAExecutionProvider",)}, "broken"),
         ({"report": "sha256", "equals": ORIGIN.sha256}, "holds"),
+        ({"report": "check", "equals": "passed"}, "broken"),
+        ({"report": "check", "equals": "failed"}, "holds"),
     ],
 )
 def test_provenance_is_judged(rule: dict[str, Any], verdict: str) -> None:
-    origin = replace(ORIGIN, incomplete=3, missing_shards=1)
+    apart = Check(1, 3.5, 0.2, equal=False, passed=False)
+    origin = replace(ORIGIN, incomplete=3, missing_shards=1, check=apart)
     assert judge(report(skipped=25, origin=origin), **rule)[0] == verdict
+
+
+def test_without_a_self_check_there_is_nothing_to_judge_of_it() -> None:
+    assert judge(report(), report="check", equals="passed")[0] == "nothing to judge"
+    near = replace(ORIGIN, check=Check(1, 1e-6, 1e-7, equal=False, passed=True))
+    assert judge(report(origin=near), report="check", equals="passed")[0] == "holds"
 
 
 def test_judging_again_takes_the_place_of_the_first_time() -> None:

@@ -40,10 +40,15 @@ def parse_formats(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
         name, equals, file = text.partition("=")
         if not (equals and file):
             raise ParameterError(f"format {text!r}", "it says no file", expected="NAME=FILE, such as junit=report.xml")
-        if name not in FORMATS:
-            raise NotFoundError.among("format", name, FORMATS)
-        parsed.append((name, file))
+        parsed.append((known_format(name), file))
     return tuple(parsed)
+
+
+def known_format(name: str) -> str:
+    """The name of a format, as it was given; NotFoundError where there is none of that name."""
+    if name not in FORMATS:
+        raise NotFoundError.among("format", name, FORMATS)
+    return name
 
 
 def to_format(name: str, report: Report, model: Path | None = None) -> str:

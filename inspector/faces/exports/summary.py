@@ -11,7 +11,7 @@ from inspector.policy import judge
 from inspector.report import Report
 
 MOST: Final = 100
-"""Rules, and findings, that are listed: a job's summary is limited to 1 MiB."""
+"""Lines of provenance, rules, and findings that are listed: a job's summary is limited to 1 MiB."""
 _LONGEST: Final = 300
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 _SEVERITIES: Final = tuple(severity.value for severity in _ORDER)
@@ -23,13 +23,10 @@ def to_summary(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    origin = report.provenance
-    yield f"## {'Passed' if report.ok else 'Failed'}: {_text(origin.model)}"
+    yield f"## {report.verdict}: {_text(report.provenance.model)}"
     yield ""
-    fed = f"{origin.inputs} inputs from {origin.data}" if origin.data else ""
-    run = ", ".join(filter(None, [origin.device, origin.fidelity]))
-    skipped = f"{report.skipped_count} skipped" if report.skipped_count else ""
-    yield " · ".join(_text(part) for part in (f"sha256 {origin.sha256[:12]}", fed, skipped, *origin.gaps, run) if part)
+    for label, text in report.lines[:MOST]:
+        yield f"- {label}: {_text(text)}"
     for result in report.results:
         if result.failure:
             yield ""

@@ -30,6 +30,7 @@ from inspector.faces.wire_tensor import array_from_bytes
 from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
+from inspector.several import several
 from inspector.whole import whole
 
 SERVER_DATA: Final = "server:"
@@ -100,7 +101,7 @@ class Client:
         self,
         model: str,
         inputs: Data | None = None,
-        analyses: Sequence[str] = (),
+        analyses: str | Sequence[str] = (),
         *,
         preprocess: str = "",
         fidelity: str = "",
@@ -115,7 +116,7 @@ class Client:
         """
         request = pb.InspectRequest(
             model=model_name(model),
-            analyses=analyses,
+            analyses=several(analyses),
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
             memory_bytes=memory,
@@ -128,7 +129,7 @@ class Client:
         self,
         model: str,
         data: Data,
-        analyses: Sequence[str] = (),
+        analyses: str | Sequence[str] = (),
         *,
         preprocess: str = "",
         fidelity: str = "",
@@ -150,7 +151,7 @@ class Client:
         on_server = isinstance(data, str) and data.startswith(SERVER_DATA)
         config = pb.AuditConfig(
             model=model_name(model),
-            analyses=analyses,
+            analyses=several(analyses),
             source=(str(data).removeprefix(SERVER_DATA) or ".") if on_server else "",
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
@@ -166,17 +167,22 @@ class Client:
         return self._report(self._stub.Audit, _audit(config, inputs), watch, stop, summaries)
 
     def merge(
-        self, model: str, files: Sequence[str | Path], *, summaries: str | Path = "", stop: Stop | None = None
+        self,
+        model: str,
+        files: str | Path | Sequence[str | Path],
+        *,
+        summaries: str | Path = "",
+        stop: Stop | None = None,
     ) -> Report:
         """The report of several audits together; arguments as for `inspector.merge`, the model by its name."""
         config = pb.MergeSummariesConfig(model=model_name(model), summaries=bool(summaries))
-        return self._report(self._stub.MergeSummaries, _merge(config, files), None, stop, summaries)
+        return self._report(self._stub.MergeSummaries, _merge(config, several(files)), None, stop, summaries)
 
     def activations(
         self,
         model: str,
         inputs: Data,
-        taps: Sequence[str] = ("*",),
+        taps: str | Sequence[str] = ("*",),
         *,
         preprocess: str = "",
         fidelity: str = "",
@@ -186,7 +192,7 @@ class Client:
         """Raw maps by tap name, batch axis first; arguments as for `inspector.activations`, the model by its name."""
         request = pb.ActivationsRequest(
             model=model_name(model),
-            taps=taps,
+            taps=several(taps),
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
             memory_bytes=memory,

@@ -121,6 +121,15 @@ def test_activations_over_the_wire_are_activations(client, folder):
     assert {tap: plain(a) for tap, a in found.items()} == {tap: plain(a) for tap, a in expected.items()}
 
 
+def test_one_text_or_path_stands_for_a_list_of_it(client, tmp_path):
+    assert [result.name for result in client.inspect("net", None, "filters").results] == ["filters"]
+    audited = client.audit("net", ARRAYS, "sparsity", summaries=tmp_path / "a.sum")
+    assert [result.name for result in audited.results] == ["sparsity"]
+    assert client.merge("net", tmp_path / "a.sum").provenance.inputs == 3
+    (tap, *_) = client.activations("net", ARRAYS)
+    assert list(client.activations("net", ARRAYS, tap)) == [tap]
+
+
 def test_pictures_are_drawn(address):
     with grpc.insecure_channel(address) as channel:
         stub = inspector_service_pb2_grpc.InspectorServiceStub(channel)

@@ -1,14 +1,36 @@
-"""What a run found out about itself, in a few words: the self-check, what fused, the memory, what it waited for."""
+"""Where the numbers of a report come from, line by line: what every face shows of it first."""
 
 from __future__ import annotations
 
-from inspector.graph.contents import MEASURES
-from inspector.report import OperatorCount, Provenance
+from inspector.provenance import MEASURES, OperatorCount, Provenance
 
 _MIB = 1 << 20
 _LONG, _SHARE = 1.0, 0.1
 """Seconds of waiting for inputs, and share of a run, beyond which it is worth a word."""
 _VENDOR = "com.microsoft."
+
+Line = tuple[str, str]
+"""A label and a text; the text is empty where there is nothing to say."""
+
+
+def lines_of(origin: Provenance) -> tuple[Line, ...]:
+    """How it ran and on what; only lines that say something."""
+    batch = f", batches of {origin.batch}" if origin.batch else ""
+    nodes = (f"{name} {many(n, 'node')}" for name, n in origin.providers.items())
+    waited = f", {origin.waited:.1f} s of them waiting for inputs" if origin.waited >= 0.05 else ""
+    lines = (
+        ("Model", f"{origin.model}  sha256 {origin.sha256[:12]}"),
+        ("Data", f"{origin.data} ({many(origin.inputs, 'input')}{batch})" if origin.data else ""),
+        ("Preprocess", origin.preprocess),
+        ("Run", ", ".join(filter(None, [origin.device, origin.fidelity, *nodes]))),
+        ("Check", check_text(origin)),
+        ("Operators", operators_text(origin.operators)),
+        ("Memory", memory_text(origin)),
+        ("Started", f"{origin.started}, {origin.seconds:.1f} s{waited}" if origin.started else ""),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items())),
+        *(("Note", note) for note in origin.notes),
+    )
+    return tuple(line for line in lines if line[1])
 
 
 def check_text(origin: Provenance) -> str:
@@ -51,6 +73,11 @@ def waiting_text(origin: Provenance) -> str:
         f"Nothing ran for {times}, as inputs were still being read. Smaller pictures, arrays, nearer storage or more "
         "processors help; a faster device does not (docs/data.md)."
     )
+
+
+def many(count: int, noun: str) -> str:
+    """`1 input`, `1,000 inputs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _name(count: OperatorCount) -> str:

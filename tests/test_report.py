@@ -1,0 +1,72 @@
+"""What every face says of a report first: the verdict, and where the numbers come from."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import inspector
+from inspector import Finding, Report, Severity
+from inspector.faces.exports import FORMATS
+from inspector.faces.terminal import print_report
+from inspector.report import AnalysisResult, Check, Provenance, Skipped
+
+SAMPLES = Path(inspector.__file__).parent / "samples"
+APART, NEAR = Check(1, 3.5, 0.2, equal=False, passed=False), Check(1, 1e-6, 1e-7, equal=False, passed=True)
+ORIGIN = Provenance(
+    "m", "ab" * 32, "pictures", "cd", 7, 4, "resize=none,crop=model", "fast", "cpu", {"CPUExecutionProvider": 9},
+    {"onnx": "1.2.3"}, ("warning: the model is random",), "2026-01-02T03:04:05Z", 1.5, APART,
+)  # fmt: skip
+
+
+def printed(report: Report) -> str:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=1000))
+    return stream.getvalue()
+
+
+FACES = {
+    "terminal": printed,
+    "notebook": lambda report: unescape(report._repr_html_()),
+    "html": lambda report: unescape(FORMATS["html"](report)),
+    "summary": lambda report: unescape(FORMATS["summary"](report)),
+}
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_every_face_has_all_lines_of_the_provenance_and_the_verdict_before_them(face: str) -> None:
+    report = Report(ORIGIN, (), (Skipped("a", "torn"),), 1)
+    text = FACES[face](report)
+    labels = ("Model", "Data", "Preprocess", "Run", "Check", "Started", "Versions", "Note", "Skipped")
+    assert tuple(label for label, _ in report.lines) == labels
+    assert [said for _, said in report.lines if said not in text] == []
+    assert 0 <= text.index("Passed, but the self-check failed") < text.index(report.lines[1][1])
+
+
+@pytest.mark.parametrize(
+    ("check", "severities", "verdict"),
+    [
+        (None, "", "Passed"),
+        (NEAR, "", "Passed"),
+        (NEAR, "wwi", "Passed with 2 warnings"),
+        (APART, "w", "Passed with 1 warning, but the self-check failed"),
+        (APART, "e", "Failed, and the self-check failed"),
+    ],
+)
+def test_the_verdict_names_warnings_and_a_failed_check(check: Check | None, severities: str, verdict: str) -> None:
+    kinds = {"w": Severity.WARNING, "e": Severity.ERROR, "i": Severity.INFO}
+    found = tuple(Finding("a/b", kinds[letter], "Said") for letter in severities)
+    report = Report(replace(ORIGIN, check=check), (AnalysisResult("a", "1", "{}", findings=found),))
+    assert report.verdict == verdict
+
+
+def test_a_comparison_says_at_its_top_what_it_was_compared_with() -> None:
+    report = inspector.inspect(SAMPLES / "digits.onnx")
+    other = inspector.compare(report, inspector.inspect(SAMPLES / "digits_hot.onnx"))
+    for face in FACES.values():
+        assert "compared with model digits (sha256 " in face(other)
