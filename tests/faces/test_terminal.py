@@ -81,11 +81,11 @@ def wide_table(columns=14):
 
 def test_a_report_says_where_its_numbers_come_from():
     text = shown(print_report, report_of(), width=120)
-    for part in ("squeezenet", "0123456789ab", "photos (1,200 inputs, batches of 16)", "imagenet", "cuda:0, fast",
+    for part in ("squeezenet", "0123456789ab", "photos: 1,200 inputs, batches of 16", "imagenet", "cuda:0, fast",
                  "CUDAExecutionProvider 65 nodes, CPUExecutionProvider 2 nodes", "2026-01-02T03:04:05Z, 12.3 s",
                  "onnxruntime 1.31.1", "The batch was fixed at 1",
                  "watched and plain model are up to 0.25 apart, 1e-07 of the largest, in 2 outputs",
-                 "FusedConv 53 → 49, nchwc.ReorderOutput 1 → 5, 1 nodes as without watching, 9 that measure",
+                 "FusedConv 53 → 49, nchwc.ReorderOutput 1 → 5, 1 node as without watching, 9 that measure",
                  "3.0 MiB estimated, 2,048.0 MiB allowed, in 2 waves of taps"):  # fmt: skip
         assert part in text
 
