@@ -32,6 +32,7 @@ from inspector.contract import (
 )
 from inspector.control import Progress, Watcher
 from inspector.faces.files import Saved
+from inspector.faces.terminal_params import parameters
 from inspector.faces.terminal_table import fitted, plain
 from inspector.origin import many, waiting_text
 from inspector.render.numbers import DASH, cell
@@ -93,14 +94,14 @@ def print_plugins(infos: Sequence[PluginInfo], console: Console) -> None:
             _indented(console, Text.assemble(("Failed: ", "bold red"), plain(info.failure)))
             continue
         _indented(console, Text(plain(info.about)))
-        for line in _parameters(info.params_schema):
+        for line in parameters(info.params_schema):
             _indented(console, line, 4)
         if info.rules:
             _indented(console, Text(plain(f"findings: {', '.join(info.rules)}"), style="dim"), 4)
         for metric in info.metrics:
-            about = (f"  {metric.unit}" if metric.unit else "") + ("  per channel" if metric.per_channel else "")
-            name = plain(f"{info.name}.{metric.name}")
-            _indented(console, Text.assemble(name, (plain(about), "dim"), plain(f"  {metric.about}")), 4)
+            name, kind = f"{info.name}.{metric.name}", [metric.unit, "per channel" * metric.per_channel]
+            unit = f" ({', '.join(filter(None, kind))})" if any(kind) else ""
+            _indented(console, Text.assemble(plain(f"{name}  {metric.about}"), (plain(unit), "dim")), 4)
     if not infos:
         console.print("No plugins are installed.")
 
@@ -223,7 +224,8 @@ def _print_table(table: Table, console: Console, max_rows: int | None) -> None:
         for c, cells in zip(table.columns, columns, strict=True)
         if c.about and None in cells
     ]
-    for line in [*([f"… {more:,} more rows, see --json"] if more else []), *dashes, *filter(None, [table.caption])]:
+    cut = f"… {many(more, 'more row')}: --rows shows more, --json has all" if more else ""
+    for line in filter(None, [cut, *dashes, table.caption]):
         console.print(Text(plain(line), style="dim"), highlight=False)
 
 
@@ -315,21 +317,3 @@ def _times(sizes: Sequence[int]) -> str:
 
 def _shape(shape: Sequence[int | str | None] | None) -> str:
     return "of unknown rank" if shape is None else "[" + ", ".join("?" if d is None else str(d) for d in shape) + "]"
-
-
-def _parameters(schema: str) -> list[Text]:
-    """One line for every parameter of a JSON Schema: name, default, type, what it means."""
-    try:
-        fields = json.loads(schema or "{}").get("properties", {})
-        return [_parameter(name, field) for name, field in fields.items()]
-    except (ValueError, AttributeError):
-        return []
-
-
-def _parameter(name: str, field: dict[str, Any]) -> Text:
-    default = f" = {json.dumps(field['default'], ensure_ascii=False)}" if "default" in field else ""
-    kind = field.get("type", "")
-    about = field.get("description", "")
-    return Text.assemble(
-        plain(name), (plain(f"{default}  {kind}" if kind else default), "dim"), plain(f"  {about}" if about else "")
-    )

@@ -168,7 +168,9 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
 
 def test_a_budget_below_one_tap_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "_build", lambda *_: pytest.fail("a session was made"))
-    found = rf"tap 'c0:act'.* at 1 input a run; expected at most {MAP} bytes, found an estimate of \d+.*the run more memory"
+    found = (
+        rf"tap 'c0:act'.* at 1 input a run; expected at most {MAP} bytes, found an estimate of \d+.*the run more memory"
+    )
     with pytest.raises(LimitError, match=found):
         audit(MAP)
 

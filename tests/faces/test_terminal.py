@@ -20,6 +20,7 @@ from inspector.contract import (
     Heatmap,
     Images,
     Layer,
+    MetricInfo,
     Node,
     Note,
     Picture,
@@ -126,7 +127,7 @@ def test_a_long_table_is_cut_and_says_what_is_left():
     text = shown(print_report, report_of(table), max_rows=50)
     assert "row 49" in text
     assert "row 50" not in text
-    assert "1,000 more rows, see --json" in text
+    assert "1,000 more rows: --rows shows more, --json has all" in text
     assert "row 1049" in shown(print_report, report_of(table), max_rows=None)
 
 
@@ -312,13 +313,18 @@ def test_a_model_without_convolutions_is_listed_too():
 
 def test_plugins_are_listed_with_parameters_or_the_reason():
     schema = (
-        '{"properties": {"threshold": {"default": 0.5, "type": "number", "description": "counts as zero"}, "x": {}}}'
+        '{"properties": {"threshold": {"default": 0.5, "type": "number", "exclusiveMinimum": 0, "maximum": 1, '
+        '"description": "counts as zero"}, "x": {}, "kind": {"$ref": "#/$defs/K", "default": "a"}, "list": {"type": '
+        '"array", "items": {"type": "string"}}, "loop": {"$ref": "#/$defs/L"}}, "$defs": {"K": {"enum": ["a", "b"]}, '
+        '"L": {"$ref": "#/$defs/L"}}}'
     )
-    good = PluginInfo("sparsity", "1.0", "measured", "Counts zeros.", "onnx-inspector", schema)
+    metrics = (MetricInfo("dead", "dead channels", "channels", per_channel=True), MetricInfo("mean", "their mean"))
+    good = PluginInfo("sparsity", "1.0", "measured", "Counts zeros.", "onnx-inspector", schema, metrics=metrics)
     text = shown(
         print_plugins, [good, PluginInfo("broken", failure="it lacks torch"), PluginInfo("odd", params_schema="[")]
     )
-    for part in ("sparsity  1.0  measured  onnx-inspector", "Counts zeros.", "threshold = 0.5  number  counts as zero",
+    for part in ("sparsity  1.0  measured  onnx-inspector", "Counts zeros.", "threshold = 0.5  number above 0 to 1  counts as zero", 'kind = "a"  a or b', "list  list (text)",
+                 "    sparsity.dead  dead channels (channels, per channel)", "    sparsity.mean  their mean\n",
                  "broken", "Failed: it lacks torch", "odd"):  # fmt: skip
         assert part in text
     assert "No plugins" in shown(print_plugins, [])
