@@ -127,6 +127,8 @@ def test_provenance_says_where_every_number_comes_from() -> None:
 def test_what_only_the_weights_say_needs_no_data_and_uses_none() -> None:
     where = service.inspect(CHAIN.data, X, ["filters"]).provenance
     assert (where.device, where.fidelity, where.batch, where.providers) == ("", "", 0, {})
+    assert where.notes == ("the data was not read: what ran looks at weights alone",)
+    assert service.inspect(CHAIN.data, None, ["filters"]).provenance.notes == ()
 
 
 def test_inputs_that_cannot_be_used_are_skipped_and_named() -> None:

@@ -100,7 +100,8 @@ def report(
                 remedy="Give pictures or arrays.",
             )
         results = conclude(view, plan, Totals(plan), None, setting.stop)
-        return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
+        notes = () if data is None else ("the data was not read: what ran looks at weights alone",)
+        return Report(replace(_origin(view), notes=notes, started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
     with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
         if not keeper.idle:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -363,8 +365,14 @@ def serve(
             trial_mib=trial_mib,
             memory=_bytes(memory),
         ),
-        ready=lambda address: print(f"listening on {address}", flush=True),
+        ready=partial(_ready, models),
     )
+
+
+def _ready(models: Path, address: str) -> None:
+    print(f"listening on {address}", flush=True)
+    if not any(models.glob("*.onnx")):
+        print(f"note: there is no .onnx file in {models} yet", file=sys.stderr)
 
 
 @app.command()

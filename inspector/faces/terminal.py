@@ -216,7 +216,7 @@ def _print_table(table: Table, console: Console, max_rows: int | None) -> None:
     _paragraphs(console, table.title)
     rows = table.rows[:max_rows]
     columns = [[row[at] if at < len(row) else None for row in rows] for at in range(len(table.columns))]
-    names = [f"{c.name}\n{c.unit}" if c.unit else c.name for c in table.columns]
+    names = [f"{c.name}\n{c.unit}" if c.unit and c.unit != c.name else c.name for c in table.columns]
     _print_parts(names, columns, console)
     more = len(table.rows) - len(rows)
     dashes = [

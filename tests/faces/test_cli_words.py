@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inspector.faces import cli
 from inspector.faces.cli import main
 from inspector.samples import SAMPLES
 
@@ -101,6 +102,15 @@ def test_a_web_address_names_the_extra(told: Callable[..., str], monkeypatch: py
 def test_messages_of_the_runtime_name_options_as_no_face_alone_does(told: Callable[..., str]) -> None:
     line = told("audit", DIGITS.model, "-d", DIGITS.pictures)
     assert line.endswith("Give what the model was trained with as `preprocess`, such as imagenet.")
+
+
+def test_a_server_of_an_empty_folder_says_so_beside_its_address(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "serve_grpc", lambda _, ready: ready("127.0.0.1:1"))
+    for folder, note in ((tmp_path, f"note: there is no .onnx file in {tmp_path} yet\n"), (DIGITS.model.parent, "")):
+        assert main(["serve", "--models", str(folder)]) == 0
+        assert capsys.readouterr() == ("listening on 127.0.0.1:1\n", note)
 
 
 def test_a_policy_about_a_comparison_says_which_command_makes_one(

@@ -323,7 +323,9 @@ def test_plugins_are_listed_with_parameters_or_the_reason():
     text = shown(
         print_plugins, [good, PluginInfo("broken", failure="it lacks torch"), PluginInfo("odd", params_schema="[")]
     )
-    for part in ("sparsity  1.0  measured  onnx-inspector", "Counts zeros.", "threshold = 0.5  number above 0 to 1  counts as zero", 'kind = "a"  a or b', "list  list (text)",
+    for part in ("sparsity  1.0  measured  onnx-inspector", "Counts zeros.",
+                 "threshold = 0.5  number above 0 to 1  counts as zero",
+                 'kind = "a"  a or b', "list  list (text)",
                  "    sparsity.dead  dead channels (channels, per channel)", "    sparsity.mean  their mean\n",
                  "broken", "Failed: it lacks torch", "odd"):  # fmt: skip
         assert part in text
