@@ -63,7 +63,7 @@ class Provenance:
             shards.
         inputs: number of inputs that counted.
         batch: batch size that ran; 0 when nothing ran.
-        preprocess: how pictures became tensors, as text; empty where arrays were fed.
+        preprocess: how pictures became tensors, as text; empty where no input was a picture.
         fidelity: `fast` (graph optimisations on) or `exact` (off); empty when nothing ran.
         device: `cpu` or `cuda:0`; empty when nothing ran.
         providers: nodes that ran per execution provider.

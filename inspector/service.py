@@ -132,7 +132,7 @@ def inspect(
         analyses: `name`, `name:key=value,…` or requests, one or several; by default `filters` and `connectivity`, and
             with inputs `activations` and `sparsity` as well. `plugins()` lists them.
         preprocess: how pictures become tensors, such as `imagenet` or `resize=256,crop=224,scale=1/255` (see
-            docs/data.md); arrays are fed as they are.
+            docs/data.md); arrays are fed as they are. Where it was not needed, a note says so.
         device: `auto`, `cpu`, `cuda` or `cuda:<index>`.
         fidelity: `exact` runs without graph optimisations, `fast` with all of them.
         strict: True: an input that cannot be used is an error. Otherwise it is skipped, counted and named.
@@ -174,31 +174,38 @@ def audit(
     watch: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Report:
-    """Adds up a whole data set in one pass, whatever its size. Arguments and errors as for `inspect`.
+    """Adds up a whole data set in one pass, whatever its size.
 
-    `analyses` are by default `sparsity` and what the policies need. `batch_size`: inputs that share a run, as far as
-    these and what is read ahead fit into the memory, at most 65,536; 0: chosen.
-    `policies`: files, or `builtin:<name>`, that judge the report; what they name is checked before anything runs.
-    `shard_size`: inputs that are added up, and kept, together (see docs/scale.md); 0: 4096. `part`: `K/N` runs the Kth
-    of N parts of the data. `resume`: folder of checkpoints: what is there is not run again, what is run is put there.
-    `summaries`: file to write the summaries to, for `merge`; where it cannot be written at the end, the OutputError
-    has the report. `runner`: `ray` or `ray:ADDRESS` runs the shards on a
-    cluster; the model is then given as a path or as bytes. The report is the same.
+    Args:
+        model: as for `inspect`; with a `runner`, a path or bytes.
+        data: as for `inspect`, any number of inputs.
+        analyses: as for `inspect`; by default `sparsity` and what the policies need.
+        policies: files or `builtin:<name>` that judge the report, in one more result, `policy`; checked beforehand.
+        preprocess: as for `inspect`.
+        device: as for `inspect`.
+        fidelity: as for `inspect`.
+        strict: as for `inspect`.
+        memory: as for `inspect`.
+        self_check: as for `inspect`.
+        watch: as for `inspect`.
+        stop: as for `inspect`.
+        batch_size: inputs that share a run, as far as the memory allows, at most 65,536; 0: chosen.
+        shard_size: inputs that are added up, and kept, together (docs/scale.md); 0: 4096.
+        part: `K/N` runs the Kth of N parts of the data.
+        resume: folder of checkpoints: what is there is not run again, what is run is put there.
+        runner: `ray` or `ray:ADDRESS` runs the shards on a cluster; the report is the same.
+        summaries: file to write the summaries to, for `merge`.
+
+    Raises:
+        InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
+        OutputError: the summaries cannot be written; where that showed at the end, `error.report` has the report.
     """
-    for name, value in (("batch size", batch_size), ("shard size", shard_size)):
-        if value < 0:
-            raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
-    if batch_size > MAX_BATCH:
-        remedy = "0 chooses one that suits the model and the memory."
-        raise ParameterError(
-            "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
-        )
+    _check_sizes(batch_size, shard_size)
     keep = Keep.parse(fspath(resume), fspath(summaries), part)
     keep.check_places()
     if runner:
         check_runner(runner)
-    view = _view(model)
-    gate = Gate(several(policies))
+    view, gate = _view(model), Gate(several(policies))
     plan = make_plan(view, gate.chosen(several(analyses), AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, plan)
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
@@ -292,6 +299,17 @@ def be_report(given: object) -> Report:
         return given
     remedy = "Read a stored one with inspector.read_report(path)."
     raise ParameterError("report", "it is none", expected="a Report", found=repr(given)[:80], remedy=remedy)
+
+
+def _check_sizes(batch_size: int, shard_size: int) -> None:
+    for name, value in (("batch size", batch_size), ("shard size", shard_size)):
+        if value < 0:
+            raise ParameterError(name, "it is too small", expected="0 or more", found=str(value))
+    if batch_size > MAX_BATCH:
+        remedy = "0 chooses one that suits the model and the memory."
+        raise ParameterError(
+            "batch size", "it is too large", expected=f"at most {MAX_BATCH}", found=str(batch_size), remedy=remedy
+        )
 
 
 def _on_cluster(  # noqa: PLR0917 - everything about one run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -76,8 +77,9 @@ class Feed:
 
         `shard_size`: inputs of a shard; 0: the whole is one.
         """
+        self._turned = threading.Event()
         self._preprocess = Preprocess.parse(preprocess) if preprocess else None
-        self.source: Source = open_source(data, inputs, self._preprocess)
+        self.source: Source = open_source(data, inputs, self._preprocess, self._turned.set)
         self.shards: Sequence[Shard] = (
             self.source.shards(shard_size) if shard_size and not self.source.is_stream else (_whole(self.source),)
         )
@@ -141,8 +143,13 @@ class Feed:
 
     @property
     def preprocess(self) -> str:
-        """How pictures become tensors, in one form for all ways to write it; empty where nobody said."""
+        """How pictures are to become tensors, in one form for all ways to write it; empty where nobody said."""
         return self._preprocess.text if self._preprocess else ""
+
+    @property
+    def preprocessed(self) -> str:
+        """The same, as far as it was done; empty where no picture has been read yet."""
+        return self.preprocess if self._turned.is_set() else ""
 
     @property
     def looked_at(self) -> Mapping[str, Array]:

@@ -37,7 +37,7 @@ class Identity:
         model: SHA-256 of the model's bytes, which hold its element types as well.
         analyses: what was asked for, in order.
         fidelity: `fast` or `exact`.
-        preprocess: how pictures become tensors, spelled out; empty where arrays are fed.
+        preprocess: how pictures are to become tensors, spelled out; empty where nobody said.
         shard_size: into parts of how many inputs the data was divided: it is the order of adding. 0: it was not.
     """
 

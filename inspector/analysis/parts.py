@@ -103,6 +103,7 @@ def combined(a: Provenance, b: Provenance) -> Provenance:
         data_sha256=a.data_sha256,
         inputs=a.inputs,
         data=_both(a.data, b.data),
+        preprocess=a.preprocess or b.preprocess,
         batch=max(a.batch, b.batch),
         device=_both(a.device, b.device),
         providers={name: max(a.providers.get(name, 0), b.providers.get(name, 0)) for name in providers},

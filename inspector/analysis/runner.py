@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Setting(How):
             _origin(view),
             data=feed.source.description,
             batch=ran.batch,
-            preprocess=feed.preprocess,
+            preprocess=feed.preprocessed,
             fidelity=self.fidelity if ran.device else "",
             device=ran.device,
             providers=ran.providers,
@@ -79,6 +79,7 @@ class Setting(How):
         )  # fmt: skip
 
 
+UNUSED: Final = "preprocessing was asked for and not needed, as no input was a picture"
 Run = Callable[[Feed, Keeper], None]
 """Runs the shards that a keeper finds due, and hands it what they give, in order."""
 
@@ -143,13 +144,15 @@ def _concluded(
     late = next((observer for observer in again if observer.device), None)
     if late is not None and not provenance.device:
         provenance = combined(provenance, setting.provenance(view, feed, late))
+    if feed.preprocess and not provenance.preprocess:
+        provenance = replace(provenance, notes=(*provenance.notes, UNUSED))
     return results, provenance
 
 
 def _idle(view: OnnxView, feed: Feed, keeper: Keeper) -> Provenance:
     """Of a part that has no shard."""
     notes = (*feed.source.notes, keeper.idle)
-    return replace(_origin(view), data=feed.source.description, preprocess=feed.preprocess, notes=notes)
+    return replace(_origin(view), data=feed.source.description, notes=notes)
 
 
 def _origin(view: OnnxView) -> Provenance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,14 @@ from inspector.runtime.preprocess import PRESETS, InputSpec, Preprocess
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The inputs of a model, and how pictures are made to fit; None where pictures are not welcome."""
+    """The inputs of a model, and how pictures are made to fit; None where pictures are not welcome.
+
+    `on_picture` hears of every picture that became a tensor, from any thread.
+    """
 
     inputs: tuple[TensorInfo, ...]
     preprocess: Preprocess | None
+    on_picture: Callable[[], None] = lambda: None
 
     def for_pictures(self, subject: str) -> tuple[Preprocess, InputSpec]:
         """How pictures are made to fit which input.
@@ -43,7 +47,9 @@ class Door:
     def picture(self, source: bytes | Path, name: str) -> Feeds:
         """One decoded picture."""
         preprocess, spec = self.for_pictures(name)
-        return {spec.name: preprocess.apply(pictures.decode(source, name), spec, name)}
+        feeds = {spec.name: preprocess.apply(pictures.decode(source, name), spec, name)}
+        self.on_picture()
+        return feeds
 
     def tensors(self, tensors: Mapping[str, Array], name: str) -> Feeds:
         """One input's arrays, checked."""

@@ -29,7 +29,7 @@ def content(feeds: Feeds) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Raw:
-    """One input that arrives over the wire: the bytes of a picture file, or an array for every input of the model.
+    """One input in memory, or from the wire: the bytes of a picture file, or an array for every input of the model.
 
     The arrays have no batch axis, or one of length 1. `label` is what the input is known to be, where that is known.
     `broken` is why it cannot be used, where that is known already.

@@ -44,11 +44,17 @@ _NOUNS: dict[stored.Kind, str] = {
 }
 
 
-def open_source(data: Data, inputs: Sequence[TensorInfo], preprocess: Preprocess | None = None) -> Source:
+def open_source(
+    data: Data,
+    inputs: Sequence[TensorInfo],
+    preprocess: Preprocess | None = None,
+    on_picture: Callable[[], None] = lambda: None,
+) -> Source:
     """What to feed to a model with these inputs, looked at just enough to know that it makes sense.
 
     `preprocess` says how pictures become tensors; arrays are fed as they are. A text may be a pattern
     (`train-{000..031}.tar`, `*.png`), a URL that fsspec reads, or `noise:N`; a Path is only a path.
+    `on_picture` is called, from any thread, for every picture that became a tensor.
 
     Raises:
         InputError: nothing there to feed, or nothing that this model takes.
@@ -56,7 +62,7 @@ def open_source(data: Data, inputs: Sequence[TensorInfo], preprocess: Preprocess
         ParameterError: pictures without a way to preprocess them, or one that does not fit the model; a URL or a kind
             of file for which a package is missing.
     """
-    door = Door(tuple(inputs), preprocess)
+    door = Door(tuple(inputs), preprocess, on_picture)
     if isinstance(data, str) and data.startswith(PREFIX):
         return Noise.parse(data, door.inputs)
     if isinstance(data, (str, Path)):

@@ -14,8 +14,11 @@ from inspector import service
 from inspector.analysis import sums
 from inspector.analysis.observe import Observer
 from inspector.analysis.parts import combined
+from inspector.analysis.runner import UNUSED
 from inspector.errors import LimitError, SummaryError
 from inspector.report import Check
+from inspector.runtime.items import Raw
+from inspector.runtime.preprocess import Preprocess
 from inspector.samples import SAMPLES
 
 DIGITS = SAMPLES[0]
@@ -47,14 +50,39 @@ def test_another_choice_of_taps_is_another_run(tmp_path: Path) -> None:
         identity.check(replace(identity, analyses=(replace(asked, taps=asked.taps[:1]),)), "summaries")
 
 
-def test_of_nodes_and_batches_the_larger_number_is_kept_and_of_checks_the_worse_one() -> None:
+def test_of_two_parts_the_larger_numbers_the_worse_check_and_what_one_of_them_did_are_kept() -> None:
     provenance = service.audit(DIGITS.model, X, **OPTIONS).provenance
     apart = Check(1, 3.5, 0.2, equal=False, passed=False)
-    more = replace(provenance, batch=9, providers={"CPUExecutionProvider": 1000, "Other": 3}, check=apart)
+    more = replace(
+        provenance, batch=9, preprocess="unit", providers={"CPUExecutionProvider": 1000, "Other": 3}, check=apart
+    )
     for a, b in ((provenance, more), (more, provenance)):
         both = combined(a, b)
         assert (both.batch, both.providers) == (9, {"CPUExecutionProvider": 1000, "Other": 3})
-        assert both.check == apart
+        assert (both.check, both.preprocess) == (apart, "unit")
+
+
+def test_preprocessing_is_stated_where_a_picture_was_read_and_noted_where_it_was_not_needed(tmp_path: Path) -> None:
+    def run(data: Any, **options: Any) -> tuple[str, bool]:
+        origin = service.audit(DIGITS.model, data, ["sparsity"], preprocess="unit", **options).provenance
+        return origin.preprocess, UNUSED in origin.notes
+
+    picture = next(DIGITS.pictures.rglob("*.png"))
+    np.save(tmp_path / "x.npy", X)
+    stated = Preprocess.parse("unit").text
+    for arrays in (X, "noise:3", tmp_path / "x.npy", [Raw("a", tensors={"image": X[:1]})]):
+        assert run(arrays) == ("", True)
+    for pictures in (picture, [tmp_path / "x.npy", picture], [Raw("a", picture=picture.read_bytes())]):
+        assert run(pictures) == (stated, False)
+    for _ in range(2):  # the second time all comes from checkpoints
+        assert run(DIGITS.pictures, resume=tmp_path / "kept") == (stated, False)
+    assert run(X, part="2/2") == ("", False)  # nothing ran
+
+
+def test_preprocessing_that_was_not_needed_makes_no_comparison_unfair() -> None:
+    before = service.audit(DIGITS.model, X, **OPTIONS)
+    after = service.audit(DIGITS.model, X, **OPTIONS | {"preprocess": "unit"})
+    assert service.compare(before, after, ["builtin:unchanged"]).ok
 
 
 @pytest.mark.parametrize("where", ["summaries", "resume"])

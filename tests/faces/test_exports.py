@@ -90,6 +90,12 @@ def test_a_page_says_what_was_overruled_and_why() -> None:
     assert "policy p: It was pruned." in said
 
 
+def test_a_page_is_as_wide_as_its_screen_and_as_dark() -> None:
+    page = FORMATS["html"](decided())
+    assert '<meta name="viewport" content="width=device-width">' in page
+    assert '<meta name="color-scheme" content="light dark">' in page
+
+
 # ---------------------------------------------------------------------------------------- metrics, summary, all
 
 
