@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import ValidationError
 
+from inspector.complaints import told
+
 _LONGEST: Final = 4096
 """Characters of a name: see `inspector.graph.limits`."""
 
@@ -48,8 +50,8 @@ class InspectorError(Exception):
 
     def _sentence(self) -> str:
         sides = [f"expected {self.expected}"] * bool(self.expected) + [f"found {self.found}"] * bool(self.found)
-        text = f"{self.subject}: {self.problem}" + ("; " + ", ".join(sides) if sides else "") + "."
-        return " ".join(f"{text} {self.remedy}".split())
+        text = f"{self.subject}: {self.problem}" + ("; " + ", ".join(sides) if sides else "")
+        return " ".join(f"{text.rstrip(' .')}. {self.remedy}".split())
 
 
 class ModelError(InspectorError):
@@ -74,7 +76,7 @@ class ParameterError(InspectorError):
         """The first complaint of pydantic; `subject` makes one of the way to the value, empty for the whole."""
         first = error.errors(include_url=False)[0]
         where = subject(tuple(map(str, first["loc"])))
-        return cls(where, "it is not valid", expected=first["msg"], found=repr(first["input"])[:200])
+        return cls(where, **told(first))
 
 
 class NotFoundError(InspectorError):
@@ -83,8 +85,8 @@ class NotFoundError(InspectorError):
     reason = "NOT_FOUND"
 
     @classmethod
-    def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> NotFoundError:
-        """Says which names exist, nearest first: `kind` is what was looked for, `known` what there is.
+    def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "", *, of: str = "") -> NotFoundError:
+        """Says which names exist, nearest first: `kind` is what was looked for, `of` where, `known` what there is.
 
         A name of more than 4,096 characters, which nothing can have, is near to none: looking would take long.
         """
@@ -93,7 +95,7 @@ class NotFoundError(InspectorError):
         hint = f"Did you mean {near[0]!r}?" if near else ""
         shown = ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
         return cls(
-            f"{kind} {name if len(name) <= _LONGEST else name[:40] + '…'!r}",
+            f"{kind} {name if len(name) <= _LONGEST else name[:40] + '…'!r}{f' of {of}' if of else ''}",
             "there is none of that name",
             expected=f"one of: {shown or '(none)'}",
             remedy=f"{hint} {remedy}".strip(),

@@ -15,13 +15,12 @@ Line = tuple[str, str]
 
 def lines_of(origin: Provenance) -> tuple[Line, ...]:
     """How it ran and on what; only lines that say something."""
-    batch = f", batches of {origin.batch}" if origin.batch else ""
     nodes = (f"{name} {many(n, 'node')}" for name, n in origin.providers.items())
     waited = f", {origin.waited:.1f} s of them waiting for inputs" if origin.waited >= 0.05 else ""
     lines = (
         ("Model", f"{origin.model}  sha256 {origin.sha256[:12]}"),
-        ("Data", f"{origin.data} ({many(origin.inputs, 'input')}{batch})" if origin.data else ""),
-        ("Preprocess", origin.preprocess),
+        ("Data", _data_text(origin)),
+        ("Preprocess", origin.preprocess.replace(",", ", ")),
         ("Run", ", ".join(filter(None, [origin.device, origin.fidelity, *nodes]))),
         ("Check", check_text(origin)),
         ("Operators", operators_text(origin.operators)),
@@ -31,6 +30,17 @@ def lines_of(origin: Provenance) -> tuple[Line, ...]:
         *(("Note", note) for note in origin.notes),
     )
     return tuple(line for line in lines if line[1])
+
+
+def _data_text(origin: Provenance) -> str:
+    """What was fed, how many inputs that were, where it is not said yet, and how many ran at a time."""
+    if not origin.data:
+        return ""
+    count = many(origin.inputs, "input")
+    batch = (
+        "" if not origin.batch else ", one batch" if origin.inputs <= origin.batch else f", batches of {origin.batch}"
+    )
+    return f"{origin.data}{'' if count in origin.data else f': {count}'}{batch}"
 
 
 def check_text(origin: Provenance) -> str:
@@ -51,7 +61,7 @@ def operators_text(operators: tuple[OperatorCount, ...]) -> str:
     added = sum(o.watched for o in operators if o.domain == MEASURES)
     same = sum(o.plain for o in operators if o.plain == o.watched)
     parts = [f"{_name(o)} {o.plain} → {o.watched}" for o in changed]
-    parts += [f"{same} nodes as without watching"] * bool(same) + [f"{added} that measure"] * bool(added)
+    parts += [f"{many(same, 'node')} as without watching"] * bool(same) + [f"{added} that measure"] * bool(added)
     return ", ".join(parts)
 
 

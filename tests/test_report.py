@@ -70,3 +70,23 @@ def test_a_comparison_says_at_its_top_what_it_was_compared_with() -> None:
     other = inspector.compare(report, inspector.inspect(SAMPLES / "digits_hot.onnx"))
     for face in FACES.values():
         assert "compared with model digits (sha256 " in face(other)
+
+
+@pytest.mark.parametrize(
+    ("data", "inputs", "batch", "said"),
+    [
+        ("folder x (200 pictures)", 200, 64, "folder x (200 pictures): 200 inputs, batches of 64"),
+        ("file x.npy (5 inputs)", 5, 64, "file x.npy (5 inputs), one batch"),
+        ("file x.png (1 picture)", 1, 1, "file x.png (1 picture): 1 input, one batch"),
+    ],
+    ids=["many", "few, counted already", "one"],
+)
+def test_the_line_about_data_counts_inputs_once_and_says_what_ran_at_a_time(
+    data: str, inputs: int, batch: int, said: str
+) -> None:
+    origin = replace(ORIGIN, data=data, inputs=inputs, batch=batch)
+    assert dict(Report(origin, ()).lines)["Data"] == said
+
+
+def test_settings_of_pictures_are_apart_so_that_lines_are_broken_between_them() -> None:
+    assert dict(Report(ORIGIN, ()).lines)["Preprocess"] == "resize=none, crop=model"

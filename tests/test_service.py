@@ -127,6 +127,8 @@ def test_provenance_says_where_every_number_comes_from() -> None:
 def test_what_only_the_weights_say_needs_no_data_and_uses_none() -> None:
     where = service.inspect(CHAIN.data, X, ["filters"]).provenance
     assert (where.device, where.fidelity, where.batch, where.providers) == ("", "", 0, {})
+    assert where.notes == ("the data was not read: what ran looks at weights alone",)
+    assert service.inspect(CHAIN.data, None, ["filters"]).provenance.notes == ()
 
 
 def test_inputs_that_cannot_be_used_are_skipped_and_named() -> None:
@@ -136,7 +138,7 @@ def test_inputs_that_cannot_be_used_are_skipped_and_named() -> None:
     (skipped,) = report.skipped
     assert isinstance(skipped, Skipped)
     assert skipped.id == "r1"
-    with pytest.raises(InputError, match="none of 1 inputs could be used"):
+    with pytest.raises(InputError, match="none of 1 input could be used; the first is "):
         service.audit(CHAIN.data, raws[1:2])
 
 

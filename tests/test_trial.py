@@ -88,7 +88,7 @@ def test_a_model_that_no_runtime_runs_is_no_danger_and_says_why_it_does_not_run(
     head = model(f"b = com.example.Relu(x) [c] a = Conv {SAME} (b, w) y = Relu(a)", weights={"w": W})
     assert (tried(tail)["layers"], tried(tail)["refusal"]) == (1, "")
     assert tried(head)["layers"] == 1
-    assert "com.example: Relu (1 nodes)" in str(tried(head)["refusal"])
+    assert "com.example: Relu (1 node)" in str(tried(head)["refusal"])
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("double", np.float64), ("bfloat16", ml_dtypes.bfloat16)])

@@ -16,6 +16,7 @@ from inspector.errors import InputError
 from inspector.report import Skipped
 from inspector.runtime.data import Batch, Shard, Size, Source, Unread, batches, open_source
 from inspector.runtime.digest import Digest
+from inspector.runtime.items import counted
 from inspector.runtime.preprocess import Preprocess
 
 MAX_SAID: Final = 300
@@ -122,10 +123,10 @@ class Feed:
     def finish(self) -> None:
         """Raises InputError where none of the inputs could be used."""
         if not self.count:
-            reason = self._first_skipped or "there was none"
-            raise InputError(
-                self.source.description, f"none of {self.skipped_count} inputs could be used", found=reason.rstrip(".")
-            )
+            if not self.skipped_count:
+                raise InputError(self.source.description, "there was no input")
+            told = f"none of {counted(self.skipped_count, 'input')} could be used; the first is {self._first_skipped}"
+            raise InputError(self.source.description, told)
 
     def pass_over(self, tally: Tally) -> None:
         """Counts a shard that was read before, or elsewhere.
@@ -136,7 +137,7 @@ class Feed:
         first = next(iter(tally.skipped), None)
         if first is not None:
             self._refuse(first)
-            self._first_skipped = self._first_skipped or first.reason
+            self._first_skipped = self._first_skipped or _told(first)
         self.count += tally.inputs
         self.skipped_count += tally.skipped_count
         self._tell()
@@ -146,7 +147,7 @@ class Feed:
         try:
             shard.check()
         except InputError as error:
-            self._skip(Unread(shard.name, str(error), incomplete=True))
+            self._skip(Unread(shard.name, str(error).removeprefix(f"{shard.name}: "), incomplete=True))
 
     def _take(self, batch: Batch) -> None:
         self._keep(batch.feeds, self.count)
@@ -196,15 +197,13 @@ class Feed:
     def _skip(self, skipped: Skipped) -> None:
         self._refuse(skipped)
         self.skipped_count += skipped.count
-        self._first_skipped = self._first_skipped or skipped.reason
+        self._first_skipped = self._first_skipped or _told(skipped)
         self._shard.skip(skipped)
 
     def _refuse(self, skipped: Skipped) -> None:
         if self._strict:
             remedy = "Mend or remove it, or run without strict, which skips and counts such inputs."
-            raise InputError(
-                f"input {skipped.id!r}", "it cannot be used", found=skipped.reason.rstrip("."), remedy=remedy
-            )
+            raise InputError(f"input {skipped.id!r}", f"it cannot be used: {skipped.reason}", remedy=remedy)
 
     def _limit(self, count: int) -> None:
         if self._most is not None and count > self._most:
@@ -220,3 +219,7 @@ class Feed:
 def _whole(source: Source) -> Shard:
     """All of a source as one shard."""
     return Shard(source.description, str, 0, source.total, source.__iter__)
+
+
+def _told(skipped: Skipped) -> str:
+    return f"{skipped.id}: {skipped.reason}"

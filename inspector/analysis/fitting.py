@@ -44,7 +44,7 @@ class Fitted:
         if batch < self.asked:
             yield f"batches of {batch} and not {self.asked}, so that a run fits into the memory"
         if self.waves.why:
-            yield f"batches of {batch}, chosen: {self.waves.why}"
+            yield f"batches of {batch} were chosen: {self.waves.why}"
         if parts > 1:
             yield f"the taps were watched in {parts} waves, so that each fits"
         if left_out:
@@ -113,6 +113,6 @@ class Fitting:
                 "one input would bring out too many bytes",
                 expected=f"at most {self._how.memory}",
                 found=str(model.map_bytes),
-                remedy="Choose fewer taps or smaller inputs, or allow more memory (--memory).",
+                remedy="Choose fewer taps or smaller inputs, or allow the run more memory.",
             )
         return model

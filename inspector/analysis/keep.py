@@ -175,5 +175,5 @@ def _idle(first: int, total: int, shards: int) -> str:
     have = "1 shard" if shards == 1 else f"{shards} shards"
     return (
         f"part {first}/{total} is empty, as the data has only {have}: nothing was run. Merge it with the other parts, "
-        "or give fewer parts or a smaller shard size (--shard-size)"
+        "or give fewer parts or a smaller shard size"
     )

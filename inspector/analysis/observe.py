@@ -18,6 +18,7 @@ from inspector.analysis.verify import Verifier
 from inspector.contract import Array, BatchInfo
 from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.view import OnnxView
+from inspector.origin import many
 from inspector.report import Memory
 from inspector.runtime.data import Batch, Shapes
 from inspector.runtime.session import Session
@@ -136,7 +137,8 @@ class Observer:
 
 def _left_out(view: OnnxView) -> Iterator[str]:
     if view.left_out:
-        yield f"{len(view.left_out)} convolutions are not watched: " + "; ".join(view.left_out[:5])
+        verb = "is" if len(view.left_out) == 1 else "are"
+        yield f"{many(len(view.left_out), 'convolution')} {verb} not watched: " + "; ".join(view.left_out[:5])
 
 
 def _computed(view: OnnxView, device: str) -> Iterator[str]:

@@ -101,7 +101,8 @@ def report(
                 remedy="Give pictures or arrays.",
             )
         results = conclude(view, plan, Totals(plan), None, setting.stop)
-        return Report(replace(_origin(view), started=started, seconds=time.monotonic() - began), results)
+        notes = () if data is None else ("the data was not read: what ran looks at weights alone",)
+        return Report(replace(_origin(view), notes=notes, started=started, seconds=time.monotonic() - began), results)
     feed = setting.feed(view, data)
     with Keeper(keep, setting.identity(view, plan, feed), plan, feed) as keeper:
         if not keeper.idle:
@@ -185,7 +186,7 @@ def _gather(observer: Observer, feed: Feed, taps: Sequence[Tap], most: int) -> d
                 "activations",
                 "they are too large to hold",
                 expected=f"at most {most} bytes",
-                remedy="Choose fewer taps or inputs, or allow more memory (--memory).",
+                remedy="Choose fewer taps or inputs, or allow the run more memory.",
             )
         for tap, request in zip(taps, _kept(taps), strict=True):
             parts[tap] += [rows[request]] if request in rows else []

@@ -24,7 +24,7 @@ from inspector.analysis.parts import MAX_LISTED_SKIPS, Part, Tally
 from inspector.analysis.plan import Plan
 from inspector.analysis.store import MAX_BYTES, from_bytes, to_bytes
 from inspector.errors import LimitError, OutputError, SummaryError
-from inspector.paths import writing
+from inspector.paths import why_unread, writing
 from inspector.report import Provenance
 from inspector.runtime.digest import FORM
 from inspector.whole import Whole, clear_left_of
@@ -168,14 +168,17 @@ def scan(path: Path) -> tuple[Identity, tuple[Stored, ...]]:
         SummaryError: no such file, not written by the inspector, cut short or damaged.
         LimitError: a text in it is too long.
     """
+    if not path.is_file():
+        remedy = f"Name the files in it, such as {path / '*.sum'}." if path.is_dir() else "Check the path."
+        raise SummaryError(str(path), why_unread(path), expected="a file of summaries", remedy=remedy)
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
-                raise SummaryError(str(path), "it holds no summaries", expected="a file written with --summaries")
+                raise SummaryError(str(path), "it holds no summaries", expected="a file of summaries")
             identity = _from_json(_IDENTITY, _frame(file, path, MAX_TEXT), path)
             return identity, tuple(_stored(file, path))
     except OSError as error:
-        raise SummaryError(str(path), "it cannot be read", found=str(error)) from error
+        raise SummaryError(str(path), "it cannot be read", found=error.strerror or str(error)) from error
 
 
 def change(source: Path, target: Path, provenance: Callable[[Provenance], Provenance]) -> None:

@@ -90,7 +90,7 @@ def _why(sizes: Sizes, more: int, budget: int) -> str:
         return "more would not fit into the memory"
     if more and sizes.enough is not None:
         return f"more would take over {sizes.enough >> 20} MiB beside the weights, and gain nothing"
-    return f"the most that is chosen{'' if sizes.known[-1] == CHOICES[-1] else ' where not all sizes are known'}"
+    return f"no larger ones ever are{'' if sizes.known[-1] == CHOICES[-1] else ' where not all sizes are known'}"
 
 
 def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int) -> Waves:
@@ -111,7 +111,7 @@ def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int)
             f"watching it alone needs too much memory, at {batch} input{'s' * (batch > 1)} a run",
             expected=f"at most {budget} bytes",
             found=f"an estimate of {estimate}",
-            remedy="Allow more memory (--memory), or feed smaller inputs.",
+            remedy="Allow the run more memory, or feed smaller inputs.",
         )
     return Waves(tuple(map(tuple, parts)), batch, max(estimates))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,11 +23,13 @@ from inspector.faces import terminal
 from inspector.faces.apart import check_unread, places_of
 from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
+from inspector.faces.describe import plugin
 from inspector.faces.exports import parse_formats
 from inspector.faces.files import read_report
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome
+from inspector.faces.saying import is_mistyped, mistyped, plain, say
 from inspector.faces.signals import terminable
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
@@ -37,7 +38,9 @@ from inspector.whole import clear_left_of, whole
 
 app = typer.Typer(
     name="inspector",
-    help="Looks inside any ONNX CNN: filters, feature maps, sparsity, connectivity.",
+    help="Looks inside CNNs in ONNX files: filters, feature maps, sparsity, connectivity.",
+    epilog="Exit codes: 0 fine; 1 a finding is an error, or a policy does not hold; 2 it could not be done. "
+    "Documentation: README.md and docs/ beside the source.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,6 +72,10 @@ class Fidelity(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(help="An .onnx file.", show_default=False)]
+Fidelities = Annotated[
+    Fidelity,
+    typer.Option("--fidelity", help="exact: every value as the graph says; fast: the runtime may optimise the graph."),
+]
 Inputs = Annotated[list[str], typer.Option("--input", "-i", help="A picture, .npy, .npz, folder or URL; repeatable.")]
 Data = Annotated[
     list[str],
@@ -82,7 +89,10 @@ Data = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail where an input cannot be used, in place of skipping it.")]
 Analyses = Annotated[
-    list[str], typer.Option("--analysis", "-a", help="NAME or NAME:key=value,…; repeatable.", show_default=False)
+    list[str],
+    typer.Option(
+        "--analysis", "-a", help="NAME or NAME:key=value,…, of `inspector plugins`; repeatable.", show_default=False
+    ),
 ]
 Preprocess = Annotated[
     str,
@@ -108,7 +118,7 @@ Formats = Annotated[
     ),
 ]
 Summaries = Annotated[str, typer.Option("--summaries", metavar="FILE.sum", help="Write the summaries, for merge.")]
-Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown.")]
+Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a table that are shown; --json has all.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,9 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _run(arguments)
             settle()
         except (InspectorError, OSError) as error:
-            _say(_plain(error))
+            say(plain(error))
         except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is no verdict
-            _say(f"this is a fault of the inspector, please report it: {_plain(error)}", traceback.format_exc())
+            say(f"this is a fault of the inspector, please report it: {plain(error)}", traceback.format_exc())
         else:
             return ending.code(code)
     return FAILED
@@ -128,38 +138,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        app(args=None if arguments is None else list(arguments))
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
     except Ended as end:
         return end.code
-    except SystemExit as end:  # how typer ends, well or badly; its 1 is no finding of ours
-        return FINE if not end.code else end.code if end.code == INTERRUPTED else FAILED
-    return FINE
-
-
-def _say(text: str, more: str = "") -> None:
-    with contextlib.suppress(OSError):  # nobody can be told that nobody can be told
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error[/]: {text}")
-        if more and sys.stderr:
-            sys.stderr.write(more)
-            sys.stderr.flush()
-
-
-def _plain(error: Exception) -> str:
-    text = str(error) if isinstance(error, InspectorError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split()).replace("[", r"\[")
+    except (typer.Abort, SystemExit) as end:
+        code = getattr(end, "code", FAILED)
+    except Exception as error:
+        if not is_mistyped(error):
+            raise
+        say(mistyped(error))
+        return FAILED
+    return FINE if not code else code if code == INTERRUPTED else FAILED  # a 1 of typer's is no finding of ours
 
 
 @app.command()
 def describe(
     model: Model,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,  # noqa: FBT002 - a flag
+    taps: Annotated[bool, typer.Option("--taps", help="One line for every tap, by the name that --tap takes.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output; takes no file.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the convolutions of a model, and where their outputs can be watched."""
     view = service.load(model)
     if as_json:
         print(json.dumps(describe_json(view), indent=2))
     else:
-        terminal.print_layers(view, Console())
+        terminal.print_layers(view, Console(), taps=taps)
 
 
 @app.command()
@@ -169,7 +172,7 @@ def inspect(
     analyses: Analyses = [],
     preprocess: Preprocess = "",
     device: Device = "auto",
-    fidelity: Fidelity = Fidelity.exact,
+    fidelity: Fidelities = Fidelity.exact,
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
     self_check: SelfCheck = True,  # noqa: FBT002 - a flag
@@ -178,7 +181,10 @@ def inspect(
     formats: Formats = [],
     rows: Rows = 30,
 ) -> None:
-    """Looks closely at a model's filters, and at a few inputs on their way through it."""
+    """Looks closely at a model's filters, and at a few inputs on their way through it.
+
+    Without --analysis: filters and connectivity, and with inputs activations and sparsity as well.
+    """
     outcome = Outcome(json_file, out, rows, parse_formats(formats), model).check([model], inputs)
     view = service.load(model)
     outcome.check_model(view)
@@ -198,7 +204,7 @@ def audit(
     policies: Policies = [],
     preprocess: Preprocess = "",
     device: Device = "auto",
-    fidelity: Fidelity = Fidelity.fast,
+    fidelity: Fidelities = Fidelity.fast,
     batch_size: Annotated[int, typer.Option(min=0, help="Inputs that share a run; 0: chosen for you.")] = 0,
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
@@ -213,7 +219,10 @@ def audit(
     formats: Formats = [],
     rows: Rows = 30,
 ) -> None:
-    """Adds up what a model does with a whole data set: dead filters, sparsity, health."""
+    """Adds up what a model does with a whole data set: dead filters, sparsity, health.
+
+    Without --analysis: sparsity, and what the policies need.
+    """
     outcome = Outcome(json_file, out, rows, parse_formats(formats), model)
     outcome.check([model, *policies], data, summaries, resume)
 
@@ -292,7 +301,7 @@ def activations(
     ],
     preprocess: Preprocess = "",
     device: Device = "auto",
-    fidelity: Fidelity = Fidelity.exact,
+    fidelity: Fidelities = Fidelity.exact,
     strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
 ) -> None:
@@ -315,28 +324,14 @@ def activations(
 
 @app.command()
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with the schema of every parameter.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output, takes no file.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()
     if as_json:
-        print(json.dumps([_plugin_json(info) for info in infos], indent=2))
+        print(json.dumps([plugin(info) for info in infos], indent=2))
     else:
         terminal.print_plugins(infos, Console())
-
-
-def _plugin_json(info: service.PluginInfo) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "version": info.version,
-        "kind": info.kind,
-        "about": info.about,
-        "distribution": info.distribution,
-        "failure": info.failure,
-        "rules": info.rules,
-        "metrics": [asdict(metric) for metric in info.metrics],
-        "params_schema": json.loads(info.params_schema),
-    }
 
 
 @app.command()
@@ -369,8 +364,14 @@ def serve(
             max_receive_bytes=max_message_mib * MIB, trial_seconds=trial_seconds, trial_mib=trial_mib,
             memory=_bytes(memory),
         ),
-        ready=lambda address: print(f"listening on {address}", flush=True),
+        ready=partial(_ready, models),
     )  # fmt: skip
+
+
+def _ready(models: Path, address: str) -> None:
+    print(f"listening on {address}", flush=True)
+    if not any(models.glob("*.onnx")):
+        print(f"note: there is no .onnx file in {models} yet", file=sys.stderr)
 
 
 @app.command()
@@ -385,8 +386,7 @@ def _bytes(text: str) -> int | None:
     try:
         return int(TypeAdapter(ByteSize).validate_python(text)) if text else None
     except ValidationError as error:
-        expected = "a size such as 2GiB or 500MB"
-        raise ParameterError("memory", "it is no size", expected=expected, found=repr(text)) from error
+        raise ParameterError.first_of(error, lambda _: "--memory") from error
 
 
 def _sources(places: Sequence[str]) -> Any:

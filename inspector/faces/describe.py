@@ -1,9 +1,12 @@
-"""A model as JSON, for programs: the form of `inspector describe --json`."""
+"""Models and plugins as JSON, for programs: the forms of `inspector describe --json` and `inspector plugins --json`."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
+from inspector.analysis.registry import PluginInfo
 from inspector.contract import Layer, TapKind, TensorInfo
 from inspector.graph.view import OnnxView
 
@@ -60,4 +63,19 @@ def _layer(view: OnnxView, layer: Layer) -> dict[str, Any]:
         "activation": layer.activation,
         "linear": layer.linear,
         "receptive_field": fields or None,
+    }
+
+
+def plugin(info: PluginInfo) -> dict[str, Any]:
+    """Everything that is known of a plugin, its parameters as JSON Schema."""
+    return {
+        "name": info.name,
+        "version": info.version,
+        "kind": info.kind,
+        "about": info.about,
+        "distribution": info.distribution,
+        "failure": info.failure,
+        "rules": info.rules,
+        "metrics": [asdict(metric) for metric in info.metrics],
+        "params_schema": json.loads(info.params_schema),
     }

@@ -98,7 +98,10 @@ def read_report(file: str | PathLike[str]) -> Report:
         raise LimitError(
             f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
         )
-    return report_from_json(file.read_bytes())
+    try:
+        return report_from_json(file.read_bytes())
+    except InputError as error:
+        raise InputError(f"report {str(file)!r}", str(error).removeprefix("report: ")) from error
 
 
 def save_report(report: Report, folder: Path) -> list[Saved]:

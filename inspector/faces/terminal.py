@@ -32,6 +32,7 @@ from inspector.contract import (
 )
 from inspector.control import Progress, Watcher
 from inspector.faces.files import Saved
+from inspector.faces.terminal_params import parameters
 from inspector.faces.terminal_table import fitted, plain
 from inspector.origin import many, waiting_text
 from inspector.render.numbers import DASH, cell
@@ -67,17 +68,17 @@ def print_report(
         console.print(Text(waiting, style="yellow"), highlight=False)
 
 
-def print_layers(view: ModelView, console: Console) -> None:
-    """Prints what a model is, and one line for every convolution."""
+def print_layers(view: ModelView, console: Console, *, taps: bool = False) -> None:
+    """Prints what a model is, and one line for every convolution; with `taps`, one for every tap in place of these."""
     ports = [("Input", view.inputs), ("Output", view.outputs)]
     tensors = [(word, f"{t.name}  {t.dtype} {_shape(t.shape)}") for word, infos in ports for t in infos]
     facts = ", ".join(f"{name} {value}" for name, value in view.facts.items())
     _pairs(console, [("Model", view.name), ("SHA-256", view.sha256), ("File", facts), *tensors])
-    headings = ("#", "layer", "op", "weights", "groups", "stride", "activation", "act tensor")
-    cells = [_layer(layer) for layer in view.layers]
+    headings, cells = _taps(view) if taps else _layers(view)
     console.print()
     _print_parts(headings, list(zip(*cells, strict=True)) or [()] * len(headings), console)
-    console.print(Text(f"{len(view.layers)} convolutions", style="dim"))
+    more = "" if taps else "; --taps lists where they can be watched"
+    console.print(Text(f"{many(len(view.layers), 'convolution')}{more}", style="dim"))
 
 
 def print_plugins(infos: Sequence[PluginInfo], console: Console) -> None:
@@ -93,14 +94,14 @@ def print_plugins(infos: Sequence[PluginInfo], console: Console) -> None:
             _indented(console, Text.assemble(("Failed: ", "bold red"), plain(info.failure)))
             continue
         _indented(console, Text(plain(info.about)))
-        for line in _parameters(info.params_schema):
+        for line in parameters(info.params_schema):
             _indented(console, line, 4)
         if info.rules:
             _indented(console, Text(plain(f"findings: {', '.join(info.rules)}"), style="dim"), 4)
         for metric in info.metrics:
-            about = (f"  {metric.unit}" if metric.unit else "") + ("  per channel" if metric.per_channel else "")
-            name = plain(f"{info.name}.{metric.name}")
-            _indented(console, Text.assemble(name, (plain(about), "dim"), plain(f"  {metric.about}")), 4)
+            name, kind = f"{info.name}.{metric.name}", [metric.unit, "per channel" * metric.per_channel]
+            unit = f" ({', '.join(filter(None, kind))})" if any(kind) else ""
+            _indented(console, Text.assemble(plain(f"{name}  {metric.about}"), (plain(unit), "dim")), 4)
     if not infos:
         console.print("No plugins are installed.")
 
@@ -215,7 +216,7 @@ def _print_table(table: Table, console: Console, max_rows: int | None) -> None:
     _paragraphs(console, table.title)
     rows = table.rows[:max_rows]
     columns = [[row[at] if at < len(row) else None for row in rows] for at in range(len(table.columns))]
-    names = [f"{c.name}\n{c.unit}" if c.unit else c.name for c in table.columns]
+    names = [f"{c.name}\n{c.unit}" if c.unit and c.unit != c.name else c.name for c in table.columns]
     _print_parts(names, columns, console)
     more = len(table.rows) - len(rows)
     dashes = [
@@ -223,7 +224,8 @@ def _print_table(table: Table, console: Console, max_rows: int | None) -> None:
         for c, cells in zip(table.columns, columns, strict=True)
         if c.about and None in cells
     ]
-    for line in [*([f"… {more:,} more rows, see --json"] if more else []), *dashes, *filter(None, [table.caption])]:
+    cut = f"… {many(more, 'more row')}: --rows shows more, --json has all" if more else ""
+    for line in filter(None, [cut, *dashes, table.caption]):
         console.print(Text(plain(line), style="dim"), highlight=False)
 
 
@@ -289,6 +291,17 @@ def _indented(console: Console, text: Text, by: int = 2) -> None:
     console.print(Padding(text, (0, 0, 0, by), expand=False), highlight=False)
 
 
+def _layers(view: ModelView) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    headings = ("#", "layer", "op", "weights", "groups", "stride", "activation", "act tensor")
+    return headings, [_layer(layer) for layer in view.layers]
+
+
+def _taps(view: ModelView) -> tuple[Sequence[str], Sequence[Sequence[Cell]]]:
+    """The name of every tap, as `--tap` and the options of analyses take it, and what is watched there."""
+    taps = [layer.taps[kind] for layer in view.layers for kind in TapKind if kind in layer.taps]
+    return ("tap", "tensor", "after"), [(tap.name, tap.tensor, tap.activation) for tap in taps]
+
+
 def _layer(layer: Layer) -> tuple[Any, ...]:
     groups = f"{layer.groups} depthwise" if layer.depthwise else str(layer.groups)
     act = layer.taps.get(TapKind.ACT)
@@ -304,21 +317,3 @@ def _times(sizes: Sequence[int]) -> str:
 
 def _shape(shape: Sequence[int | str | None] | None) -> str:
     return "of unknown rank" if shape is None else "[" + ", ".join("?" if d is None else str(d) for d in shape) + "]"
-
-
-def _parameters(schema: str) -> list[Text]:
-    """One line for every parameter of a JSON Schema: name, default, type, what it means."""
-    try:
-        fields = json.loads(schema or "{}").get("properties", {})
-        return [_parameter(name, field) for name, field in fields.items()]
-    except (ValueError, AttributeError):
-        return []
-
-
-def _parameter(name: str, field: dict[str, Any]) -> Text:
-    default = f" = {json.dumps(field['default'], ensure_ascii=False)}" if "default" in field else ""
-    kind = field.get("type", "")
-    about = field.get("description", "")
-    return Text.assemble(
-        plain(name), (plain(f"{default}  {kind}" if kind else default), "dim"), plain(f"  {about}" if about else "")
-    )

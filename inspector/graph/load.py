@@ -32,6 +32,7 @@ from inspector.graph.sparse import write_out
 from inspector.graph.tidy import drop_empty_ends, tidy
 from inspector.graph.view import OnnxView
 from inspector.graph.weights import APART, attach, declare, detach
+from inspector.origin import many
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "load"]
 
@@ -144,7 +145,7 @@ def _parse(contents: Contents, label: str) -> onnx.ModelProto:
             label,
             "it is not an ONNX model",
             expected="a graph with nodes",
-            found=f"IR version {proto.ir_version}, {len(proto.graph.node)} nodes",
+            found=f"IR version {proto.ir_version}, {many(len(proto.graph.node), 'node')}",
         )
     return proto
 

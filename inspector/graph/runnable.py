@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from inspector.errors import ModelError
 from inspector.graph.contents import Holding
+from inspector.origin import many
 
 OLDEST_OPSET: Final = 7
 """Before, operators broadcast in another way, and onnxruntime has no kernels for most of them."""
@@ -52,7 +53,7 @@ def custom_operators(some: Iterable[ir.Node | onnx.NodeProto]) -> str:
         if domain not in _KNOWN:
             kinds[domain[:80]][node.op_type[:80]] += 1
     shown = [
-        f"{domain}: {', '.join(sorted(counts)[:5])}{', …' if len(counts) > 5 else ''} ({counts.total()} nodes)"
+        f"{domain}: {', '.join(sorted(counts)[:5])}{', …' if len(counts) > 5 else ''} ({many(counts.total(), 'node')})"
         for domain, counts in sorted(kinds.items())[:5]
     ]
     return "; ".join(shown) + ("; …" if len(kinds) > 5 else "")

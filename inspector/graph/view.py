@@ -195,4 +195,4 @@ def _dim(dim: int | ir.SymbolicDim) -> int | str | None:
 
 def _operators(model: ir.Model) -> str:
     kinds = sorted({node.op_type for node in model.graph})
-    return f"{len(model.graph)} nodes: " + (", ".join(kinds[:6]) + (", …" if len(kinds) > 6 else "") or "none")
+    return f"{many(len(model.graph), 'node')}: " + (", ".join(kinds[:6]) + (", …" if len(kinds) > 6 else "") or "none")

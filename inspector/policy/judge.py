@@ -147,8 +147,10 @@ def _beyond(rule: Rule, reading: Reading) -> Array:
 
 def _finding(rule: Rule, reading: Reading, at: Array) -> Finding:
     found = _worst(rule, reading, at)
-    many = f" in {at.size} of {len(reading.values)} channels, such as" if reading.channels else ""
-    what = f"{rule.subject} is{many} {_told(found, rule)}, not {rule.limit}"
+    what = f"{rule.subject} is {_told(found, rule)}, not {rule.limit}"
+    if reading.channels:
+        where = f"in {at.size} of {len(reading.values)} channels"
+        what = f"{rule.subject} is not {rule.limit} {where}; the furthest is {_told(found, rule)}"
     said = f"{rule.message.rstrip('.')} ({what})" if rule.message else what
     evidence: dict[str, Cell] = {"found": found, "limit": rule.limit, "about": rule.subject}
     channels = tuple(int(c) for c in at) if reading.channels else ()

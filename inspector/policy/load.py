@@ -97,7 +97,7 @@ def _parsed(name: str, data: bytes) -> Policy:
         tree = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ParameterError(f"policy {name!r}", "it cannot be read", expected="TOML", found=str(error)) from error
-    _check_keys(f"key of policy {name!r}", tree, ("about", "rule", "finding"))
+    _check_keys(f"policy {name!r}", tree, ("about", "rule", "finding"))
     about, items, others = tree.get("about", ""), tree.get("rule", []), tree.get("finding", [])
     if not (isinstance(about, str) and _are_tables(items) and _are_tables(others) and (items or others)):
         expected = "an optional text `about`, and [[rule]]s or [[finding]]s"
@@ -138,10 +138,10 @@ def check_ids(rules: tuple[Rule, ...]) -> None:
         raise ParameterError(f"rule {double!r}", "two rules have this id", remedy="Give every rule an id of its own.")
 
 
-def _check_keys(kind: str, tree: dict[str, Any], known: tuple[str, ...]) -> None:
+def _check_keys(subject: str, tree: dict[str, Any], known: tuple[str, ...]) -> None:
     unknown = next((key for key in tree if key not in known), None)
     if unknown is not None:
-        raise NotFoundError.among(kind, unknown, known)
+        raise NotFoundError.among("key", unknown, known, of=subject)
 
 
 def _rule(subject: str, item: dict[str, Any]) -> Rule:
@@ -149,7 +149,7 @@ def _rule(subject: str, item: dict[str, Any]) -> Rule:
 
 
 def _valid(adapter: TypeAdapter[T], kind: type[T], subject: str, item: dict[str, Any]) -> T:
-    _check_keys(f"key of {subject}", item, tuple(field.name for field in fields(kind)))
+    _check_keys(subject, item, tuple(field.name for field in fields(kind)))
     try:
         return adapter.validate_python(item)
     except ValidationError as error:
@@ -164,7 +164,7 @@ def _sensible(subject: str, rule: Rule) -> Rule:
         )
     _check_about(subject, rule.analysis, rule.subject)
     if rule.report is not None and rule.report not in (*NUMBERS, *TEXTS):
-        raise NotFoundError.among(f"report in {subject}:", rule.report, (*NUMBERS, *TEXTS))
+        raise NotFoundError.among("report", rule.report, (*NUMBERS, *TEXTS), of=subject)
     if rule.report is not None and rule.layers != ("*",):
         raise ParameterError(subject, "provenance has no layers", remedy="Leave `layers` out.")
     textual = rule.report in TEXTS

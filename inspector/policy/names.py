@@ -10,9 +10,11 @@ from typing import Final
 
 from inspector.contract import MetricInfo
 from inspector.errors import NotFoundError, ParameterError
+from inspector.policy.compare_view import NAME as COMPARE
 from inspector.policy.rules import Policy, Rule, covers, override_name
 
 _ALIKE: Final = 0.85
+_REMEDIES: Final = {COMPARE: "Judge what `inspector compare` says of two reports, with its policies."}
 _LONGEST: Final = 100
 """Letters of a rule that are compared with another's."""
 
@@ -38,21 +40,21 @@ def check_names(policies: Sequence[Policy], declared: Mapping[str, Declared]) ->
     known = [f"{analysis}.{info.name}" for analysis, one in declared.items() for info in one.metrics]
     for policy in policies:
         for rule in policy.rules:
-            subject = f"of rule {rule.id!r} of policy {policy.name!r}:"
+            subject = f"rule {rule.id!r} of policy {policy.name!r}"
             if rule.metric is not None and rule.metric not in known:
-                raise NotFoundError.among(f"metric {subject}", rule.metric, known, "See `inspector plugins`.")
+                raise NotFoundError.among("metric", rule.metric, known, "See `inspector plugins`.", of=subject)
             if rule.analysis and rule.analysis not in declared:
-                raise NotFoundError.among(f"analysis {subject}", rule.analysis, declared)
+                raise NotFoundError.among("analysis", rule.analysis, declared, of=subject)
             if rule.finding is not None:
-                _check_findings(f"finding {subject}", rule.finding, rule.analysis, declared)
+                _check_findings("finding", subject, rule.finding, rule.analysis, declared)
         for at, override in enumerate(policy.overrides, 1):
-            subject = f"of {override_name(at, policy.name)}:"
+            subject = override_name(at, policy.name)
             if override.analysis and override.analysis not in declared:
-                raise NotFoundError.among(f"analysis {subject}", override.analysis, declared)
-            _check_findings(f"rule {subject}", override.rule, override.analysis, declared)
+                raise NotFoundError.among("analysis", override.analysis, declared, of=subject)
+            _check_findings("rule", subject, override.rule, override.analysis, declared)
 
 
-def _check_findings(subject: str, pattern: str, analysis: str, declared: Mapping[str, Declared]) -> None:
+def _check_findings(kind: str, subject: str, pattern: str, analysis: str, declared: Mapping[str, Declared]) -> None:
     """NotFoundError where no finding can have such a rule.
 
     An analysis that does not say its rules may have any but those that look like a misspelt one of a finding of it.
@@ -60,10 +62,10 @@ def _check_findings(subject: str, pattern: str, analysis: str, declared: Mapping
     if analysis and not declared[analysis].rules:
         held = declared[analysis].held
         if not any(fnmatchcase(rule, pattern) for rule in held) and any(_misspelt(pattern, rule) for rule in held):
-            raise NotFoundError.among(subject, pattern, held)
+            raise NotFoundError.among(kind, pattern, held, of=subject)
     elif not any(one.may_find(pattern) for one in declared.values()):
         rules = [rule for one in declared.values() for rule in one.rules]
-        raise NotFoundError.among(subject, pattern, rules, "See `inspector plugins`.")
+        raise NotFoundError.among(kind, pattern, rules, "See `inspector plugins`.", of=subject)
 
 
 def _misspelt(name: str, known: str) -> bool:
@@ -84,7 +86,7 @@ def check_analyses(policies: Sequence[Policy], chosen: Collection[str]) -> None:
                     "the analysis that it is about is not there",
                     expected=rule.analysis,
                     found=", ".join(chosen) or "(none)",
-                    remedy=f"Run the analysis {rule.analysis!r} as well.",
+                    remedy=_REMEDIES.get(rule.analysis, f"Run the analysis {rule.analysis!r} as well."),
                 )
 
 
@@ -136,4 +138,4 @@ def check_layers(policies: Sequence[Policy], places: Sequence[tuple[str, str]]) 
             for pattern in layers if layers != ("*",) else ():
                 if not any(covers(pattern, layer, where) for layer, where in places):
                     names = list(dict.fromkeys(layer for layer, _ in places))
-                    raise NotFoundError.among(f"layer of {subject}:", pattern, names, "Patterns may hold * and ?.")
+                    raise NotFoundError.among("layer", pattern, names, "Patterns may hold * and ?.", of=subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ def control_character(text: str) -> str | None:
 def _readable(text: str) -> str:
     if (found := control_character(text)) is not None:
         raise ValueError(f"it has the control character {found!r}")
+    return text
+
+
+def _identifier(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", text):
+        raise ValueError("an id has lower-case letters, digits and hyphens, 100 or fewer, and begins with no hyphen")
     return text
 
 
@@ -88,7 +95,7 @@ class Rule:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
+    id: Annotated[str, AfterValidator(_identifier)]
     metric: Name | None = None
     finding: Name | None = None
     report: Name | None = None

@@ -41,8 +41,8 @@ class Header:
         """The header of a file of that size.
 
         Raises:
-            InputError: the file holds less than the header declares, or more.
-            ValueError: it is no .npy file, or one of Python objects.
+            InputError: the file holds less than the header declares, or more, or Python objects.
+            ValueError: it is no .npy file.
         """
         begun = io.BytesIO(file.read(_LONGEST))  # a longer header is a hostile one
         version = np.lib.format.read_magic(begun)
@@ -50,7 +50,8 @@ class Header:
             raise ValueError("version {}.{} of its format is not known".format(*version))
         shape, by_columns, dtype = _HEADERS[version](begun)
         if dtype.hasobject:
-            raise ValueError("it holds Python objects, which are not unpacked")
+            remedy = "Store numbers, all inputs of one shape along axis 0."
+            raise InputError(name, "it holds Python objects", expected="an array of numbers", remedy=remedy)
         declared, there = math.prod(shape) * dtype.itemsize, size - begun.tell()
         if min(shape, default=0) < 0 or declared != there:
             wrong = "something follows its array" if 0 <= declared < there else "it is cut short"

@@ -92,7 +92,7 @@ def _batches(
                 item, error = taken.item, taken.result
                 kind = Unread if may_mend(error) else Skipped
                 error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold it, in a circle
-                on_skip(kind(item.id, str(error), item.count, item.incomplete))
+                on_skip(kind(item.id, str(error).removeprefix(f"{item.id}: "), item.count, item.incomplete))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()

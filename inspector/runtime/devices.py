@@ -61,7 +61,7 @@ def find_devices(text: str) -> tuple[Device, ...]:
             "this onnxruntime has no CUDA provider",
             expected=CUDA,
             found=", ".join(available),
-            remedy="Install 'onnx-inspector[gpu]' in an environment without plain onnxruntime, or use --device cpu.",
+            remedy="Install 'onnx-inspector[gpu]' in an environment without plain onnxruntime, or choose cpu.",
         )
     cpu = (Device("cpu", CPU),)
     return {"cpu": cpu, "cuda": (_cuda(match[2] or "0"),), "auto": (_cuda("0"), *cpu) if CUDA in available else cpu}[

@@ -30,6 +30,16 @@ MAX_ROWS: Final = 1 << 32
 _PICTURES, _LABELS = ("image", "img", "picture"), ("label", "labels", "cls", "class", "fine_label")
 
 
+def reader(subject: str) -> Any:
+    """What reads Parquet; ParameterError about the subject where it is not installed."""
+    try:
+        from pyarrow import parquet  # noqa: PLC0415 - an extra that most do without
+    except ImportError as error:
+        remedy = "Install onnx-inspector[parquet]."
+        raise ParameterError(subject, "reading Parquet needs pyarrow", remedy=remedy) from error
+    return parquet
+
+
 def parquet_items(stored: Stored, door: Door) -> Iterator[Item]:
     """The rows of a file, called `file.parquet[row]`; what cannot be read as broken items."""
     try:
@@ -155,12 +165,7 @@ def _opened(stored: Stored) -> Iterator[_Table]:
         ParameterError: pyarrow is not installed.
         InputError: no Parquet, without pictures, or larger than what is read.
     """
-    try:
-        from pyarrow import parquet  # noqa: PLC0415 - an extra that most do without
-    except ImportError as error:
-        raise ParameterError(
-            f"data {stored.id!r}", "reading Parquet needs pyarrow", remedy="Install onnx-inspector[parquet]."
-        ) from error
+    parquet = reader(f"data {stored.id!r}")
     with stored.open() as source:
         if not source.seekable():
             raise InputError(stored.id, "its server gives no parts of files", remedy="Download it first.")

@@ -201,10 +201,10 @@ def _undecodable(name: str, data: bytes, error: Any) -> InputError:
     if isinstance(error, Image.DecompressionBombError):
         return InputError(name, "the picture has too many pixels", found=str(error), remedy="Shrink it first.")
     if isinstance(error, UnidentifiedImageError):
-        begins = data[:8].hex(" ") or "nothing: the file is empty"
+        begins = f"the bytes {data[:8].hex(' ')} at its beginning" if data else "an empty file"
         return InputError(
             name,
-            "it is no picture, or cut short at its beginning",
+            "it is no picture",
             expected=f"one of {', '.join(FORMATS)}",
             found=begins,
         )

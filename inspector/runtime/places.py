@@ -99,8 +99,9 @@ def _is_folder(spot: Path | Place) -> bool:
     try:
         return stat.S_ISDIR(spot.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in it
+        noise = " For noise in place of data write noise:N." if spot.name.startswith("noise") else ""
         what = "there is no such file or folder"
-        raise NotFoundError(f"data {str(spot)!r}", what, remedy="Check the path.") from error
+        raise NotFoundError(f"data {str(spot)!r}", what, remedy=f"Check the path.{noise}") from error
     except OSError as error:  # a closed folder above it, a name that is too long
         why = f"it cannot be looked at ({error.strerror or error})"
         raise InputError(f"data {str(spot)[:200]!r}", why, remedy="Check the path.") from error

@@ -24,6 +24,7 @@ from inspector.runtime.door import Door, stacked
 from inspector.runtime.files import printable
 from inspector.runtime.items import Feeds, Item, Items, Part, Raw, Shard, Source, counted, numbered, ranges
 from inspector.runtime.noise import PREFIX, Noise
+from inspector.runtime.parquet import reader
 from inspector.runtime.places import Found, find
 from inspector.runtime.preprocess import Preprocess
 from inspector.runtime.stored import Watch
@@ -156,6 +157,8 @@ def _described(found: Found, door: Door) -> str:
     amounts = {kind: sum(file.kind == kind for file in found.files) for kind in _NOUNS}
     if amounts["picture"]:
         door.for_pictures(found.shown)
+    if amounts["parquet"]:
+        reader(found.shown)
     parts = ", ".join(counted(n, _NOUNS[kind]) for kind, n in amounts.items() if n) or "nothing readable"
     tail = f"; {counted(len(found.others), 'other file')} ignored" if found.others else ""
     return f"{found.shown} ({parts}{tail})"

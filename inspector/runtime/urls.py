@@ -61,8 +61,9 @@ class Place:
         try:
             system, path = fsspec.core.url_to_fs(url)
         except ImportError as error:
+            package = "onnx-inspector[http]" if url.startswith("http") else "it"
             raise ParameterError(
-                f"data {public(url)!r}", f"a package is missing ({error})", remedy="Install it."
+                f"data {public(url)!r}", f"a package is missing ({error})", remedy=f"Install {package}."
             ) from error
         except ValueError as error:
             raise ParameterError(f"data {public(url)!r}", f"it cannot be read ({error})") from error

@@ -153,13 +153,13 @@ def _definitions(params: Any) -> Note:
 def _findings(result: Sequence[LayerSparsity]) -> Iterator[Finding]:
     for x in result:
         bound = firing_bound(x.inputs)
-        dead = f"fired for none of {_amount(x.inputs)} (so for under {bound:.3g} of such inputs, 95 % bound)"
-        sure = severity_after(x.inputs)
+        dead = f"fired for none of {x.inputs} inputs (so for under {bound:.3g} of such inputs, 95 % bound)"
+        sure, several = severity_after(x.inputs), x.inputs > 1  # the table by input says what was silent for one
         judged = (
             ("not-finite", x.not_finite, Severity.ERROR, f"gave NaN or Inf for some input, first for {x.broken.id!r}"),
-            ("dead", x.dead & ~x.structurally_dead, sure, dead),
+            ("dead", x.dead & ~x.structurally_dead & several, sure, dead),
             ("structurally-dead", x.structurally_dead, Severity.WARNING, "cannot fire for any input"),
-            ("constant", x.constant, sure, "gave one and the same value everywhere"),
+            ("constant", x.constant & several, sure, "gave one and the same value everywhere"),
         )
         for rule, flag, severity, message in judged:
             if flag.any():

@@ -202,7 +202,7 @@ def test_a_run_on_cuda_says_how_it_computes() -> None:
 
 def test_the_report_says_what_was_left_out_and_how_float16_was_computed() -> None:
     (note,) = service.audit(ZOO["in_a_loop"].data, ZOO["chain"].inputs(1), batch_size=2).provenance.notes
-    assert note.startswith("1 convolutions are not watched: Conv 'inner' is inside the body of Loop 'l', which")
+    assert note.startswith("1 convolution is not watched: Conv 'inner' is inside the body of Loop 'l', which")
     (note,) = service.audit(ZOO["float16_7"].data, ZOO["float16_7"].inputs(1), batch_size=2).provenance.notes
     assert note.startswith("float16 on the CPU: onnxruntime computes in float32")
 

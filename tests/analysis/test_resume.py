@@ -231,7 +231,7 @@ def test_why_nothing_could_be_used_is_said_after_a_resumption_too(tmp_path: Path
             service.audit(DIGITS.model, data, **OPTIONS, resume=tmp_path / "points")
         said.append(str(caught.value))
     assert said[0] == said[1]
-    assert "there was none" not in said[0]
+    assert "there was no input" not in said[0]
 
 
 def test_a_checkpoint_that_skipped_an_input_does_not_pass_a_strict_run(tmp_path: Path) -> None:

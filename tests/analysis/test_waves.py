@@ -168,7 +168,9 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
 
 def test_a_budget_below_one_tap_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "_build", lambda *_: pytest.fail("a session was made"))
-    found = rf"tap 'c0:act'.* at 1 input a run; expected at most {MAP} bytes, found an estimate of \d+.*--memory"
+    found = (
+        rf"tap 'c0:act'.* at 1 input a run; expected at most {MAP} bytes, found an estimate of \d+.*the run more memory"
+    )
     with pytest.raises(LimitError, match=found):
         audit(MAP)
 
@@ -233,7 +235,7 @@ def test_the_batch_that_is_chosen_is_the_largest_that_fits_and_is_not_more_than_
         assert waves.estimate == cost[waves.batch]
         assert plan_waves(whole, taps, chosen(whole, "cuda"), budget).batch == 1
         more = cost.get(2 * waves.batch, 0) if waves.batch < CHOICES[-1] else 0
-        reason = "would not fit" if more > budget else "gain nothing" if more else "the most that is chosen"
+        reason = "would not fit" if more > budget else "gain nothing" if more else "no larger ones ever are"
         assert reason in waves.why
 
 
@@ -241,18 +243,17 @@ def test_a_report_says_which_batch_was_chosen_and_why(monkeypatch: pytest.Monkey
     asked = {size: audit(batch_size=size) for size in (4, 64)}
     assert not any(map(chosen_notes, asked.values()))
     found = audit()
-    assert (found.provenance.batch, chosen_notes(found)) == (64, ["batches of 64, chosen: the most that is chosen"])
+    assert (found.provenance.batch, chosen_notes(found)) == (64, ["batches of 64 were chosen: no larger ones ever are"])
     assert said(found) == said(asked[64])
     found = audit(needed(8) - 1)
     assert found.provenance.batch == 4
-    assert chosen_notes(found) == ["batches of 4, chosen: more would not fit into the memory"]
+    assert chosen_notes(found) == ["batches of 4 were chosen: more would not fit into the memory"]
     assert said(found) == said(asked[4])
     monkeypatch.setitem(ENOUGH, "cpu", 1 << 20)
     found = audit()
     assert found.provenance.batch == max(size for size in CHOICES if needed(size) <= (1 << 20) + 4 * 4 * 9 * 4)
-    assert chosen_notes(found) == [
-        f"batches of {found.provenance.batch}, chosen: more would take over 1 MiB beside the weights, and gain nothing"
-    ]
+    why = "more would take over 1 MiB beside the weights, and gain nothing"
+    assert chosen_notes(found) == [f"batches of {found.provenance.batch} were chosen: {why}"]
 
 
 def test_where_an_estimate_leaves_something_out_no_large_batch_is_chosen() -> None:
@@ -265,7 +266,7 @@ def test_where_an_estimate_leaves_something_out_no_large_batch_is_chosen() -> No
     )
     report = service.audit(data, X, ["sparsity"])
     assert report.provenance.batch == UNSURE
-    assert chosen_notes(report) == ["batches of 16, chosen: the most that is chosen where not all sizes are known"]
+    assert chosen_notes(report) == ["batches of 16 were chosen: no larger ones ever are where not all sizes are known"]
 
 
 @pytest.mark.parametrize(("name", "batch"), [("batch_4", 64), ("batch_1_mixed", 1)])

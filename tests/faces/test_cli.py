@@ -15,6 +15,7 @@ import inspector
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json
 from inspector.samples import SAMPLES
+from inspector.service import INSPECT_DEFAULT, STATIC_DEFAULT
 
 DIGITS, HOT, PATCHES = SAMPLES
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
@@ -84,6 +85,16 @@ def test_describe_finds_every_convolution_of_the_light_models(name: str, count: 
 def test_describe_for_people_names_the_layers(capsys: Capture) -> None:
     assert main(["describe", str(DIGITS.model)]) == 0
     assert {"conv1", "conv2", "conv3"} <= set(capsys.readouterr().out.split())
+
+
+def test_describe_lists_every_tap_by_the_name_that_other_commands_take(capsys: Capture) -> None:
+    assert main(["describe", str(PATCHES.model)]) == 0
+    assert "4 convolutions; --taps lists where they can be watched" in capsys.readouterr().out
+    assert main(["describe", str(PATCHES.model), "--taps"]) == 0
+    rows = [line.split() for line in lines(capsys.readouterr().out)]
+    assert ["stem/conv:conv", "stem/conv:out", "\N{EN DASH}"] in rows
+    assert ["stem/conv:norm", "stem/bn:out", "\N{EN DASH}"] in rows
+    assert ["stem/conv:act", "stem/relu:out", "Relu"] in rows
 
 
 def test_an_audit_reports_dead_filters_of_the_badly_trained_model_and_none_of_the_sane_one(
@@ -178,7 +189,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, fails: Callable[..
     [
         (["-a", "sparsty"], "Did you mean 'sparsity'?"),
         (["-a", "sparsity:neer=1"], "Did you mean 'near'?"),
-        (["-a", "sparsity:near=-1"], "greater than 0"),
+        (["-a", "sparsity:near=-1"], "more than 0"),
         (["-a", "sparsity:near"], "name:key=value"),
         (["-a", "activations"], "inspect"),
         (["-p", "imagnet"], "imagenet"),
@@ -235,11 +246,37 @@ def test_a_model_with_nan_among_its_weights_fails_with_code_1(capsys: Capture, t
 
 
 @pytest.mark.parametrize(
-    "arguments", [["describe"], ["audit", str(DIGITS.model)], ["describe", "x", "--nope"], ["nope"]]
+    ("arguments", "said"),
+    [
+        (["describe"], "Missing argument 'model'. An .onnx file. Usage: "),
+        (["audit", DIGITS.model], "Missing option '--data' / '-d'. A folder, picture, .npy,"),
+        (["describe", "x", "--nope"], "No such option: --nope. Usage: "),
+        (["describe", "x", "[red]y"], "Got unexpected extra argument(s) ([red]y). Usage: "),
+        (["nope"], "No such command 'nope'. Usage: "),
+        (
+            ["audit", "x", "-d", "y", "--batch-size", "-3"],
+            "--batch-size: it is not valid; expected at least 0, found '-3'.",
+        ),
+        (["inspect", "x", "--fidelity", "slow"], "--fidelity: 'slow' is not one of 'fast', 'exact'. "),
+        (["demo", "--out"], "Option '--out' requires an argument."),
+    ],
+    ids=["no model", "no data", "no such option", "too much", "no such command", "too small", "no choice", "no value"],
 )
-def test_a_command_typed_wrongly_says_how_and_ends_with_2(arguments: list[str], capsys: Capture) -> None:
-    assert main(arguments) == 2
-    assert "Usage" in capsys.readouterr().err
+def test_a_command_typed_wrongly_says_how_in_one_line(
+    arguments: list[object], said: str, fails: Callable[..., str]
+) -> None:
+    assert fails(*arguments).startswith(f"error: {said}")
+
+
+def test_help_says_what_runs_by_default_what_options_mean_and_what_exit_codes_are(capsys: Capture) -> None:
+    for arguments, said in (
+        (["--help"], ["Exit codes: 0 fine", "Documentation: "]),
+        (["inspect", "--help"], [*STATIC_DEFAULT, *INSPECT_DEFAULT, "every value as the graph says"]),
+        (["audit", "--help"], ["Without --analysis: sparsity, and what the policies need."]),
+    ):
+        assert main(arguments) == 0
+        text = " ".join(capsys.readouterr().out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
+        assert all(part in text for part in said)
 
 
 def test_strict_turns_a_skipped_input_into_a_failure(

@@ -187,7 +187,7 @@ def test_a_mistake_in_a_policy_is_said_before_anything_runs(
         ),
         (["compare", "REPORT", "."], "report '.': it is a folder"),
         (["check", "REPORT", "--policy", "/dev/null"], "policy '/dev/null': it is not a regular file"),
-        (["check", str(DIGITS.model), "--policy", "builtin:release"], "cannot be read"),
+        (["check", str(DIGITS.model), "--policy", "builtin:release"], ": it is none; expected JSON"),
     ],
 )
 def test_what_cannot_be_judged_ends_with_2(
@@ -239,7 +239,7 @@ def test_a_finding_that_is_an_error_here_stops_the_model_and_an_ignored_one_lets
     assert "3 errors" not in printed
     policy.write_text(f'{entry}"ignore"\nlayers = ["conv9"]\n')
     assert main(["check", report, "--policy", str(policy)]) == 2
-    assert "layer of finding 1 of policy 'ours': 'conv9'" in " ".join(capsys.readouterr().err.split())
+    assert "layer 'conv9' of finding 1 of policy 'ours'" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_misspelt_finding_is_said_before_an_audit_runs(capsys: Capture, tmp_path: Path) -> None:

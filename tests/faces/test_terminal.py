@@ -20,6 +20,7 @@ from inspector.contract import (
     Heatmap,
     Images,
     Layer,
+    MetricInfo,
     Node,
     Note,
     Picture,
@@ -81,11 +82,11 @@ def wide_table(columns=14):
 
 def test_a_report_says_where_its_numbers_come_from():
     text = shown(print_report, report_of(), width=120)
-    for part in ("squeezenet", "0123456789ab", "photos (1,200 inputs, batches of 16)", "imagenet", "cuda:0, fast",
+    for part in ("squeezenet", "0123456789ab", "photos: 1,200 inputs, batches of 16", "imagenet", "cuda:0, fast",
                  "CUDAExecutionProvider 65 nodes, CPUExecutionProvider 2 nodes", "2026-01-02T03:04:05Z, 12.3 s",
                  "onnxruntime 1.31.1", "The batch was fixed at 1",
                  "watched and plain model are up to 0.25 apart, 1e-07 of the largest, in 2 outputs",
-                 "FusedConv 53 → 49, nchwc.ReorderOutput 1 → 5, 1 nodes as without watching, 9 that measure",
+                 "FusedConv 53 → 49, nchwc.ReorderOutput 1 → 5, 1 node as without watching, 9 that measure",
                  "3.0 MiB estimated, 2,048.0 MiB allowed, in 2 waves of taps"):  # fmt: skip
         assert part in text
 
@@ -126,7 +127,7 @@ def test_a_long_table_is_cut_and_says_what_is_left():
     text = shown(print_report, report_of(table), max_rows=50)
     assert "row 49" in text
     assert "row 50" not in text
-    assert "1,000 more rows, see --json" in text
+    assert "1,000 more rows: --rows shows more, --json has all" in text
     assert "row 1049" in shown(print_report, report_of(table), max_rows=None)
 
 
@@ -136,6 +137,29 @@ def test_a_wide_table_goes_on_below_without_losing_a_cell(width):
     assert all(f"r{r}c{c}" in text for r in range(3) for c in range(14))
     assert max(map(len, text.splitlines())) <= width
     assert text.count("r2c0 ") > 1 or width == 200
+
+
+@pytest.mark.parametrize(
+    ("heads", "keys"),
+    [((("a", "b"), (0, 0)), 1), ((("a", "a"), (0, 1)), 2), ((("a", "a"), (0.0, 1.0)), 1), ((("a", "a"), (0, 0)), 1)],
+    ids=["the first tells", "two tell", "fractions never tell", "nothing tells"],
+)
+def test_every_part_of_a_table_has_the_columns_that_tell_rows_apart(heads, keys):
+    names = tuple(Column(f"{name}{'-' * 9}") for name in "kluvw")
+    rows = tuple(zip(*heads, (1.5, 2.5), (3.5, 4.5), (5.5, 6.5), strict=True))
+    text = shown(print_report, report_of(Table("t", names, rows)), width=48)
+    assert [text.count(name) for name in ("k---", "l---", "w---")] == [2, keys, 1]
+
+
+def test_a_wrapped_cell_begins_on_its_own_row_and_takes_the_room_that_there_is():
+    words = " ".join(["word"] * 15)
+    table = Table("t", (Column("name", unit="unit"), Column("reason")), (("a", words), ("b", words)))
+    narrow = shown(print_report, report_of(table), width=40).splitlines()
+    rows = [line.split()[0] for line in narrow if line.endswith("word") or "word " in line]
+    assert [row for row in rows if row != "word"] == ["a", "b"]
+    assert rows[0] == "a"
+    assert any(line.split() == ["unit", "reason"] for line in narrow)  # headings stand on the line
+    assert f"a      {words}" in shown(print_report, report_of(table), width=200)
 
 
 def test_colour_is_only_colour():
@@ -266,7 +290,7 @@ def test_layers_are_listed_with_what_matters():
     assert "3 depthwise" in second
     assert " 1x2 " in second
     assert "\N{EN DASH} feeds Concat" in second
-    assert "2 convolutions" in lines
+    assert lines[-1].startswith("2 convolutions;")
     assert any("x  float32 [N, 3, ?, 224]" in line for line in lines)
     assert any("y  float32 of unknown rank" in line for line in lines)
 
@@ -276,23 +300,33 @@ def test_long_layer_names_are_never_cut():
     text = shown(print_layers, view(layer(0, name=name)))
     assert max(map(len, text.splitlines())) <= 80
     assert "Conv" in "".join(text.split())
-    column = "".join(line[4:48].strip() for line in text.splitlines() if line[4:48].strip())
-    assert name in column
+    lines = text.splitlines()
+    head = next(line for line in lines if "layer" in line)
+    column = slice(head.index("layer"), head.index("op"))
+    assert name in "".join(line[column].strip() for line in lines)
 
 
 def test_a_model_without_convolutions_is_listed_too():
-    assert "0 convolutions" in shown(print_layers, view())
+    assert "0 convolutions;" in shown(print_layers, view())
+    assert "1 convolution;" in shown(print_layers, view(layer(0)))
 
 
 def test_plugins_are_listed_with_parameters_or_the_reason():
     schema = (
-        '{"properties": {"threshold": {"default": 0.5, "type": "number", "description": "counts as zero"}, "x": {}}}'
+        '{"properties": {"threshold": {"default": 0.5, "type": "number", "exclusiveMinimum": 0, "maximum": 1, '
+        '"description": "counts as zero"}, "x": {}, "kind": {"$ref": "#/$defs/K", "default": "a"}, "list": {"type": '
+        '"array", "items": {"type": "string"}}, "loop": {"$ref": "#/$defs/L"}}, "$defs": {"K": {"enum": ["a", "b"]}, '
+        '"L": {"$ref": "#/$defs/L"}}}'
     )
-    good = PluginInfo("sparsity", "1.0", "measured", "Counts zeros.", "onnx-inspector", schema)
+    metrics = (MetricInfo("dead", "dead channels", "channels", per_channel=True), MetricInfo("mean", "their mean"))
+    good = PluginInfo("sparsity", "1.0", "measured", "Counts zeros.", "onnx-inspector", schema, metrics=metrics)
     text = shown(
         print_plugins, [good, PluginInfo("broken", failure="it lacks torch"), PluginInfo("odd", params_schema="[")]
     )
-    for part in ("sparsity  1.0  measured  onnx-inspector", "Counts zeros.", "threshold = 0.5  number  counts as zero",
+    for part in ("sparsity  1.0  measured  onnx-inspector", "Counts zeros.",
+                 "threshold = 0.5  number above 0 to 1  counts as zero",
+                 'kind = "a"  a or b', "list  list (text)",
+                 "    sparsity.dead  dead channels (channels, per channel)", "    sparsity.mean  their mean\n",
                  "broken", "Failed: it lacks torch", "odd"):  # fmt: skip
         assert part in text
     assert "No plugins" in shown(print_plugins, [])

@@ -55,7 +55,9 @@ def test_a_finding_says_which_layer_which_channels_and_the_worst_value() -> None
     _, answer = judge(made, metric="sparsity.x", min=1, max=3, message="Out.", remedy="Do.", severity=Severity.WARNING)
     (found,) = answer.findings
     assert (found.rule, found.layer, found.channels, found.severity) == ("policy/r", "conv1", (0, 1, 2), "warning")
-    assert found.message == "conv1: Out (sparsity.x is in 3 of 4 channels, such as 7, not at least 1 and at most 3)"
+    assert (
+        found.message == "conv1: Out (sparsity.x is not at least 1 and at most 3 in 3 of 4 channels; the furthest is 7)"
+    )
     assert (found.evidence["found"], found.remedy) == (7, "Do.")
     assert answer.ok  # a warning
     (verdict,) = verdicts_of(answer)

@@ -135,11 +135,11 @@ def test_a_rule_that_an_analysis_declares_or_may_have_is_known(rule: str) -> Non
     [
         (
             "s/ded",
-            "rule of finding 1 of policy 'p': 's/ded': there is none of that name; expected one of: s/dead, s/nan",
+            "rule 's/ded' of finding 1 of policy 'p': there is none of that name; expected one of: s/dead, s/nan",
         ),
-        ("sx/dead", "analysis of finding 1 of policy 'p': 'sx'"),
+        ("sx/dead", "analysis 'sx' of finding 1 of policy 'p'"),
         ("*/daed", "Did you mean 's/dead'"),
-        ("policy/many", "analysis of finding 1 of policy 'p': 'policy'"),
+        ("policy/many", "analysis 'policy' of finding 1 of policy 'p'"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused_with_the_nearest_one(rule: str, says: str) -> None:
@@ -151,7 +151,7 @@ def test_a_rule_that_cannot_be_is_refused_with_the_nearest_one(rule: str, says: 
 def test_a_layer_that_is_not_there_is_refused_with_the_nearest_one() -> None:
     places = [("conv1", "conv1:act")]
     check_layers([policy(override(INFO, "s/dead", "conv*", "conv1:act"))], places)
-    with pytest.raises(InspectorError, match=r"layer of finding 2 of policy 'p'.*Did you mean 'conv1'"):
+    with pytest.raises(InspectorError, match=r"layer '.*' of finding 2 of policy 'p'.*Did you mean 'conv1'"):
         check_layers([policy(override(INFO), override(INFO, "s/dead", "cnov1"))], places)
 
 

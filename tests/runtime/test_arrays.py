@@ -208,7 +208,7 @@ def test_nothing_is_unpickled(tmp_path):
     (tmp_path / "bare.npy").write_bytes(pickle.dumps([1, 2]))
     np.savez(tmp_path / "tool.npz", x=np.array([{}], dtype=object))
     for name in ("tool.npy", "bare.npy", "tool.npz"):
-        with pytest.raises(InputError, match="the array file cannot be read"):
+        with pytest.raises(InputError, match=r"the array file cannot be read|it holds Python objects"):
             read_stack(tmp_path / name, [TensorInfo("x", "object", ("N",))], name)
 
 

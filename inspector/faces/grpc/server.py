@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -102,10 +104,22 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
 
 def _bound(server: grpc.aio.Server, settings: Settings) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.port}"
     try:
-        port = server.add_insecure_port(f"{host}:{settings.port}")
-    except RuntimeError as error:
-        address = f"{host}:{settings.port}"
+        _try(settings)
+        return f"{host}:{server.add_insecure_port(address)}"
+    except (OSError, RuntimeError) as error:
+        why = f" ({_words(error)})" if isinstance(error, OSError) else ""
         remedy = "Choose another port (0 takes a free one), or an address of this machine."
-        raise ParameterError("address", "it cannot be listened on", found=address, remedy=remedy) from error
-    return f"{host}:{port}"
+        raise ParameterError("address", f"it cannot be listened on{why}", found=address, remedy=remedy) from error
+
+
+def _words(error: OSError) -> str | None:
+    """What the system says; of a name that is not known, numbers are below 0."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+
+
+def _try(settings: Settings) -> None:
+    """OSError where the address cannot be listened on: gRPC would not say why, but write lines of its own."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    socket.create_server((settings.host, settings.port), family=family).close()

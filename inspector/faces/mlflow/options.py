@@ -61,7 +61,7 @@ class Options:
         """
         unknown = next((name for name in config if name not in NAMES), None)
         if unknown is not None:
-            raise NotFoundError.among("option of evaluator_config", str(unknown), NAMES)
+            raise NotFoundError.among("option", str(unknown), NAMES, of="evaluator_config")
         try:
             return _OPTIONS.validate_python(dict(config))
         except ValidationError as error:

@@ -120,7 +120,7 @@ def test_a_signal_ends_the_server_in_good_order(models, number):
 def test_a_port_that_is_taken_is_an_error(address, settings):
     port = int(address.rpartition(":")[2])
     with (
-        pytest.raises(ParameterError, match="cannot be listened on"),
+        pytest.raises(ParameterError, match=r"cannot be listened on \(Address already in use\)"),
         served(replace(settings, port=port), FakeUseCases()),
     ):
         pass

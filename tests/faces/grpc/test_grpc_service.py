@@ -279,4 +279,4 @@ def test_an_unknown_tensor_is_named(address):
         with pytest.raises(grpc.RpcError) as caught:
             next(call)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "nope" in details(caught.value)["ErrorInfo"].metadata["found"]
+    assert "nope" in details(caught.value)["ErrorInfo"].metadata["problem"]
