@@ -5,6 +5,7 @@ The same content travels on the wire, in JSON and in viewers.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from inspector.contract.blocks import Block, Finding, Severity
@@ -108,9 +109,10 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """In words: whether it is `ok`, how many findings are warnings, whether the self-check of the run failed."""
-        warnings = sum(f.severity is Severity.WARNING for f in self.findings)
-        word = ("Passed" if self.ok else "Failed") + (f" with {many(warnings, 'warning')}" if warnings else "")
+        """In words: whether it is `ok`, how many findings are errors and warnings, whether the self-check failed."""
+        found = Counter(finding.severity for finding in self.findings)
+        counts = [many(found[s], s.value) for s in (Severity.ERROR, Severity.WARNING) if found[s]]
+        word = ("Passed" if self.ok else "Failed") + (f" with {' and '.join(counts)}" if counts else "")
         return f"{word}, {'but' if self.ok else 'and'} the self-check failed" if self.provenance.doubtful else word
 
     @property

@@ -55,7 +55,7 @@ def test_every_face_has_all_lines_of_the_provenance_and_the_verdict_before_them(
         (NEAR, "", "Passed"),
         (NEAR, "wwi", "Passed with 2 warnings"),
         (APART, "w", "Passed with 1 warning, but the self-check failed"),
-        (APART, "e", "Failed, and the self-check failed"),
+        (APART, "e", "Failed with 1 error, and the self-check failed"),
     ],
 )
 def test_the_verdict_names_warnings_and_a_failed_check(check: Check | None, severities: str, verdict: str) -> None:

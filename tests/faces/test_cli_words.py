@@ -101,7 +101,8 @@ def test_a_web_address_names_the_extra(told: Callable[..., str], monkeypatch: py
 
 def test_messages_of_the_runtime_name_options_as_no_face_alone_does(told: Callable[..., str]) -> None:
     line = told("audit", DIGITS.model, "-d", DIGITS.pictures)
-    assert line.endswith("Give what the model was trained with as `preprocess`, such as imagenet.")
+    assert line.startswith("error: preprocess: folder")
+    assert line.endswith("Give what the model was trained with; docs/data.md says how to find out.")
 
 
 def test_a_server_of_an_empty_folder_says_so_beside_its_address(
