@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from inspector.faces.grpc.client import Client
     from inspector.faces.grpc.errors import BusyError, ExistsError, InternalError, NotAllowedError, UnreachableError
 
-__version__ = version("onnx-inspector")
+    __version__: str
 
 _LATE = {
     **dict.fromkeys(("read_report", "write_report"), "inspector.faces.files"),
@@ -93,7 +93,9 @@ _LATE = {
 
 
 def __getattr__(name: str) -> Any:
-    """A name that is loaded on first use."""
+    """A name that is loaded on first use. The version is that of the installed package; a bare checkout has none."""
+    if name == "__version__":
+        return version("onnx-inspector")
     if name not in _LATE:
         raise AttributeError(f"module 'inspector' has no attribute {name!r}")
     return getattr(import_module(_LATE[name]), name)
