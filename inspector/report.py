@@ -112,7 +112,9 @@ class Report:
         """In words: whether it is `ok`, how many findings are errors and warnings, whether the self-check failed."""
         found = Counter(finding.severity for finding in self.findings)
         counts = [many(found[s], s.value) for s in (Severity.ERROR, Severity.WARNING) if found[s]]
-        word = ("Passed" if self.ok else "Failed") + (f" with {' and '.join(counts)}" if counts else "")
+        counts += [f"{len(self.failed)} failed analys{'i' if len(self.failed) == 1 else 'e'}s"] * bool(self.failed)
+        several = " and ".join(filter(None, [", ".join(counts[:-1]), *counts[-1:]]))
+        word = ("Passed" if self.ok else "Failed") + (f" with {several}" if several else "")
         return f"{word}, {'but' if self.ok else 'and'} the self-check failed" if self.provenance.doubtful else word
 
     @property

@@ -14,7 +14,7 @@ import inspector
 from inspector import Finding, Report, Severity
 from inspector.faces.exports import FORMATS
 from inspector.faces.terminal import print_report
-from inspector.report import AnalysisResult, Check, Provenance, Skipped
+from inspector.report import AnalysisResult, Check, Failure, Provenance, Skipped
 
 SAMPLES = Path(inspector.__file__).parent / "samples"
 APART, NEAR = Check(1, 3.5, 0.2, equal=False, passed=False), Check(1, 1e-6, 1e-7, equal=False, passed=True)
@@ -56,6 +56,7 @@ def test_every_face_has_all_lines_of_the_provenance_and_the_verdict_before_them(
         (NEAR, "wwi", "Passed with 2 warnings"),
         (APART, "w", "Passed with 1 warning, but the self-check failed"),
         (APART, "e", "Failed with 1 error, and the self-check failed"),
+        (None, "ewe", "Failed with 2 errors and 1 warning"),
     ],
 )
 def test_the_verdict_names_warnings_and_a_failed_check(check: Check | None, severities: str, verdict: str) -> None:
@@ -63,6 +64,14 @@ def test_the_verdict_names_warnings_and_a_failed_check(check: Check | None, seve
     found = tuple(Finding("a/b", kinds[letter], "Said") for letter in severities)
     report = Report(replace(ORIGIN, check=check), (AnalysisResult("a", "1", "{}", findings=found),))
     assert report.verdict == verdict
+
+
+def test_the_verdict_counts_analyses_that_failed() -> None:
+    broken = AnalysisResult("a", "1", "{}", failure=Failure("PLUGIN_FAILED", "No."))
+    plain = replace(ORIGIN, check=None)
+    assert Report(plain, (broken,)).verdict == "Failed with 1 failed analysis"
+    named = AnalysisResult("b", "1", "{}", findings=(Finding("b/c", Severity.WARNING, "Said"),))
+    assert Report(plain, (broken, broken, named)).verdict == "Failed with 1 warning and 2 failed analyses"
 
 
 def test_a_comparison_says_at_its_top_what_it_was_compared_with() -> None:

@@ -109,15 +109,17 @@ def combined(a: Provenance, b: Provenance) -> Provenance:
         batch=max(a.batch, b.batch),
         device=_both(a.device, b.device),
         providers={name: max(a.providers.get(name, 0), b.providers.get(name, 0)) for name in providers},
-        check=_worse(a.check, b.check),
+        check=_worse(a, b),
         versions={name: _both(a.versions.get(name, ""), b.versions.get(name, "")) for name in names},
         notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
     )
 
 
-def _worse(a: Check | None, b: Check | None) -> Check | None:
-    """The check that failed, or where its outputs are further apart; the first of equals."""
-    return max((c for c in (a, b) if c), key=lambda c: (not c.passed, not c.equal, c.max_rel), default=None)
+def _worse(a: Provenance, b: Provenance) -> Check | None:
+    """The check that failed, or where outputs are further apart; None where a part ran unchecked and none failed."""
+    found = [part.check for part in (a, b) if part.device or part.check]
+    worst = max((c for c in found if c), key=lambda c: (not c.passed, not c.equal, c.max_rel), default=None)
+    return None if None in found and worst is not None and worst.passed else worst
 
 
 def _both(a: str, b: str) -> str:

@@ -127,6 +127,10 @@ _MISSING: Final = (
     "See whether the analysis ran and did not fail, and whether it says something about such layers of this model; "
     'missing = "pass" in the rule lets it pass.'
 )
+_UNSAID: Final = (
+    "The report does not say it: `check` without a self-check, the device where nothing ran. "
+    'missing = "pass" in the rule lets it pass.'
+)
 _SHOWN: Final = 8
 
 
@@ -135,7 +139,7 @@ def _unjudged(rule: Rule, patterns: Sequence[str]) -> Finding:
     more = f" and {len(patterns) - _SHOWN:,} more" if len(patterns) > _SHOWN else ""
     place = f" at {', '.join(map(repr, patterns[:_SHOWN]))}{more}" if rule.layers != ("*",) else ""
     message = f"{rule.subject}: there is nothing to judge{place}, so nobody knows whether it is {rule.limit}"
-    return Finding(f"{NAME}/{rule.id}", rule.severity, message, remedy=_MISSING)
+    return Finding(f"{NAME}/{rule.id}", rule.severity, message, remedy=_UNSAID if rule.kind == "report" else _MISSING)
 
 
 def _beyond(rule: Rule, reading: Reading) -> Array:

@@ -135,9 +135,8 @@ class Preprocess:
 
     @property
     def text(self) -> str:
-        """The preset that it is, and every setting spelled out; `Preprocess.parse(p.text) == p`."""
-        preset = [name for name, settings in PRESETS.items() if settings == self]
-        return ",".join([*preset, *(f"{f.name}={_written(getattr(self, f.name))}" for f in fields(self))])
+        """Every setting spelled out, in one form for all ways to write it; `Preprocess.parse(p.text) == p`."""
+        return ",".join(f"{f.name}={_written(getattr(self, f.name))}" for f in fields(self))
 
     def check(self, target: InputSpec) -> None:
         """Finds what is wrong whatever the picture: call it once before many pictures.

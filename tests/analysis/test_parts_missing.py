@@ -96,6 +96,18 @@ def test_what_one_of_two_data_sets_lacks_is_not_hidden_by_the_other(tmp_path: Pa
     assert service.merge(MODEL, [tmp_path / "a.sum", *points]).provenance.missing_shards == 0
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_part_that_ran_unchecked_leaves_the_whole_unchecked(tmp_path: Path, order: tuple[int, int]) -> None:
+    for k in (1, 2):
+        service.audit(
+            MODEL, X, ["sparsity"], device="cpu", shard_size=4, part=f"{k}/2", self_check=k == 1,
+            summaries=tmp_path / f"{k}.sum",
+        )  # fmt: skip
+    merged = service.merge(MODEL, [tmp_path / f"{k}.sum" for k in order])
+    assert merged.provenance.check is None
+    assert ("Check", "outputs not checked") in merged.lines
+
+
 def test_a_merge_without_a_shard_does_not_pass_the_release_policy(tmp_path: Path) -> None:
     files = [tmp_path / f"{k}.sum" for k in (1, 2)]
     data = "noise:90"

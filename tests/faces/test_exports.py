@@ -159,7 +159,7 @@ def cells(line: str) -> list[str]:
 
 def test_the_summary_has_the_verdict_the_rules_and_the_findings_worst_first() -> None:
     lines = FORMATS["summary"](made()).splitlines()
-    assert lines[0] == "## Failed with 3 errors and 1 warning: m"
+    assert lines[0] == "## Failed with 3 errors, 1 warning and 1 failed analysis: m"
     rows = [cells(line) for line in lines if line.startswith("| ")]
     assert rows[1] == ["few", "sparsity.dead", "at most 1", "2 of 2", "broken"]
     assert [row[0] for row in rows if row[0] in {"error", "warning"}] == ["error"] * 3 + ["warning"]

@@ -76,7 +76,7 @@ def test_a_preset_parses_by_name_and_by_its_text(name):
 
 def test_the_presets_are_what_their_names_say():
     assert PRESETS["imagenet"].text == (
-        "imagenet,resize=256/224,crop=model,scale=0.00392156862745098,"
+        "resize=256/224,crop=model,scale=0.00392156862745098,"
         "mean=0.485/0.456/0.406,std=0.229/0.224/0.225,order=rgb,filter=bilinear"
     )
     ends = {"unit": (0, 1), "signed": (-1, 1), "raw": (0, 255)}

@@ -37,7 +37,13 @@ def to_junit(report: Report) -> str:
     own = {"name": in_xml(origin.model), **totals, "skipped": counts["skipped"], **time}
     suite = ET.SubElement(root, "testsuite", {**own, "timestamp": in_xml(origin.started[:19])})
     properties = ET.SubElement(suite, "properties")
-    facts = {"sha256": origin.sha256, "data": origin.data, "data_sha256": origin.data_sha256, "inputs": origin.inputs}
+    facts = {
+        "verdict": report.verdict,
+        "sha256": origin.sha256,
+        "data": origin.data,
+        "data_sha256": origin.data_sha256,
+        "inputs": origin.inputs,
+    }
     for name, value in facts.items():
         ET.SubElement(properties, "property", {"name": name, "value": in_xml(str(value))})
     for case in cases:
