@@ -44,7 +44,7 @@ fuzz: $(READY)  ## Puts broken and hostile files through everything for FUZZ_SEC
 ray: $(READY)  ## Runs audits on a Ray cluster of two workers on this machine, one of which is killed.
 	$(BIN)/python -m pytest -m ray
 
-zoo:  ## Compares with PyTorch over 100 architectures; needs an environment with torch, torchvision, timm and onnxscript.
+zoo:  ## Compares with PyTorch over 175 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
 
 bench: $(READY)  ## Measures audits: against plain inference and other tools, by batch, form of data, with Ray; writes benchmarks/RESULTS.md.

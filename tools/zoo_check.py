@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import re
 import tempfile
 import time
 import warnings
@@ -103,7 +104,8 @@ def _check(row: Row) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))  # without colours of a terminal
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     return lines[0][:160] if lines else ""
 
 
