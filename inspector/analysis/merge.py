@@ -13,6 +13,7 @@ from inspector.analysis.parts import DataSet, Gathered
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest
 from inspector.analysis.run import conclude
+from inspector.analysis.runner import UNUSED
 from inspector.analysis.store import MAX_BYTES
 from inspector.analysis.sums import Saving, Stored, scan
 from inspector.control import Stop
@@ -63,6 +64,8 @@ def merged(
         some = "1 shard was" if twice == 1 else f"{twice} shards were"
         gathered.note(f"{some} given more than once; each counts once")
     missing = _note_missing(gathered, _data_sets(shards))
+    if identity.preprocess and not gathered.provenance.preprocess:
+        gathered.note(UNUSED)
     results = conclude(view, plan, gathered.totals, None, asked)
     provenance = replace(gathered.provenance, model=view.name, missing_shards=missing)
     report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
