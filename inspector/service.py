@@ -323,7 +323,7 @@ def _on_cluster(  # noqa: PLR0917 - everything about one run
     def run(feed: Feed, keeper: Keeper) -> None:
         job = make_job(content, view, data, plan=plan, setting=setting, feed=feed)
         with ray_pool(runner, job) as pool:
-            run_on(pool, plan, feed, keeper, setting.stop)
+            run_on(pool, plan, feed, keeper, setting.stop, again=lambda: setting.feed(view, data))
 
     return run
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from inspector.analysis import spread
-from inspector.analysis.spread import Job, Outcome, Task
+from inspector.analysis.spread import Job, Lost, Outcome, Task
 from inspector.control import Stop
 from inspector.errors import InspectorError, ParameterError, RunError
 
@@ -36,12 +36,12 @@ class RayPool:
         """See `Pool`."""
         self._ray.cancel(handle)
 
-    def take(self, handle: Any, stop: Stop) -> Outcome:
+    def take(self, handle: Any, stop: Stop) -> Outcome | Lost:
         """See `Pool`."""
         while not self._ray.wait([handle], timeout=_TICK)[0]:
             stop.check()
         try:
-            given: Outcome = self._ray.get(handle)
+            given: Outcome | Lost = self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, InspectorError):
                 raise error.cause from error

@@ -46,11 +46,11 @@ class ShardCount:
         self.incomplete += skipped.incomplete
         self.may_mend += skipped.count if isinstance(skipped, Unread) else 0
         if len(self.skipped) < MAX_LISTED_SKIPS:
-            name, reason = _shortened(skipped.id), _shortened(skipped.reason)
+            name, reason = shortened(skipped.id), shortened(skipped.reason)
             self.skipped.append(Skipped(name, reason, skipped.count, skipped.incomplete))
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     """Without its middle, where it is too long: a path ends with the file's name."""
     return text if len(text) <= MAX_SAID else f"{text[: MAX_SAID // 2]}…{text[1 - MAX_SAID // 2 :]}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -11,7 +11,7 @@ from typing import Final, Self
 from inspector.analysis.checkpoints import Checkpoints
 from inspector.analysis.feed import Feed
 from inspector.analysis.identity import Identity
-from inspector.analysis.parts import Gathered, Part
+from inspector.analysis.parts import DataSet, Gathered, Part
 from inspector.analysis.plan import Plan
 from inspector.analysis.registry import kind_of
 from inspector.analysis.sums import Saving
@@ -113,6 +113,7 @@ class Keeper:
                 shard.begin()  # what is read has to be what the id says
             if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
                 self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
+        self._set = DataSet.of(self.ids.values()) if self.ids else None
         self._feed = feed
         self._not_kept: list[int] = []  # of every such shard how many inputs another try may read
         with writing(f"folder {str(keep.resume)!r}"):
@@ -150,15 +151,28 @@ class Keeper:
             else:
                 self.elsewhere = True
                 self._feed.pass_over(part.tally)
-                self._take(part)
+                self._recalled(part)
 
     def done(self, part: Part) -> None:
         """The next shard was run; what another try may read is no result of it, and so it is not stored."""
+        placed = self._placed(part)
         if part.tally.may_mend:
             self._not_kept.append(part.tally.may_mend)
         elif self._checkpoints:
-            self._checkpoints.keep(part)
-        self._take(part)
+            self._checkpoints.keep(placed)
+        self._take(placed)
+
+    def _recalled(self, part: Part) -> None:
+        """Takes in what a checkpoint held, and stores it anew where the data has grown since."""
+        placed = self._placed(part)
+        if self._checkpoints and placed.tally.sets != part.tally.sets:
+            self._checkpoints.keep(placed)
+        self._take(placed)
+
+    def _placed(self, part: Part) -> Part:
+        """The same, as a shard of the data of this run; a stream is a data set of its own."""
+        sets = (self._set or DataSet.of([part.tally.shard]),)
+        return Part(replace(part.tally, sets=sets), part.totals)
 
     def _take(self, part: Part) -> None:
         self._file.add(part)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from inspector.analysis.identity import Identity
-from inspector.analysis.parts import Gathered
+from inspector.analysis.parts import DataSet, Gathered
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest
 from inspector.analysis.run import conclude
+from inspector.analysis.runner import UNUSED
 from inspector.analysis.store import MAX_BYTES
 from inspector.analysis.sums import Saving, Stored, scan
 from inspector.control import Stop
@@ -62,11 +63,9 @@ def merged(
     if twice:
         some = "1 shard was" if twice == 1 else f"{twice} shards were"
         gathered.note(f"{some} given more than once; each counts once")
-    missing = 0
-    for data, places in _data_sets(shards).items():
-        if count := max(places) + 1 - len(places):
-            gathered.note(_gap(data, count, places))
-            missing += count
+    missing = _note_missing(gathered, _data_sets(shards))
+    if identity.preprocess and not gathered.provenance.preprocess:
+        gathered.note(UNUSED)
     results = conclude(view, plan, gathered.totals, None, asked)
     provenance = replace(gathered.provenance, model=view.name, missing_shards=missing)
     report = Report(provenance, results, tuple(gathered.skipped), gathered.skipped_count)
@@ -114,18 +113,28 @@ def _request(name: str, params: str) -> AnalysisRequest:
     return AnalysisRequest(name, values)
 
 
-def _data_sets(shards: Sequence[Stored]) -> dict[str, set[int]]:
-    """Places that are there, by data set: all of one, unless two shards have one place; then as the data is called."""
-    known = {shard.tally.index for shard in shards}
-    several = len(known) < len(shards)
-    found: dict[str, set[int]] = {}
+def _data_sets(shards: Sequence[Stored]) -> dict[DataSet, dict[int, str]]:
+    """By data set the places that are there, and what the data of each was called."""
+    found: dict[DataSet, dict[int, str]] = {}
     for shard in shards:
-        found.setdefault(shard.tally.provenance.data if several else "", set()).add(shard.tally.index)
+        for data in shard.tally.sets:
+            found.setdefault(data, {})[shard.tally.index] = shard.tally.provenance.data
     return found
 
 
+def _note_missing(gathered: Gathered, sets: Mapping[DataSet, Mapping[int, str]]) -> int:
+    """How many shards of these data sets are not there; a note tells it of each."""
+    missing = 0
+    for data, known in sets.items():
+        if count := data.shards - len(known):
+            name = next(iter(known.values())) if len(sets) > 1 else ""
+            gathered.note(_gap(name, count, known))
+            missing += count
+    return missing
+
+
 def _gap(data: str, missing: int, known: Collection[int]) -> str:
-    """What of one data set is known to be missing: places before the last one; none after that can be known."""
+    """What of one data set is missing."""
     first = next(i for i in itertools.count() if i not in known)
     of = f"of {data}" if data else "of the data"
     are = f"{missing:,} shards {of} are" if missing > 1 else f"1 shard {of} is"
@@ -133,18 +142,21 @@ def _gap(data: str, missing: int, known: Collection[int]) -> str:
 
 
 def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:
-    """Every shard once, in the order of the data, and how many there were too many."""
+    """Every shard once, of all its data sets, in the order of the data; and how many there were too many."""
     known: dict[str, Stored] = {}
     count = 0
     for shard in found:
         count += 1
-        first = known.setdefault(shard.tally.shard, shard)
+        name = shard.tally.shard
+        first = known.setdefault(name, shard)
         if first.tally.digest != shard.tally.digest:
             raise SummaryError(
-                f"shard {shard.tally.shard!r}",
+                f"shard {name!r}",
                 "two files hold it with different inputs",
                 expected=f"inputs {first.tally.digest[:12]} as in {first.path}",
                 found=f"{shard.tally.digest[:12]} in {shard.path}",
                 remedy="Run one of them again.",
             )
+        sets = tuple(dict.fromkeys((*first.tally.sets, *shard.tally.sets)))
+        known[name] = replace(first, tally=replace(first.tally, sets=sets))
     return sorted(known.values(), key=lambda shard: (shard.tally.index, shard.tally.shard)), count - len(known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from inspector.analysis.plan import Plan
@@ -12,6 +14,23 @@ from inspector.runtime.digest import Digest
 
 MAX_LISTED_SKIPS = 100
 """Skipped inputs that a report names; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """All shards that a run was given, whichever of them it ran: a hash of their ids, and how many they are.
+
+    Copies in different places are one, where their shards have the same ids.
+    """
+
+    sha256: str
+    shards: int
+
+    @classmethod
+    def of(cls, ids: Iterable[str]) -> DataSet:
+        """The data set of these shards, in order."""
+        names = [*map(repr, ids)]
+        return cls(hashlib.sha256("\n".join(names).encode()).hexdigest(), len(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +46,7 @@ class Tally:
         provenance: how the shard ran; without what only a whole run has.
         incomplete: files of which nobody knows how many inputs are lost.
         may_mend: how many of the skipped ones another try may read: see `inspector.runtime.data.Unread`.
+        sets: data sets that it is a shard of; none where nothing is stored.
     """
 
     shard: str
@@ -38,6 +58,7 @@ class Tally:
     provenance: Provenance
     incomplete: int = 0
     may_mend: int = 0
+    sets: tuple[DataSet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

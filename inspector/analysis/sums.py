@@ -29,7 +29,8 @@ from inspector.report import Provenance
 from inspector.runtime.digest import FORM
 from inspector.whole import Whole, clear_left_of
 
-MAGIC: Final = b"inspector sums 1\n"
+MAGIC: Final = b"inspector sums 2\n"
+_ANY: Final = b"inspector sums "
 MAX_TEXT: Final = 1 << 20
 """Bytes of an identity or a tally."""
 MOST: Final = 1 << 40
@@ -173,8 +174,8 @@ def scan(path: Path) -> tuple[Identity, tuple[Stored, ...]]:
         raise SummaryError(str(path), why_unread(path), expected="a file of summaries", remedy=remedy)
     try:
         with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise SummaryError(str(path), "it holds no summaries", expected="a file of summaries")
+            if (begins := file.read(len(MAGIC))) != MAGIC:
+                raise _foreign(path, begins)
             identity = _from_json(_IDENTITY, _frame(file, path, MAX_TEXT), path)
             return identity, tuple(_stored(file, path))
     except OSError as error:
@@ -212,6 +213,16 @@ def _stored(file: BinaryIO, path: Path) -> Iterator[Stored]:
         raise SummaryError(str(path), "something follows its end", found=f"{_left(file)} bytes")
 
 
+def _foreign(path: Path, begins: bytes) -> SummaryError:
+    """Why a file that begins so is not read."""
+    if not begins.startswith(_ANY):
+        return SummaryError(str(path), "it holds no summaries", expected="a file of summaries")
+    formats = (text.removeprefix(_ANY).strip().decode("ascii", "replace") for text in (MAGIC, begins))
+    expected, found = (f"format {number}" for number in formats)
+    remedy = "Make the summaries anew."
+    return SummaryError(str(path), "another version wrote it", expected=expected, found=found, remedy=remedy)
+
+
 def _tally(text: bytes, path: Path) -> Tally:
     tally = _from_json(_TALLY, text, path)
     listed = [skipped.count for skipped in tally.skipped]
@@ -222,9 +233,12 @@ def _tally(text: bytes, path: Path) -> Tally:
         tally.may_mend,
         tally.skipped_count - sum(listed),
         *(n - 1 for n in listed),
+        *(data.shards - 1 - tally.index for data in tally.sets),
     )
     if min(counts) < 0 or max(counts) >= MOST or len(tally.skipped) > MAX_LISTED_SKIPS:
         raise SummaryError(str(path), "a count in it is out of range", found=f"shard {tally.shard[:80]!r}")
+    if not tally.sets:
+        raise SummaryError(str(path), "a shard in it is of no data set", found=f"shard {tally.shard[:80]!r}")
     if not FORM.fullmatch(tally.digest):
         raise SummaryError(
             str(path),

@@ -114,10 +114,10 @@ class Place:
 
     def _asked(self, ask: Callable[[str], T]) -> T:
         try:
-            return repeated(lambda: ask(self.path))
-        except FileNotFoundError as error:
-            raise NotFoundError(f"data {public(self.url)!r}", "there is nothing at this URL") from error
-        except OSError as error:
+            return _given(lambda: ask(self.path))
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise NotFoundError(f"data {public(self.url)!r}", "there is nothing at this URL") from error
             raise InputError(f"data {public(self.url)!r}", f"it cannot be looked at ({error})") from error
 
 

@@ -222,6 +222,8 @@ def rewrite(source: Path, target: Path, change: Callable[[dict[str, Any]], Any])
         lambda tally: tally | {"provenance": 7},
         lambda tally: tally | {"digest": "0" * 64},
         lambda tally: tally | {"shard": None},
+        lambda tally: tally | {"sets": []},
+        lambda tally: tally | {"sets": [{"sha256": "0", "shards": 0}]},
         lambda tally: [tally],
     ],
 )

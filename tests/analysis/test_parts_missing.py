@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +78,7 @@ def test_a_merge_notes_the_shards_that_it_knows_to_be_missing(tmp_path: Path) ->
         return [note for note in notes if "missing" in note]
 
     assert missing(1, 2, 3) == missing(3, 1, 2) == []
-    assert missing(1) == ["4 shards of the data are missing, the first at place 2; a part may not have been given"]
+    assert missing(1) == ["5 shards of the data are missing, the first at place 2; a part may not have been given"]
     assert missing(2, 3)[0].startswith("3 shards of the data are missing, the first at place 1;")
     assert missing(1, 2)[0].startswith("2 shards of the data are missing, the first at place 3;")
 
@@ -106,6 +108,65 @@ def test_a_part_that_ran_unchecked_leaves_the_whole_unchecked(tmp_path: Path, or
     merged = service.merge(MODEL, [tmp_path / f"{k}.sum" for k in order])
     assert merged.provenance.check is None
     assert ("Check", "outputs not checked") in merged.lines
+
+
+def folder(path: Path, *, seed: int, files: int = 3) -> Path:
+    """A folder of arrays of two inputs each, which changed when their number says."""
+    path.mkdir(parents=True, exist_ok=True)
+    for n in range(files):
+        file = path / f"{n}.npy"
+        np.save(file, np.random.default_rng(seed + n).random((2, 1, 16, 16), np.float32))
+        os.utime(file, (seed, seed + n))
+    return path
+
+
+def kept(data: Path, path: Path, **options: Any) -> Path:
+    service.audit(MODEL, data, ["sparsity"], device="cpu", shard_size=2, **{"summaries": path} | options)
+    return path
+
+
+def missing_of(*files: Path) -> int:
+    return service.merge(MODEL, files).provenance.missing_shards
+
+
+def test_parts_of_copies_in_two_places_are_one_data_set_whatever_is_merged_with_them(tmp_path: Path) -> None:
+    first, second = (kept(folder(tmp_path / f"m{k}", seed=1), tmp_path / f"{k}.sum", part=f"{k}/2") for k in (1, 2))
+    other = kept(folder(tmp_path / "b", seed=9), tmp_path / "b.sum")
+    assert missing_of(first, second) == missing_of(first, second, other) == 0
+    assert missing_of(first, other) == 1
+    assert missing_of(second, other) == 2
+
+
+def test_two_data_sets_of_one_name_do_not_hide_what_the_other_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for name, part in (("a", "1/2"), ("b", "1/1")):
+        folder(tmp_path / name / "data", seed=ord(name))
+        monkeypatch.chdir(tmp_path / name)
+        files.append(kept(Path("data"), tmp_path / f"{name}.sum", part=part))
+    assert missing_of(*files) == 1
+
+
+def test_data_that_grew_is_whole_in_its_checkpoints_and_with_what_it_was(tmp_path: Path) -> None:
+    data, points = folder(tmp_path / "data", seed=1), tmp_path / "points"
+    before = kept(data, tmp_path / "before.sum", resume=points)
+    after = kept(folder(data, seed=1, files=5), tmp_path / "after.sum", resume=points)
+    assert missing_of(*sorted(points.glob("*.sum"))) == missing_of(after) == missing_of(before, after) == 0
+    union = tmp_path / "union.sum"
+    service.merge(MODEL, [before, after], summaries=union)
+    assert missing_of(union) == 0
+
+
+def test_a_file_of_an_earlier_format_is_refused_by_name_and_its_shard_run_again(tmp_path: Path) -> None:
+    data, points = folder(tmp_path / "data", seed=1), tmp_path / "points"
+    path = kept(data, tmp_path / "a.sum", resume=points)
+    for file in (path, *points.glob("*.sum")):
+        file.write_bytes(file.read_bytes().replace(b"inspector sums 2", b"inspector sums 1"))
+    with pytest.raises(SummaryError, match="another version wrote it; expected format 2, found format 1"):
+        service.merge(MODEL, [path])
+    kept(data, path, resume=points)
+    assert missing_of(*points.glob("*.sum")) == 0
 
 
 def test_a_merge_without_a_shard_does_not_pass_the_release_policy(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from toys import Again, installed
 
 from inspector import Report, service
@@ -20,6 +23,7 @@ from inspector.analysis.spread import Job, Outcome, Task, run_task
 from inspector.control import Stop
 from inspector.errors import InputError, InspectorError, NotFoundError, ParameterError, StoppedError, SummaryError
 from inspector.faces.wire import report_to_json
+from inspector.runtime import urls
 from inspector.runtime.data import Raw
 from inspector.samples import SAMPLES
 
@@ -140,12 +144,99 @@ def test_a_worker_looks_for_the_gpu_that_it_was_given(monkeypatch: pytest.Monkey
     assert [job.setting["device"] for job in jobs] == ["cuda", "auto", "cpu"]
 
 
-def test_a_worker_that_sees_other_data_says_so(pools: list[Here], tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", X)
-    service.audit(DIGITS.model, tmp_path / "x.npy", **OPTIONS, runner="ray")
-    np.save(tmp_path / "x.npy", X[:5])
-    with pytest.raises(SummaryError, match=r"a worker sees other data; expected x\.npy\[0:4\]@other"):
-        run_task(pools[0].job, Task(0, "x.npy[0:4]@other"))
+def elsewhere(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], Any], undo: Callable[[], Any] = str) -> None:
+    """Does that before a task of that place runs, and takes it back after it."""
+
+    original = run_task
+
+    def changed(job: Job, task: Task) -> Any:
+        act(task.index)
+        try:
+            return original(job, task)
+        finally:
+            undo()
+
+    monkeypatch.setattr(f"{__name__}.run_task", changed)
+
+
+def test_a_worker_that_sees_other_data_ends_the_run(
+    pools: list[Here], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, X)
+    os.utime(path, (1, 1))
+    with monkeypatch.context() as patched:
+        elsewhere(patched, lambda _: os.utime(path, (2, 2)), lambda: os.utime(path, (1, 1)))
+        says = r"a worker sees other data; expected x\.npy\[0:4\]@\d+-1000000000, found"
+        with pytest.raises(SummaryError, match=says):
+            service.audit(DIGITS.model, path, **OPTIONS, runner="ray")
+    elsewhere(monkeypatch, lambda _: path.rename(tmp_path / "y"), lambda: (tmp_path / "y").rename(path))
+    with pytest.raises(NotFoundError):
+        service.audit(DIGITS.model, path, **OPTIONS, runner="ray")
+
+
+@pytest.mark.parametrize("how", ["written anew", "cut short", "half written", "gone"])
+def test_a_file_that_changes_costs_the_shards_that_no_worker_had_read(
+    pools: list[Here], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    data, points = tmp_path / "data", tmp_path / "points"
+    data.mkdir()
+    path = data / "x.npy"
+    np.save(path, X)
+
+    def change(index: int) -> None:
+        if index == 4:  # of the second three, the last one first
+            match how:
+                case "written anew":
+                    os.utime(path, (1, 1))
+                case "cut short":
+                    np.save(path, X[:5])
+                case "half written":
+                    path.write_bytes(path.read_bytes()[:300])
+                case _:
+                    path.unlink()
+
+    elsewhere(monkeypatch, change)
+    report = service.audit(DIGITS.model, path, **OPTIONS, resume=points, runner="ray")
+    assert report.provenance.inputs + report.skipped_count == 23
+    assert {skipped.reason for skipped in report.skipped} == {
+        "it changed during the run. Try again when nothing writes to it."
+    }
+    kept = [int(file.stem) for file in points.glob("*.sum")]
+    assert [s.id.partition("[")[2] for s in report.skipped] == [
+        f"{4 * i}:{min(4 * i + 4, 23)}]" for i in range(6) if i not in kept
+    ]
+    assert 0 < len(kept) < 6
+
+
+@pytest.mark.parametrize("data", ["memory://w/x.npy", "memory://w"])
+def test_a_store_that_is_away_for_one_task_costs_its_shard_and_is_asked_again_the_next_time(
+    pools: list[Here], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    alone = data.endswith(".npy")
+    np.save(tmp_path / "a.npy", X)
+    for name in ("x", "y"):
+        fsspec.filesystem("memory").pipe(f"/w/{name}.npy", (tmp_path / "a.npy").read_bytes())
+    options = OPTIONS | {"shard_size": 12 if alone else 1, "resume": tmp_path / "points"}
+    monkeypatch.setattr(urls, "FIRST_PAUSE", 0)
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise OSError("503")
+
+    with monkeypatch.context() as patched, monkeypatch.context() as store:
+
+        def act(index: int) -> None:
+            for name in ("info", "find", "isdir", "_open") if index == 1 else ():
+                store.setattr(MemoryFileSystem, name, away)
+
+        elsewhere(patched, act, store.undo)
+        report = service.audit(DIGITS.model, data, **options, runner="ray")
+    assert "503; tried 4 times" in report.skipped[0].reason
+    assert (report.skipped_count, report.provenance.incomplete) == ((11, 0) if alone else (1, 1))
+    assert any("not kept, the same command tries these again" in note for note in report.provenance.notes)
+    whole = service.audit(DIGITS.model, data, **options, runner="ray")
+    assert (whole.provenance.inputs, whole.skipped_count) == (23 if alone else 46, 0)
+    fsspec.filesystem("memory").store.clear()
 
 
 def test_analyses_that_explore_run_here_on_the_first_inputs(pools: list[Here]) -> None:

@@ -79,6 +79,15 @@ def test_preprocessing_is_stated_where_a_picture_was_read_and_noted_where_it_was
     assert run(X, part="2/2") == ("", False)  # nothing ran
 
 
+def test_a_merge_notes_as_its_run_does_that_preprocessing_was_not_needed(tmp_path: Path) -> None:
+    file = tmp_path / "a.sum"
+    for data, noted in ((X, True), (DIGITS.pictures, False)):
+        run = service.audit(DIGITS.model, data, ["sparsity"], preprocess="unit", summaries=file).provenance
+        merged = service.merge(DIGITS.model, [file]).provenance
+        assert merged.notes == run.notes
+        assert (UNUSED in merged.notes, merged.preprocess) == (noted, run.preprocess)
+
+
 def test_preprocessing_that_was_not_needed_makes_no_comparison_unfair() -> None:
     before = service.audit(DIGITS.model, X, **OPTIONS)
     after = service.audit(DIGITS.model, X, **OPTIONS | {"preprocess": "unit"})
