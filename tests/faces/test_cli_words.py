@@ -12,8 +12,11 @@ import typer
 from PIL import Image
 from typer import rich_utils
 
+from inspector.errors import InputError
 from inspector.faces import cli
 from inspector.faces.cli import main
+from inspector.faces.files import read_report
+from inspector.policy.load import builtins, load_policy
 from inspector.samples import SAMPLES
 
 DIGITS = SAMPLES[0]
@@ -39,9 +42,9 @@ def told(capsys: Capture) -> Callable[..., str]:
         (
             "x.xml",
             b"<x/>",
-            "it is none; expected JSON that --json wrote, found Expecting value: line 1 column 1 (char 0).",
+            "it is none; expected a report as JSON, found Expecting value: line 1 column 1 (char 0).",
         ),
-        ("x.json", b'{"results": 3}', "it is none; expected JSON that --json wrote, found "),
+        ("x.json", b'{"results": 3}', "it is none; expected a report as JSON, found "),
     ],
     ids=["no JSON", "other JSON"],
 )
@@ -101,6 +104,14 @@ def test_a_web_address_names_the_extra(told: Callable[..., str], monkeypatch: py
     monkeypatch.setattr("fsspec.core.url_to_fs", lacks)
     line = told("audit", DIGITS.model, "-d", "http://localhost/x.tar")
     assert line.endswith("Install onnx-inspector[http].")
+
+
+def test_what_all_faces_share_names_no_option_as_the_command_does() -> None:
+    """Remedies of the policies that come with the package, and what is said of a report that is not there."""
+    remedies = [rule.remedy for name in builtins() for rule in load_policy(f"builtin:{name}").rules]
+    with pytest.raises(InputError, match="expected a report stored as JSON") as caught:
+        read_report("nope.json")
+    assert not any("--" in text for text in (*remedies, str(caught.value)))
 
 
 def test_messages_of_the_runtime_name_options_as_no_face_alone_does(told: Callable[..., str]) -> None:
