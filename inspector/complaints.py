@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from typing import Any, Final, get_args
-
-from pydantic_core.core_schema import ErrorType
+from typing import Any, Final
 
 _EXPECTED: Final[Mapping[str, str]] = {
     "greater_than": "more than {gt}",
@@ -47,8 +45,8 @@ _TYPES: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """By the first word of a complaint about a type: `float_parsing`, `list_type`."""
 
-_KINDS: Final = frozenset({*get_args(ErrorType), "byte_size", "byte_size_unit", "path_type"})
-"""Pydantic's own; others are of checks with words of their own."""
+_UNLISTED: Final = frozenset({"byte_size", "byte_size_unit", "path_type"})
+"""Kinds of pydantic's that have no page; others without one are of checks with words of their own."""
 
 _BOUNDS: Final = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 _INVALID: Final = "it is not valid"
@@ -62,12 +60,13 @@ _PROBLEMS: Final[Mapping[str, str]] = {
 
 
 def told(complaint: Mapping[str, Any]) -> dict[str, str]:
-    """`problem`, and `expected` and `found` where they can be said, of one of `ValidationError.errors()`."""
+    """`problem`, and `expected` and `found` where they can be said, of one of `ValidationError.errors()`, with its `url`."""
     kind, facts = complaint["type"], complaint.get("ctx", {})
     if kind in _PROBLEMS:
         return {"problem": _PROBLEMS[kind]}
     found = repr(complaint["input"])[:200]
-    if kind in ("value_error", "assertion_error") or kind not in _KINDS:  # words of whoever wrote the check
+    foreign = kind in ("value_error", "assertion_error") or ("url" not in complaint and kind not in _UNLISTED)
+    if foreign:  # words of whoever wrote the check
         problem = str(facts.get("error", complaint["msg"])) or _INVALID
         return {"problem": problem, "found": "" if found in problem else found}
     expected = _expected(kind, facts)
