@@ -60,7 +60,7 @@ _PROBLEMS: Final[Mapping[str, str]] = {
 
 
 def told(complaint: Mapping[str, Any]) -> dict[str, str]:
-    """`problem`, and `expected` and `found` where they can be said, of one of `ValidationError.errors()`, with its `url`."""
+    """`problem`, and `expected` and `found` where they can be said, of one of `ValidationError.errors()` with `url`."""
     kind, facts = complaint["type"], complaint.get("ctx", {})
     if kind in _PROBLEMS:
         return {"problem": _PROBLEMS[kind]}
