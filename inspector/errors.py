@@ -74,7 +74,7 @@ class ParameterError(InspectorError):
     @classmethod
     def first_of(cls, error: ValidationError, subject: Callable[[tuple[str, ...]], str]) -> Self:
         """The first complaint of pydantic; `subject` makes one of the way to the value, empty for the whole."""
-        first = error.errors(include_url=False)[0]
+        first = error.errors()[0]
         where = subject(tuple(map(str, first["loc"])))
         return cls(where, **told(first))
 

@@ -51,8 +51,9 @@ def check_text(origin: Provenance) -> str:
     noun = "output" if check.outputs == 1 else "outputs"
     if check.equal:
         return f"watched and plain model agree in {check.outputs} {noun}"
-    apart = f"up to {check.max_abs:.3g} apart, {check.max_rel:.2g} of the largest"
-    return f"watched and plain model are {apart}, in {check.outputs} {noun}{'' if check.passed else ': too far'}"
+    return (
+        f"watched and plain model are {check.distance}, in {check.outputs} {noun}{'' if check.passed else ': too far'}"
+    )
 
 
 def operators_text(operators: tuple[OperatorCount, ...]) -> str:

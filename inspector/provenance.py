@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +28,16 @@ class Check:
     max_rel: float
     equal: bool
     passed: bool
+
+    @property
+    def distance(self) -> str:
+        """How far the outputs are apart, in words; for those that are not equal."""
+        if not math.isfinite(self.max_abs):
+            return "infinitely far apart (NaN or Inf in one alone)"
+        if not self.max_abs:
+            return "of other shapes, types or whole numbers"
+        share = f", {self.max_rel:.2g} of the largest" if math.isfinite(self.max_rel) else ""
+        return f"up to {self.max_abs:.3g} apart{share}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,3 +99,9 @@ def test_the_line_about_data_counts_inputs_once_and_says_what_ran_at_a_time(
 
 def test_settings_of_pictures_are_apart_so_that_lines_are_broken_between_them() -> None:
     assert dict(Report(ORIGIN, ()).lines)["Preprocess"] == "resize=none, crop=model"
+
+
+def test_an_infinite_distance_is_told_in_words() -> None:
+    far = replace(ORIGIN, check=Check(1, float("inf"), float("nan"), equal=False, passed=False))
+    said = dict(Report(far, ()).lines)["Check"]
+    assert said == "watched and plain model are infinitely far apart (NaN or Inf in one alone), in 1 output: too far"

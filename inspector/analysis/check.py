@@ -156,7 +156,7 @@ def _table(plain: _Counts | None, watched: _Counts) -> tuple[OperatorCount, ...]
 def _notes(check: Check, fidelity: Fidelity) -> tuple[str, ...]:
     if check.passed:
         return ()
-    apart = f"its outputs differ by up to {check.max_abs:.3g}, {check.max_rel:.2g} of the largest"
+    apart = f"its outputs are {check.distance}"
     if fidelity == "exact":
         return (f"warning: watching changes the model: {apart}; no more than rounding to 16 bits was expected",)
     allowed = f"more than {TOLERANCE:g} ({HALF_TOLERANCE:g} for 16 bits), or whole numbers changed; try exact"

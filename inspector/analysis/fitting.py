@@ -44,7 +44,7 @@ class Fitted:
         if batch < self.asked:
             yield f"batches of {batch} and not {self.asked}, so that a run fits into the memory"
         if self.waves.why:
-            yield f"batches of {batch} were chosen: {self.waves.why}"
+            yield f"batches of {'up to ' * (batch > 1)}{batch} were chosen: {self.waves.why}"
         if parts > 1:
             yield f"the taps were watched in {parts} waves, so that each fits"
         if left_out:

@@ -29,7 +29,7 @@ from inspector.faces.files import read_report
 from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome
-from inspector.faces.saying import is_mistyped, mistyped, plain, say
+from inspector.faces.saying import Command, is_mistyped, mistyped, plain, say
 from inspector.faces.signals import terminable
 from inspector.faces.streams import forgiving, settle
 from inspector.paths import check_file, check_folder, writing
@@ -100,13 +100,14 @@ Preprocess = Annotated[
         "--preprocess",
         "-p",
         help="How pictures become numbers: imagenet, unit (0..1), signed (-1..1), raw (0..255), caffe, or "
-        "scale=1/255,mean=…,std=…,order=…,resize=…,crop=…,filter=…; docs/data.md.",
+        "KEY=VALUE,… of scale, mean, std, order, resize, crop and filter; docs/data.md.",
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:INDEX.")]
 Memory = Annotated[str, typer.Option(help="What a run may take, such as 2GiB.", show_default="half of what there is")]
 SelfCheck = Annotated[bool, typer.Option(help="Compare the model's own outputs with and without watching.")]
 Json = Annotated[str, typer.Option("--json", metavar="FILE|-", help="Write the report as JSON; - for standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON on standard output; takes no file.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for pictures and report.json.")]
 Policies = Annotated[
     list[str], typer.Option("--policy", help="A policy file, or builtin:NAME, that judges the report; repeatable.")
@@ -151,11 +152,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     return FINE if not code else code if code == INTERRUPTED else FAILED  # a 1 of typer's is no finding of ours
 
 
-@app.command()
+@app.command(cls=Command)
 def describe(
     model: Model,
     taps: Annotated[bool, typer.Option("--taps", help="One line for every tap, by the name that --tap takes.")] = False,  # noqa: FBT002 - a flag
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output; takes no file.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the convolutions of a model, and where their outputs can be watched."""
     view = service.load(model)
@@ -165,7 +166,7 @@ def describe(
         terminal.print_layers(view, Console(), taps=taps)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
     model: Model,
     inputs: Inputs = [],
@@ -196,7 +197,7 @@ def inspect(
     outcome.show(report)
 
 
-@app.command()
+@app.command(cls=Command)
 def audit(
     model: Model,
     data: Data,
@@ -241,7 +242,7 @@ def audit(
     outcome.show_made(made)
 
 
-@app.command()
+@app.command(cls=Command)
 def merge(
     model: Model,
     files: Annotated[list[Path], typer.Argument(help="Files that --summaries or --resume wrote.", show_default=False)],
@@ -264,7 +265,7 @@ def merge(
     outcome.show_made(made)
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     report: Annotated[Path, typer.Argument(help="A report as JSON.", show_default=False)],
     policies: Policies,
@@ -277,7 +278,7 @@ def check(
     outcome.show(service.check(read_report(report), policies))
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     before: Annotated[Path, typer.Argument(help="A report as JSON: the baseline.", show_default=False)],
     after: Annotated[Path, typer.Argument(help="A report as JSON: what is new.", show_default=False)],
@@ -291,7 +292,7 @@ def compare(
     outcome.show(service.compare(read_report(before), read_report(after), policies))
 
 
-@app.command()
+@app.command(cls=Command)
 def activations(
     model: Model,
     inputs: Inputs,
@@ -322,9 +323,9 @@ def activations(
     Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
 
 
-@app.command()
+@app.command(cls=Command)
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output, takes no file.")] = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
     infos = service.plugins()
@@ -334,12 +335,10 @@ def plugins(
         terminal.print_plugins(infos, Console())
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
-    models: Annotated[Path, typer.Option(help="Folder of .onnx files to serve.", file_okay=False, exists=True)],
-    data: Annotated[
-        Path | None, typer.Option(help="Folder that audits may read from.", file_okay=False, exists=True)
-    ] = None,
+    models: Annotated[Path, typer.Option(help="Folder of .onnx files to serve.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that audits may read from.")] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on. There is no encryption and no log-in.")
     ] = "127.0.0.1",
@@ -374,7 +373,7 @@ def _ready(models: Path, address: str) -> None:
         print(f"note: there is no .onnx file in {models} yet", file=sys.stderr)
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> None:
     """Starts a server with the sample models, and a client that audits and inspects them; writes pictures."""
     check_folder(out)

@@ -93,7 +93,7 @@ def read_report(file: str | PathLike[str]) -> Report:
     """
     file = Path(file)
     if not file.is_file():
-        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a file that --json wrote")
+        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a report stored as JSON")
     if (size := file.stat().st_size) > MAX_REPORT_BYTES:
         raise LimitError(
             f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)

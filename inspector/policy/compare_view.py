@@ -165,14 +165,21 @@ _SAYS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     "finite_again": (Severity.INFO, "gave NaN or Inf for some input before and do not any more", ""),
 }
 
+_OF_ONE: Final[Mapping[str, str]] = {
+    "died": "gave only zeros and did not before",
+    "revived": "gave only zeros before and do not any more",
+}
+"""What is said where a side had a single input, which makes no channel dead."""
+
 
 def _about(x: Change, name: str, flag: Array) -> Finding:
     channels = tuple(int(c) for c in np.flatnonzero(flag))
+    was, now = inputs_of(x.before), inputs_of(x.after)
     severity, says, remedy = _SAYS[name]
+    if min(was, now) <= 1 and name in _OF_ONE:
+        severity, says = Severity.INFO, f"{_OF_ONE[name]} (inputs: {was} before, {now} after)"
     message = f"{x.where}: {len(channels)} of {flag.size} channels {says}"
-    evidence: dict[str, Cell] = {
-        "tap": x.tap, "inputs before": inputs_of(x.before), "inputs after": inputs_of(x.after)
-    }  # fmt: skip
+    evidence: dict[str, Cell] = {"tap": x.tap, "inputs before": was, "inputs after": now}
     if name == "drifted" and (told := int(np.count_nonzero(flag & (x.died | x.revived)))):
         evidence["died or revived among them"] = told
     return Finding(_rule(name), severity, message, x.layer, channels, evidence, remedy)

@@ -112,9 +112,10 @@ def _definitions(params: Any) -> Note:
 def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
     sure, inputs = severity_after(x.inputs), counted(x.inputs, "input")
     if x.dormant.sum() >= max(1, params.many * x.tap.channels):
+        be, their = _of(x.dormant, "is", "are"), _of(x.dormant, "its", "their")
+        state, over = ("quiet", "for the only input") if x.inputs == 1 else ("dormant", f"over {inputs}")
         yield _finding(
-            x, x.dormant, f"{_of(x.dormant, 'is dormant: its', 'are dormant: their')} mean |a| over {inputs} is at "
-            f"most {params.tau:g} of the layer's",
+            x, x.dormant, f"{be} {state}: {their} mean |a| {over} is at most {params.tau:g} of the layer's",
             rule="distribution/dormant", severity=sure,
             remedy="Check with more data; prune them, or look at the learning rate. Channels that sleep on clean data "
             "are also where backdoors have been found to hide (Fine-Pruning, arXiv:1805.12185): a signal that is worth "

@@ -152,18 +152,24 @@ def _definitions(params: Any) -> Note:
 
 def _findings(result: Sequence[LayerSparsity]) -> Iterator[Finding]:
     for x in result:
-        bound = firing_bound(x.inputs)
-        dead = f"fired for none of {x.inputs} inputs (so for under {bound:.3g} of such inputs, 95 % bound)"
-        sure, several = severity_after(x.inputs), x.inputs > 1  # the table by input says what was silent for one
+        sure, (dead, constant) = severity_after(x.inputs), _never(x.inputs)
         judged = (
             ("not-finite", x.not_finite, Severity.ERROR, f"gave NaN or Inf for some input, first for {x.broken.id!r}"),
-            ("dead", x.dead & ~x.structurally_dead & several, sure, dead),
+            ("dead", x.dead & ~x.structurally_dead, sure, dead),
             ("structurally-dead", x.structurally_dead, Severity.WARNING, "cannot fire for any input"),
-            ("constant", x.constant & several, sure, "gave one and the same value everywhere"),
+            ("constant", x.constant, sure, constant),
         )
         for rule, flag, severity, message in judged:
             if flag.any():
                 yield _finding(x, rule, np.flatnonzero(flag), severity, message)
+
+
+def _never(inputs: int) -> tuple[str, str]:
+    """What is said of dead channels, and of constant ones; a single input makes them neither."""
+    if inputs == 1:
+        return "gave only zeros for the only input", "gave one value everywhere for the only input"
+    bound = f"(so for under {firing_bound(inputs):.3g} of such inputs, 95 % bound)"
+    return f"fired for none of {inputs} inputs {bound}", "gave one and the same value everywhere"
 
 
 _REMEDIES: Final = {
@@ -173,6 +179,7 @@ _REMEDIES: Final = {
     "constant": "It carries no information; fold it into the next layer's bias.",
 }
 _ELSEWHERE: Final = "Something else reads these channels before the activation; look there before pruning them."
+_MORE: Final = "Look at more inputs: one says nothing about others."
 
 RULES: Final = tuple(f"sparsity/{rule}" for rule in _REMEDIES)
 
@@ -188,8 +195,14 @@ def _finding(x: LayerSparsity, rule: str, channels: Array, severity: Severity, m
         layer=x.tap.layer,
         channels=tuple(int(c) for c in channels),
         evidence=evidence | _evidence(x, rule),
-        remedy=_ELSEWHERE if x.tap.bypassed and rule != "not-finite" else _REMEDIES[rule],
+        remedy=_remedy(x, rule),
     )
+
+
+def _remedy(x: LayerSparsity, rule: str) -> str:
+    if x.inputs == 1 and rule in ("dead", "constant"):
+        return _MORE
+    return _ELSEWHERE if x.tap.bypassed and rule != "not-finite" else _REMEDIES[rule]
 
 
 def _evidence(x: LayerSparsity, rule: str) -> dict[str, Cell]:

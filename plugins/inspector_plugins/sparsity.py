@@ -6,7 +6,7 @@ Definitions, for the maps a[n, c, ...] at a named tensor (peers differ here, so 
 - silent for input n: every element of a[n, c] is zero;
 - dead over the data set: silent for every input. After n inputs without a firing, the 95 % upper bound of the rate
   at which it fires is 1 - 0.05^(1/n);
-- structurally dead: no input can make it fire, by the weights alone (see `_bounds`);
+- structurally dead: no input can make it fire, by its weights, its bias and the range of its input (see `_bounds`);
 - a map with NaN or Inf counts as not finite and in nothing else; a channel that has one is neither dead nor constant.
   NaN shows in the mean, Inf in the extremes; that a mean overflows float32 makes no map infinite.
 

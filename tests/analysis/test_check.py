@@ -205,6 +205,19 @@ def test_the_distance_of_two_outputs(a: list[float], b: list[float], expected: t
     assert (check.equal, check.passed) == expected[2:]
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        ([1.0, -4.0], [1.0, -4.5], "up to 0.5 apart, 0.12 of the largest"),
+        ([1.0], [NAN], "infinitely far apart (NaN or Inf in one alone)"),
+        ([0.0], [0.25], "up to 0.25 apart"),
+        ([1.0, 2.0], [1.0], "of other shapes, types or whole numbers"),
+    ],
+)
+def test_the_distance_is_told_without_numbers_that_are_none(a: list[float], b: list[float], words: str) -> None:
+    assert compare([np.array(a)], [np.array(b)], "fast").distance == words
+
+
 @pytest.mark.parametrize(("dtype", "passed"), [("float16", True), (ml_dtypes.bfloat16, True), ("float32", False)])
 @pytest.mark.parametrize("fidelity", ["fast", "exact"])
 def test_half_precision_may_move_further(dtype: Any, passed: bool, fidelity: Any) -> None:

@@ -243,17 +243,20 @@ def test_a_report_says_which_batch_was_chosen_and_why(monkeypatch: pytest.Monkey
     asked = {size: audit(batch_size=size) for size in (4, 64)}
     assert not any(map(chosen_notes, asked.values()))
     found = audit()
-    assert (found.provenance.batch, chosen_notes(found)) == (64, ["batches of 64 were chosen: no larger ones ever are"])
+    assert (found.provenance.batch, chosen_notes(found)) == (
+        64,
+        ["batches of up to 64 were chosen: no larger ones ever are"],
+    )
     assert said(found) == said(asked[64])
     found = audit(needed(8) - 1)
     assert found.provenance.batch == 4
-    assert chosen_notes(found) == ["batches of 4 were chosen: more would not fit into the memory"]
+    assert chosen_notes(found) == ["batches of up to 4 were chosen: more would not fit into the memory"]
     assert said(found) == said(asked[4])
     monkeypatch.setitem(ENOUGH, "cpu", 1 << 20)
     found = audit()
     assert found.provenance.batch == max(size for size in CHOICES if needed(size) <= (1 << 20) + 4 * 4 * 9 * 4)
     why = "more would take over 1 MiB beside the weights, and gain nothing"
-    assert chosen_notes(found) == [f"batches of {found.provenance.batch} were chosen: {why}"]
+    assert chosen_notes(found) == [f"batches of up to {found.provenance.batch} were chosen: {why}"]
 
 
 def test_where_an_estimate_leaves_something_out_no_large_batch_is_chosen() -> None:
@@ -266,7 +269,9 @@ def test_where_an_estimate_leaves_something_out_no_large_batch_is_chosen() -> No
     )
     report = service.audit(data, X, ["sparsity"])
     assert report.provenance.batch == UNSURE
-    assert chosen_notes(report) == ["batches of 16 were chosen: no larger ones ever are where not all sizes are known"]
+    assert chosen_notes(report) == [
+        "batches of up to 16 were chosen: no larger ones ever are where not all sizes are known"
+    ]
 
 
 @pytest.mark.parametrize(("name", "batch"), [("batch_4", 64), ("batch_1_mixed", 1)])

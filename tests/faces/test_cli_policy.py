@@ -183,11 +183,11 @@ def test_a_mistake_in_a_policy_is_said_before_anything_runs(
         (["compare", "REPORT", "none.json"], "no such file"),
         (
             ["compare", "/dev/null", "REPORT"],
-            "report '/dev/null': it is not a regular file; expected a file that",
+            "report '/dev/null': it is not a regular file; expected a report stored as JSON",
         ),
         (["compare", "REPORT", "."], "report '.': it is a folder"),
         (["check", "REPORT", "--policy", "/dev/null"], "policy '/dev/null': it is not a regular file"),
-        (["check", str(DIGITS.model), "--policy", "builtin:release"], ": it is none; expected JSON"),
+        (["check", str(DIGITS.model), "--policy", "builtin:release"], ": it is none; expected a report as JSON"),
     ],
 )
 def test_what_cannot_be_judged_ends_with_2(

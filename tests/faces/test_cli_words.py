@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer import rich_utils
 
+from inspector.errors import InputError
 from inspector.faces import cli
 from inspector.faces.cli import main
+from inspector.faces.files import read_report
+from inspector.policy.load import builtins, load_policy
 from inspector.samples import SAMPLES
 
 DIGITS = SAMPLES[0]
+COMMANDS: Any = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -35,9 +42,9 @@ def told(capsys: Capture) -> Callable[..., str]:
         (
             "x.xml",
             b"<x/>",
-            "it is none; expected JSON that --json wrote, found Expecting value: line 1 column 1 (char 0).",
+            "it is none; expected a report as JSON, found Expecting value: line 1 column 1 (char 0).",
         ),
-        ("x.json", b'{"results": 3}', "it is none; expected JSON that --json wrote, found "),
+        ("x.json", b'{"results": 3}', "it is none; expected a report as JSON, found "),
     ],
     ids=["no JSON", "other JSON"],
 )
@@ -99,6 +106,14 @@ def test_a_web_address_names_the_extra(told: Callable[..., str], monkeypatch: py
     assert line.endswith("Install onnx-inspector[http].")
 
 
+def test_what_all_faces_share_names_no_option_as_the_command_does() -> None:
+    """Remedies of the policies that come with the package, and what is said of a report that is not there."""
+    remedies = [rule.remedy for name in builtins() for rule in load_policy(f"builtin:{name}").rules]
+    with pytest.raises(InputError, match="expected a report stored as JSON") as caught:
+        read_report("nope.json")
+    assert not any("--" in text for text in (*remedies, str(caught.value)))
+
+
 def test_messages_of_the_runtime_name_options_as_no_face_alone_does(told: Callable[..., str]) -> None:
     line = told("audit", DIGITS.model, "-d", DIGITS.pictures)
     assert line.startswith("error: preprocess: folder")
@@ -122,6 +137,40 @@ def test_a_policy_about_a_comparison_says_which_command_makes_one(
     capsys.readouterr()
     line = told("check", file, "--policy", "builtin:unchanged")
     assert line.endswith("Judge what `inspector compare` says of two reports, with its policies.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("inspect", "m", "-a"),
+            "error: Option '-a' requires an argument. NAME or NAME:key=value,…, of `inspector plugins`; repeatable.",
+        ),
+        (
+            ("serve", "--models", "nope"),
+            "error: models: there is no such folder; found nope. Make it, or name another.",
+        ),
+        (
+            ("serve", "--models", DIGITS.pictures, "--data", DIGITS.model),
+            f"error: data: there is no such folder; found {DIGITS.model}. Make it, or name another.",
+        ),
+    ],
+    ids=["no value", "no models", "no data"],
+)
+def test_a_command_that_is_typed_wrongly_says_how_it_is_called(
+    arguments: tuple[object, ...], said: str, told: Callable[..., str]
+) -> None:
+    line = told(*arguments)
+    assert line.startswith(said)
+    assert "Option" not in said or line.endswith(" inspect [OPTIONS] {model}; see --help.")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_no_word_of_the_help_is_cut_at_80_columns(name: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
+    assert main([name, "--help"]) == 0
+    shown = set(capsys.readouterr().out.split())
+    assert [word for param in COMMANDS[name].params for word in (param.help or "").split() if word not in shown] == []
 
 
 def test_a_key_that_there_is_not_comes_before_where_it_is(tmp_path: Path, told: Callable[..., str]) -> None:

@@ -157,6 +157,16 @@ def test_a_quiet_channel_is_dormant_whatever_the_activation(activation: str) -> 
     assert "a signal that is worth a look, not a verdict" in found["dormant"].remedy
 
 
+def test_of_one_input_a_quiet_channel_is_remarked_and_not_called_dormant() -> None:
+    x = numbers(1, 3, 6, 5)
+    x[:, 1] = -1
+    found = findings(audited(x), "distribution")["dormant"]
+    assert (found.severity, found.channels) == (Severity.INFO, (1,))
+    assert found.message == (
+        "c:act: 1 of 3 channels is quiet: its mean |a| for the only input is at most 0.025 of the layer's"
+    )
+
+
 def test_with_tau_0_only_channels_that_are_zero_everywhere_are_dormant() -> None:
     x = numbers(60, 3, 6, 5)
     x[:, 0], x[:, 1] = x[:, 0] * 1e-6, -1

@@ -215,11 +215,16 @@ def test_silent_channels_are_listed_for_the_first_inputs_only() -> None:
     assert "Silent channels by input" not in titles
 
 
-def test_of_one_input_nothing_is_said_to_be_dead_or_constant() -> None:
+def test_of_one_input_it_is_remarked_what_was_silent_and_nothing_is_called_dead() -> None:
     x = np.zeros((1, 3, 6, 5), np.float32)
     x[:, 1], x[:, 2] = 2, np.abs(numbers(6, 5))
     report = audited(x)
-    assert findings(report) == {}
+    assert {rule: (f.severity, f.channels) for rule, f in findings(report).items()} == {
+        "dead": (Severity.INFO, (0,)), "constant": (Severity.INFO, (1,)),
+    }  # fmt: skip
+    said = "".join(f"{f.message} {f.remedy}" for f in findings(report).values())
+    assert said.count("for the only input") == 2
+    assert not any(word in said for word in ("dead", "fired", "same"))
     assert [(row["silent"], row["which"]) for row in table(report, "Silent channels by input")] == [(1, "0")]
     assert [row["dead"] for row in table(report, "Sparsity by layer")] == [1]
 
