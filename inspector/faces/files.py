@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ REPORT: Final = "report.json"
 MAX_REPORT_BYTES: Final = 1 << 29
 """Size of a stored report that is read."""
 _LONGEST: Final = 60
+_SHOWN: Final = 200
+"""Characters of a name in a message; it may be anything, such as the text of a report."""
 _log = logging.getLogger(__name__)
 
 
@@ -112,20 +115,24 @@ def read_report(file: str | PathLike[str]) -> Report:
     """A stored report: what `write_report` or a command (`--json`, `--out`) wrote as JSON.
 
     Raises:
+        ParameterError: `file` is no path.
         LimitError: the file is larger than 512 MiB.
-        InputError: there is no such file, or it is no report.
+        InputError: there is no such file, it cannot be read, or it is no report.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a file that --json wrote")
-    if (size := file.stat().st_size) > MAX_REPORT_BYTES:
-        raise LimitError(
-            f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
-        )
+    if not isinstance(file, str | PathLike):
+        found = repr(file)[:80]
+        raise ParameterError("report", "it is named by no path", expected="the path of a stored report", found=found)
+    file, subject = Path(file), f"report {str(file)[:_SHOWN]!r}"
+    if not os.path.isfile(file):  # noqa: PTH113 - a text that is no name, such as a report itself, names no file
+        raise InputError(subject, why_unread(file), expected="a file that --json wrote")
     try:
+        if (size := file.stat().st_size) > MAX_REPORT_BYTES:
+            raise LimitError(subject, "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size))
         return report_from_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(subject, "it cannot be read", found=error.strerror or str(error)) from error
     except InputError as error:
-        raise InputError(f"report {str(file)!r}", str(error).removeprefix("report: ")) from error
+        raise InputError(subject, str(error).removeprefix("report: ")) from error
 
 
 def save_report(report: Report, folder: Path) -> list[Saved]:

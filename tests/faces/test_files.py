@@ -142,6 +142,26 @@ def test_a_picture_that_could_not_be_written_is_told(tmp_path, caplog):
     assert [record.message[:46] for record in caplog.records] == ["a picture could not be drawn: heat map 'bad': "]
 
 
+@pytest.mark.parametrize("given", [b"a.json", None, report_of()], ids=["bytes", "none", "report"])
+def test_what_is_no_path_is_not_read(given):
+    with pytest.raises(inspector.ParameterError, match="report: it is named by no path; expected the path"):
+        inspector.read_report(given)
+
+
+def test_the_text_of_a_report_is_no_file():
+    text = report_to_json(report_of(("a", (MAPS,))))
+    with pytest.raises(inspector.InputError, match=r"report '{.*: there is no such file") as raised:
+        inspector.read_report(text)
+    assert len(str(raised.value)) < 400 < len(text)
+
+
+@pytest.mark.parametrize("text", ["null", "3"])
+def test_a_file_of_another_thing_is_no_report(tmp_path, text):
+    (tmp_path / "a").write_text(text)
+    with pytest.raises(inspector.InputError, match="expected JSON that --json wrote, found no object"):
+        inspector.read_report(tmp_path / "a")
+
+
 def test_what_is_no_report_is_not_written(tmp_path):
     with pytest.raises(inspector.ParameterError, match="report: it is none"):
         inspector.write_report("a.json", json=tmp_path / "b")
