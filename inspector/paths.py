@@ -15,9 +15,9 @@ _RIGHTS: Final = "Change its rights, or name another."
 
 def why_unread(path: Path) -> str:
     """Why there is no file to read there: nothing, a folder, or something else that is no file."""
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - names that no path can have are told as well
         return "it is a folder"
-    return "it is not a regular file" if path.exists() else "there is no such file"
+    return "it is not a regular file" if os.path.exists(path) else "there is no such file"  # noqa: PTH110 - as above
 
 
 def check_file(path: Path, *, beside: bool = False) -> None:

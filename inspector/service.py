@@ -15,7 +15,7 @@ from inspector.analysis.gate import Gate, Source
 from inspector.analysis.keep import Keep, Keeper
 from inspector.analysis.merge import merged
 from inspector.analysis.plan import Plan, make_plan
-from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
+from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins, requested
 from inspector.analysis.runner import Run, Setting, gather, report
 from inspector.analysis.spread import make_job, run_on
 from inspector.analysis.store import MAX_BYTES
@@ -26,6 +26,7 @@ from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
 from inspector.policy.compare import compare as _compare
+from inspector.policy.rules import Policy
 from inspector.report import Report
 from inspector.runtime.confined import DEFAULT_BOUNDS, Bounds
 from inspector.runtime.memory import default_budget
@@ -49,10 +50,10 @@ __all__ = [
     "vet",
 ]
 
-Analyses = str | AnalysisRequest | Sequence[str | AnalysisRequest]
-"""`name` or `name:key=value,…`, requests, or several of these."""
-Policies = Source | Sequence[Source]
-"""A policy file, `builtin:<name>`, or several of these."""
+Analyses = str | AnalysisRequest | Sequence[str | AnalysisRequest] | None
+"""`name` or `name:key=value,…`, requests, or several of these; None: none."""
+Policies = Source | Sequence[Source] | None
+"""A policy file, `builtin:<name>`, or several of these; None: none."""
 Model = OnnxView | str | PathLike[str] | bytes
 """A loaded model, or what to load it from: a path, or the file's bytes."""
 
@@ -146,7 +147,7 @@ def inspect(
         InspectorError: the request cannot be carried out. A failing analysis is no error: it is in the report.
     """
     view = _view(model)
-    chosen = several(analyses) or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT)
+    chosen = requested(analyses) or (STATIC_DEFAULT if inputs is None else INSPECT_DEFAULT)
     plan = make_plan(view, chosen, allow_maps=True, stop=stop)
     setting = _setting(preprocess, device, fidelity, 1, watch, stop, memory)
     setting = replace(setting, most=MAX_INSPECTED, strict=strict, self_check=self_check)
@@ -205,8 +206,8 @@ def audit(
     keep.check_places()
     if runner:
         check_runner(runner)
-    view, gate = _view(model), Gate(several(policies))
-    plan = make_plan(view, gate.chosen(several(analyses), AUDIT_DEFAULT), allow_maps=False, stop=stop)
+    view, gate = _view(model), _gate(policies)
+    plan = make_plan(view, gate.chosen(requested(analyses), AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, plan)
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
     setting = replace(setting, strict=strict, self_check=self_check, shard_size=shard_size or SHARD_DEFAULT)
@@ -235,9 +236,9 @@ def merge(
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
         OutputError: the union cannot be written; where that showed late, it has the report.
     """
-    view, gate = _view(model), Gate(several(policies))
+    view, gate = _view(model), _gate(policies)
     target = Path(summaries) if fspath(summaries) else None
-    paths, most = [Path(file) for file in several(files)], largest or MAX_BYTES
+    paths, most = [Path(f) for f in several(files, "files", str, PathLike, expected="a path")], largest or MAX_BYTES
     with _judged_late(gate.judged):
         return gate.judged(
             merged(view, paths, summaries=target, most=most, stop=stop, planned=lambda plan: gate.check(view, plan))
@@ -250,7 +251,7 @@ def check(report: Report, policies: Policies) -> Report:
     Raises:
         InspectorError: a policy cannot be read, or is about something that the report does not have.
     """
-    return Gate(several(policies)).judged_as_stored(be_report(report))
+    return _gate(policies).judged_as_stored(be_report(report))
 
 
 def compare(before: Report, after: Report, policies: Policies = ()) -> Report:
@@ -261,8 +262,8 @@ def compare(before: Report, after: Report, policies: Policies = ()) -> Report:
     Raises:
         InspectorError: a report has no metrics; errors of policies as for `check`.
     """
-    gate, compared = Gate(several(policies)), _compare(be_report(before), be_report(after))
-    return gate.judged_as_stored(compared) if policies else compared
+    gate, compared = _gate(policies), _compare(be_report(before), be_report(after))
+    return gate.judged_as_stored(compared) if gate.policies else compared
 
 
 def activations(
@@ -290,7 +291,7 @@ def activations(
     """
     view = _view(model)
     setting = replace(_setting(preprocess, device, fidelity, 1, watch, stop, memory), strict=strict)
-    return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(several(taps)), setting).items()}
+    return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(taps), setting).items()}
 
 
 def be_report(given: object) -> Report:
@@ -326,6 +327,10 @@ def _on_cluster(  # noqa: PLR0917 - everything about one run
             run_on(pool, plan, feed, keeper, setting.stop, again=lambda: setting.feed(view, data))
 
     return run
+
+
+def _gate(policies: Policies) -> Gate:
+    return Gate(several(policies, "policies", str, PathLike, Policy, expected="a path or `builtin:<name>`"))
 
 
 def _view(model: Model) -> OnnxView:

@@ -46,6 +46,30 @@ def test_one_text_or_path_stands_for_a_list_of_it(tmp_path: Path) -> None:
     assert [tap.name for tap in service.load(CHAIN.data).taps("c")] == ["c:act"]
 
 
+def test_none_stands_for_nothing_wherever_several_may_be_given() -> None:
+    report = service.audit(CHAIN.data, X, None, policies=None)
+    assert [r.name for r in report.results] == ["sparsity"]
+    assert [r.name for r in service.inspect(CHAIN.data, None, None).results] == list(service.STATIC_DEFAULT)
+    for nothing in (None, (), np.array([])):
+        assert [r.name for r in service.compare(report, report, nothing).results] == ["compare"]
+
+
+@pytest.mark.parametrize("given", [Path("sparsity"), 3, b"sparsity", [b"x"], np.array("sparsity")], ids=repr)
+def test_what_is_none_of_those_that_may_be_given_is_told_so(given: Any) -> None:
+    report = service.audit(CHAIN.data, X)
+    told = {
+        "analyses": lambda: service.audit(CHAIN.data, X, given),
+        "taps": lambda: service.activations(CHAIN.data, X, given),
+        **({} if isinstance(given, Path) else {
+            "policies": lambda: service.check(report, given),
+            "files": lambda: service.merge(CHAIN.data, given),
+        }),
+    }  # fmt: skip
+    for subject, call in told.items():
+        with pytest.raises(ParameterError, match=f"{subject}: one is of another kind; expected .*, found "):
+            call()
+
+
 @pytest.mark.parametrize("given", ["digits.json", Path("digits.json"), b"{}", None])
 def test_what_is_no_report_is_told_how_to_become_one(given: Any) -> None:
     report = service.audit(CHAIN.data, X)

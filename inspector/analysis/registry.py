@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from inspector.contract import Analysis, MetricInfo, Summary
 from inspector.contract.summary import merges_of
 from inspector.errors import InspectorError, LimitError, NotFoundError, ParameterError, PluginError
+from inspector.several import several
 
 GROUP: Final = "inspector.plugins"
 MAX_TEXT: Final = 16_384
@@ -83,6 +84,21 @@ class AnalysisRequest:
                 f"analysis {text[:200]!r}", "its parameters cannot be read", expected="name:key=value,key=value"
             )
         return cls(name, {key.strip(): _value(value) for key, _, value in pairs})
+
+    @property
+    def text(self) -> str:
+        """What `parse` reads as this; ParameterError where a parameter is no JSON."""
+        try:
+            return f"{self.name}:{json.dumps(dict(self.params))}" if self.params else self.name
+        except (TypeError, ValueError, RecursionError) as error:
+            subject = f"analysis {self.name!r}"
+            raise ParameterError(subject, "its parameters cannot be sent", expected="JSON", found=str(error)) from error
+
+
+def requested(analyses: Any) -> tuple[str | AnalysisRequest, ...]:
+    """The analyses that a caller asks for, one or several; ParameterError for anything that is none."""
+    expected = "`name`, `name:key=value,…` or an AnalysisRequest"
+    return several(analyses, "analyses", str, AnalysisRequest, expected=expected)
 
 
 def plugins() -> tuple[PluginInfo, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from numbers import Real
 from typing import Any, Final, cast
 
 from inspector.analysis.attempt import Attempt, attempt
@@ -15,6 +16,7 @@ from inspector.contract import (
     Column,
     Explored,
     Finding,
+    Heatmap,
     Lab,
     Measured,
     Metric,
@@ -162,7 +164,10 @@ def _result(  # noqa: PLR0917 - everything about one analysis
 
 
 def _checked(analysis: Any, items: list[Any]) -> list[Any]:
-    """The items; a policy can rely on it that no metric or rule is there that was not declared."""
+    """The items; a policy can rely on it that no metric or rule is there that was not declared.
+
+    Nor is there a heat map that no report could be stored with.
+    """
     rules = getattr(analysis, "rules", ())
     declared = {info.name: info.per_channel for info in getattr(analysis, "metrics", ())}
     for item in items:
@@ -180,7 +185,23 @@ def _checked(analysis: Any, items: list[Any]) -> list[Any]:
                 expected=f"one of {', '.join(rules)}",
                 remedy="Add it to the analysis's `rules`.",
             )
+        if isinstance(item, Heatmap) and not _are_meanings(item.meanings):
+            raise PluginError(
+                f"heat map {item.title!r} of {analysis.name!r}",
+                "its `meanings` cannot be used",
+                expected="a tuple of pairs of a number and a text",
+                found=repr(item.meanings)[:80],
+            )
     return items
+
+
+def _are_meanings(given: Any) -> bool:
+    return isinstance(given, tuple | list) and all(map(_is_meaning, given))
+
+
+def _is_meaning(given: Any) -> bool:
+    pair = isinstance(given, tuple | list) and len(given) == 2
+    return pair and isinstance(given[0], Real) and isinstance(given[1], str)
 
 
 def _left_out(nothing: Mapping[Tap, str]) -> list[Table]:

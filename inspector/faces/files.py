@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
 from inspector.errors import InputError, InspectorError, LimitError, ParameterError
+from inspector.faces.apart import check_apart, check_unread
 from inspector.faces.exports import known_format, write_format
 from inspector.faces.wire import report_from_json, report_to_json
 from inspector.paths import check_file, check_folder, why_unread, writing
@@ -24,6 +27,9 @@ REPORT: Final = "report.json"
 MAX_REPORT_BYTES: Final = 1 << 29
 """Size of a stored report that is read."""
 _LONGEST: Final = 60
+_SHOWN: Final = 200
+"""Characters of a name in a message; it may be anything, such as the text of a report."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,53 +61,78 @@ def write_report(
         report: what to write.
         json: file for the report itself, which `read_report` reads.
         out: folder for `report.json` and pictures; it is made where it is missing. A picture that cannot be drawn costs
-            no more than its own file.
+            no more than its own file, and is told as a warning of the logger `inspector.faces.files`.
         formats: files by format: `junit`, `sarif`, `metrics`, `summary`, `html` (docs/pipelines.md).
         model: path of the model, which SARIF names.
 
     Raises:
-        ParameterError: no place is named, or `report` is none.
+        ParameterError: no place is named, one is `-`, or `report` is none.
         NotFoundError: there is no such format; nothing is written.
-        OutputError: a file or folder cannot be written.
+        OutputError: a file or folder cannot be written, or a file would be two things, or the model.
     """
     named = {known_format(name): Path(place) for name, place in (formats or {}).items()}
     files = [*([Path(json)] if fspath(json) else []), *named.values()]
     if not files and not fspath(out):
         raise ParameterError("write_report", "no place is named", expected="json=, out= or formats=")
     text = report_to_json(be_report(report)).encode()
-    for file in files:
-        check_file(file)
-    if fspath(out):
-        check_folder(Path(out))
-        with writing(f"folder {fspath(out)!r}"):
-            files += [Path(out) / REPORT, *(path for saved in save_report(report, Path(out)) for path in saved.paths)]
+    folder, source = Path(out) if fspath(out) else None, Path(model) if fspath(model) else None
+    _check_places(files, folder, source)
+    if folder:
+        with writing(f"folder {str(folder)!r}"):
+            files += [folder / REPORT, *_drawn(save_report(report, folder))]
     if fspath(json):
         with writing(f"file {fspath(json)!r}"):
             write_whole(Path(json), text)
     for name, place in named.items():
         with writing(f"file {str(place)!r}"):
-            write_format(name, report, place, Path(model) if fspath(model) else None)
+            write_format(name, report, place, source)
     return tuple(files)
+
+
+def _check_places(files: Sequence[Path], folder: Path | None, model: Path | None) -> None:
+    """Checks that all can be written, each for itself; makes the folder, which may be to hold some of them."""
+    if Path("-") in files:
+        raise ParameterError("write_report", "it writes to files alone", found="-", remedy="Name a file.")
+    writes = [*files, *([folder / REPORT] if folder else [])]
+    check_apart(writes)
+    check_unread(writes, [model] if model else [])
+    if folder:
+        check_folder(folder)
+        with writing(f"folder {str(folder)!r}"):
+            folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        check_file(file)
+
+
+def _drawn(saved: Sequence[Saved]) -> list[Path]:
+    """The files of pictures; what could not be drawn is told."""
+    for problem in (one.problem for one in saved if one.problem):
+        _log.warning("a picture could not be drawn: %s", problem)
+    return [path for one in saved for path in one.paths]
 
 
 def read_report(file: str | PathLike[str]) -> Report:
     """A stored report: what `write_report` or a command (`--json`, `--out`) wrote as JSON.
 
     Raises:
+        ParameterError: `file` is no path.
         LimitError: the file is larger than 512 MiB.
-        InputError: there is no such file, or it is no report.
+        InputError: there is no such file, it cannot be read, or it is no report.
     """
-    file = Path(file)
-    if not file.is_file():
-        raise InputError(f"report {str(file)!r}", why_unread(file), expected="a report stored as JSON")
-    if (size := file.stat().st_size) > MAX_REPORT_BYTES:
-        raise LimitError(
-            f"report {str(file)!r}", "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size)
-        )
+    if not isinstance(file, str | PathLike):
+        found = repr(file)[:80]
+        raise ParameterError("report", "it is named by no path", expected="the path of a stored report", found=found)
+    file, subject = Path(file), f"report {str(file)[:_SHOWN]!r}"
+    if not os.path.isfile(file):  # noqa: PTH113 - a text that is no name, such as a report itself, names no file
+        raise InputError(subject, why_unread(file), expected="a report stored as JSON")
     try:
+        if (size := file.stat().st_size) > MAX_REPORT_BYTES:
+            raise LimitError(subject, "it is too large", expected=f"{MAX_REPORT_BYTES} bytes", found=str(size))
         return report_from_json(file.read_bytes())
+    except OSError as error:
+        raise InputError(subject, "it cannot be read", found=error.strerror or str(error)) from error
     except InputError as error:
-        raise InputError(f"report {str(file)!r}", str(error).removeprefix("report: ")) from error
+        raise InputError(subject, str(error).removeprefix("report: ")) from error
 
 
 def save_report(report: Report, folder: Path) -> list[Saved]:

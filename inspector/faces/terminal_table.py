@@ -33,7 +33,8 @@ def fitted(headings: Sequence[str], columns: Sequence[Sequence[Cell]], room: int
     """The table, in as many parts as it needs to fit into `room` columns of the terminal.
 
     Every part has the columns that tell rows apart: the fewest leading ones, of texts and whole numbers only, in which
-    no two rows are alike. Where there are no such ones, it is the first column alone.
+    no two rows are alike. Where there are no such ones, or half of the room is too little for them, it is the first
+    column alone.
 
     Args:
         headings: one text per column; a second line is its unit.
@@ -44,7 +45,7 @@ def fitted(headings: Sequence[str], columns: Sequence[Sequence[Cell]], room: int
         return
     texts = [[plain(text).replace("\n", " ") for text in column(cells)] for cells in columns]
     wides = [_wide(heading, cells) for heading, cells in zip(headings, texts, strict=True)]
-    for part in _parts(wides, _keys(columns), room):
+    for part in _parts(wides, _fewer(wides, _keys(columns), room // 2), room):
         fits = zip(part, _squeezed([wides[i] for i in part], room), strict=True)
         yield _grid([(plain(headings[i]), texts[i], wide, is_numeric(columns[i])) for i, wide in fits])
 
@@ -56,6 +57,16 @@ def _keys(columns: Sequence[Sequence[Cell]]) -> int:
     return next(prefixes, 1)
 
 
+def _fewer(wides: Sequence[int], keys: int, room: int) -> int:
+    """As many as there are, if they can be made to fit into the room; else one."""
+    return keys if _across(_squeezed(wides[:keys], room - _MARGIN)) <= room else 1
+
+
+def _across(wides: Sequence[int]) -> int:
+    """Columns of the terminal that these take, with a margin after each."""
+    return sum(wide + _MARGIN for wide in wides)
+
+
 def _wide(heading: str, cells: Sequence[str]) -> int:
     """Columns of the terminal that a column of the table wants: no line of its heading is broken inside a word."""
     words = max((cell_len(word) for word in heading.split()), default=1)
@@ -65,14 +76,14 @@ def _wide(heading: str, cells: Sequence[str]) -> int:
 def _squeezed(wides: Sequence[int], room: int) -> list[int]:
     """The widths, the widest made narrower until all fit into `room`."""
     caps = range(max(wides), _LEAST, -1)
-    cap = next((cap for cap in caps if sum(min(w, cap) + _MARGIN for w in wides) - _MARGIN <= room), _LEAST)
+    cap = next((cap for cap in caps if _across([min(w, cap) for w in wides]) - _MARGIN <= room), _LEAST)
     return [min(wide, cap) for wide in wides]
 
 
 def _parts(wides: Sequence[int], keys: int, room: int) -> list[list[int]]:
     """Which columns are printed beside each other; every part has the first `keys`, in half of the room at most."""
     first = list(range(keys))
-    free = room - sum(wide + _MARGIN for wide in _squeezed(wides[:keys], room // 2 - _MARGIN))
+    free = room - _across(_squeezed(wides[:keys], room // 2 - _MARGIN))
     parts, left = [first.copy()], free
     for at, wide in enumerate(wides[keys:], keys):
         need = min(wide, _WIDEST)

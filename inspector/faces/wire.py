@@ -49,7 +49,8 @@ def report_from_json(text: str | bytes) -> Report:
     try:
         message = json_format.Parse(text, report_pb2.Report(), ignore_unknown_fields=True)
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        found = str(error).removeprefix("Failed to load JSON: ")[:200]
+        found = str(error).removeprefix("Failed to load JSON: ")
+        found = "no object" if found.startswith("Failed to parse JSON: ") else found[:200]
         raise InputError("report", "it is none", expected="a report as JSON", found=found) from error
     return report_from_message(message)
 

@@ -84,7 +84,7 @@ class OnnxView:
 
     def taps(self, patterns: str | Sequence[str] = ("*",), kind: TapKind = TapKind.ACT) -> tuple[Tap, ...]:
         """Taps by pattern, in layer order, each once."""
-        return find_taps(self.layers, several(patterns), kind)
+        return find_taps(self.layers, several(patterns, "taps", str, expected="a pattern, as text"), kind)
 
     def filters(self, layer: str, *, fold_norm: bool = False) -> Filters:
         """Weights and bias of a layer, output channel first."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from inspector.contract import Heatmap
@@ -17,7 +18,7 @@ from inspector.render.canvas import LABEL, TEXT, label_text, text_image, write
 from inspector.render.lettering import cut, height, width
 from inspector.render.numbers import thinned
 from inspector.render.palette import HAIRLINE, LINES, MISSING, MUTED, NOT_FINITE, Colour, Floats, Pixels
-from inspector.render.pixels import Own, check_values, equal, extremes, painted, shrunk
+from inspector.render.pixels import Own, as_floats, check_values, equal, extremes, occurs, painted, shrunk
 
 MOST_CELLS: Final = 2400
 """Rows, and columns, that are drawn; of a larger matrix neighbours are averaged, and the picture says so."""
@@ -89,10 +90,28 @@ def draw_heatmap(block: Heatmap) -> Image.Image:
         return canvas.sheet(block.title, block.caption, [], ["There are no values."])
     rows, columns = _axes(block)
     own = _own_colours([value for value, _ in block.meanings])
-    small = shrunk(block.values, rows.shrink, columns.shrink)
+    small = _shrunk(block, rows.shrink, columns.shrink)
     cells = painted(small, block.scale, rows.pixels, columns.pixels, own)
     parts = [*_legend(block, small, own), _plot(cells, rows, columns)]
-    return canvas.sheet(block.title, block.caption, parts, _notes(rows, columns))
+    return canvas.sheet(block.title, block.caption, parts, _notes(rows, columns, marked=bool(_marks(block))))
+
+
+def _marks(block: Heatmap) -> list[float]:
+    """The values with a meaning of their own; entries that are missing are none."""
+    return [value for value, _ in block.meanings if not math.isnan(value)]
+
+
+def _shrunk(block: Heatmap, down: int, across: int) -> Floats:
+    """Means of cells; a cell in which there is a value with a meaning is that value, and no mean is one by chance."""
+    small = shrunk(block.values, down, across)
+    if down == across == 1:
+        return small
+    real = as_floats(block.values, "values")
+    for value in reversed(_marks(block)):
+        chance = equal(small, value) & np.isfinite(small)
+        small[chance] = np.nextafter(value, 0.0 if value else 1.0)
+        small[occurs(equal(real, value), down, across)] = value
+    return small
 
 
 def _own_colours(values: Sequence[float]) -> list[tuple[float, Colour]]:
@@ -125,12 +144,11 @@ def _axes(block: Heatmap) -> tuple[_Axis, _Axis]:
     )
 
 
-def _notes(rows: _Axis, columns: _Axis) -> list[str]:
+def _notes(rows: _Axis, columns: _Axis, *, marked: bool) -> list[str]:
     if rows.shrink == columns.shrink == 1:
         return []
-    return [
-        f"Drawn smaller: {rows.count} x {columns.count} values, a cell is the mean of {rows.shrink} x {columns.shrink}."
-    ]
+    cell = f"the mean of {rows.shrink} x {columns.shrink}{', or one of these that has a meaning of its own' * marked}"
+    return [f"Drawn smaller: {rows.count} x {columns.count} values, a cell is {cell}."]
 
 
 def _plot(cells: Pixels, rows: _Axis, columns: _Axis) -> Image.Image:

@@ -184,8 +184,13 @@ def shrunk(values: Array, down: int, across: int) -> Floats:
     finite = np.isfinite(real)
     total, count = (_block_sums(part, down, across) for part in (np.where(finite, real, 0.0), finite))
     mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    mean[_block_sums(np.isinf(real), down, across) > 0] = np.inf
+    mean[occurs(np.isinf(real), down, across)] = np.inf
     return mean
+
+
+def occurs(which: Array, down: int, across: int) -> Array:
+    """Blocks of `down` x `across` in which any is True."""
+    return np.asarray(_block_sums(which, down, across) > 0)
 
 
 def check_picture(picture: Picture) -> None:

@@ -10,10 +10,11 @@ import onnx
 import pytest
 from toys import Again, Peaks, Says, failing, installed
 
-from inspector import Finding, Metric, MetricInfo, Note, Severity, service
+from inspector import Finding, Heatmap, Metric, MetricInfo, Note, Scale, ScaleKind, Severity, service
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Progress, Stop
 from inspector.errors import InputError, LimitError, PluginError, StoppedError
+from inspector.faces.wire import report_to_json
 from inspector.runtime import session as session_module
 from inspector.runtime.data import Raw
 from inspector.samples import SAMPLES
@@ -97,6 +98,27 @@ def test_a_finding_has_a_rule_that_is_declared_where_rules_are() -> None:
     assert other.findings == ()
     assert other.failure is not None
     assert "its rule is not declared" in other.failure.message
+
+
+class Meant(Says):
+    """A heat map whose values mean what it is told."""
+
+    name, meanings = "meant", ()
+
+    def present(self, result: str) -> Any:
+        return [Heatmap("h", np.eye(2), Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0), meanings=type(self).meanings)]
+
+
+@pytest.mark.parametrize("wrong", [(("a", "x"),), ((1.0, None),), {1.0: "x"}, (1.0, "x"), ((1.0,),)], ids=repr)
+def test_the_meanings_of_a_heat_map_are_numbers_with_texts_or_the_analysis_fails(
+    monkeypatch: pytest.MonkeyPatch, wrong: Any
+) -> None:
+    for meanings, fails in ((((np.float32(1), "x"), (0, "y"), (np.nan, "z")), False), (wrong, True)):
+        monkeypatch.setattr(Meant, "meanings", meanings)
+        with installed(Meant):
+            report = service.inspect(DIGITS.model, None, "meant")
+        assert ("its `meanings` cannot be used" in str(report.result("meant").failure)) is fails
+        assert report_to_json(report)
 
 
 def test_metrics_are_single_numbers_or_vectors_of_numbers() -> None:

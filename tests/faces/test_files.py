@@ -117,6 +117,10 @@ def test_sarif_names_the_model_by_the_path_that_was_given(tmp_path):
         ({"json": "a.json", "formats": {"junt": "b"}}, inspector.NotFoundError, "Did you mean 'junit'"),
         ({"json": "a.json", "formats": {"junit": "none/b"}}, inspector.OutputError, "its folder does not exist"),
         ({"out": "taken"}, inspector.OutputError, "a file is in its place"),
+        ({"json": "-"}, inspector.ParameterError, "it writes to files alone"),
+        ({"json": "a", "formats": {"junit": "./a"}}, inspector.OutputError, "two things are to be written to it"),
+        ({"out": "o", "formats": {"html": "o/report.json"}}, inspector.OutputError, "two things are to be written"),
+        ({"formats": {"sarif": "taken"}, "model": "taken"}, inspector.OutputError, "it is read as well"),
     ],
 )
 def test_where_a_report_cannot_be_written_is_said_before_anything_is(tmp_path, monkeypatch, places, kind, said):
@@ -125,6 +129,37 @@ def test_where_a_report_cannot_be_written_is_said_before_anything_is(tmp_path, m
     with pytest.raises(kind, match=said):
         inspector.write_report(report_of(), **places)
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_file_may_lie_in_the_folder_that_is_made(tmp_path):
+    out = tmp_path / "new" / "out"
+    assert set(inspector.write_report(report_of(), json=out / "r", out=out)) == {out / "r", out / "report.json"}
+    assert (out / "r").read_bytes() == (out / "report.json").read_bytes()
+
+
+def test_a_picture_that_could_not_be_written_is_told(tmp_path, caplog):
+    inspector.write_report(report_of(("a", (Heatmap("bad", np.zeros(3), UNIT), MAPS))), out=tmp_path)
+    assert [record.message[:46] for record in caplog.records] == ["a picture could not be drawn: heat map 'bad': "]
+
+
+@pytest.mark.parametrize("given", [b"a.json", None, report_of()], ids=["bytes", "none", "report"])
+def test_what_is_no_path_is_not_read(given):
+    with pytest.raises(inspector.ParameterError, match="report: it is named by no path; expected the path"):
+        inspector.read_report(given)
+
+
+def test_the_text_of_a_report_is_no_file():
+    text = report_to_json(report_of(("a", (MAPS,))))
+    with pytest.raises(inspector.InputError, match=r"report '{.*: there is no such file") as raised:
+        inspector.read_report(text)
+    assert len(str(raised.value)) < 400 < len(text)
+
+
+@pytest.mark.parametrize("text", ["null", "3"])
+def test_a_file_of_another_thing_is_no_report(tmp_path, text):
+    (tmp_path / "a").write_text(text)
+    with pytest.raises(inspector.InputError, match="expected JSON that --json wrote, found no object"):
+        inspector.read_report(tmp_path / "a")
 
 
 def test_what_is_no_report_is_not_written(tmp_path):

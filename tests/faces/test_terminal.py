@@ -151,6 +151,13 @@ def test_every_part_of_a_table_has_the_columns_that_tell_rows_apart(heads, keys)
     assert [text.count(name) for name in ("k---", "l---", "w---")] == [2, keys, 1]
 
 
+@pytest.mark.parametrize("columns", [10, 12, 20, 27, 30])
+def test_however_many_columns_tell_rows_apart_all_of_them_are_printed(columns):
+    names = tuple(Column(f"count{i}") for i in range(columns))
+    text = shown(print_report, report_of(Table("t", names, ((1000,) * columns, (*(1000,) * (columns - 1), 2)))))
+    assert {word for word in text.split() if word.startswith("count")} == {name.name for name in names}
+
+
 def test_a_wrapped_cell_begins_on_its_own_row_and_takes_the_room_that_there_is():
     words = " ".join(["word"] * 15)
     table = Table("t", (Column("name", unit="unit"), Column("reason")), (("a", words), ("b", words)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from drawn import BOTH, CORNERS, UNIT, blocks, only, places, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from inspector.render.palette import HAIRLINE, LINES, MISSING, NOT_FINITE, SEQUE
 
 def drawn(sheet, colour):
     """Whether a cell has that colour: more than the edges of letters have."""
-    return (sheet == colour).all(axis=2).sum() > 500
+    return bool((sheet == colour).all(axis=2).sum() > 500)
 
 
 def test_nan_in_a_matrix_is_missing_where_the_block_says_so_and_else_looks_as_in_a_picture(written):
@@ -38,6 +39,15 @@ def test_a_value_with_a_meaning_has_a_colour_of_its_own_and_is_named_where_it_oc
     assert len(places(sheet, blocks([[SEQUENTIAL[255], LINES[1]]], 36))) == 1
     assert "dead" in texts(written)
     assert "full" not in texts(written)
+
+
+@pytest.mark.parametrize(("value", "marked"), [(1.0, True), (0.75, False)], ids=["among others", "by chance"])
+def test_a_cell_of_several_is_marked_where_one_of_them_is_and_not_where_their_mean_is(written, value, marked):
+    values = np.full((1, 3000), 0.5)
+    values[0, :1000] = 1.0
+    values[0, 1::2] = 0.5
+    sheet = only(Heatmap("t", values, UNIT, meanings=((value, "dead"),)))
+    assert drawn(sheet, LINES[1]) is marked is ("dead" in texts(written))
 
 
 def test_a_row_or_column_whose_label_is_empty_has_no_tick():

@@ -14,7 +14,7 @@ import grpc
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc as pb_grpc
-from inspector.analysis.registry import PluginInfo
+from inspector.analysis.registry import PluginInfo, requested
 from inspector.contract import Array, Layer, TensorInfo
 from inspector.control import Stop, Watcher
 from inspector.errors import LimitError, ModelError, NotFoundError
@@ -30,6 +30,7 @@ from inspector.faces.wire_tensor import array_from_bytes
 from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
+from inspector.service import Analyses
 from inspector.several import several
 from inspector.whole import whole
 
@@ -101,7 +102,7 @@ class Client:
         self,
         model: str,
         inputs: Data | None = None,
-        analyses: str | Sequence[str] = (),
+        analyses: Analyses = (),
         *,
         preprocess: str = "",
         fidelity: str = "",
@@ -116,7 +117,7 @@ class Client:
         """
         request = pb.InspectRequest(
             model=model_name(model),
-            analyses=several(analyses),
+            analyses=_texts(analyses),
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
             memory_bytes=memory,
@@ -129,7 +130,7 @@ class Client:
         self,
         model: str,
         data: Data,
-        analyses: str | Sequence[str] = (),
+        analyses: Analyses = (),
         *,
         preprocess: str = "",
         fidelity: str = "",
@@ -151,7 +152,7 @@ class Client:
         on_server = isinstance(data, str) and data.startswith(SERVER_DATA)
         config = pb.AuditConfig(
             model=model_name(model),
-            analyses=several(analyses),
+            analyses=_texts(analyses),
             source=(str(data).removeprefix(SERVER_DATA) or ".") if on_server else "",
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
@@ -176,7 +177,8 @@ class Client:
     ) -> Report:
         """The report of several audits together; arguments as for `inspector.merge`, the model by its name."""
         config = pb.MergeSummariesConfig(model=model_name(model), summaries=bool(summaries))
-        return self._report(self._stub.MergeSummaries, _merge(config, several(files)), None, stop, summaries)
+        paths = several(files, "files", str, Path, expected="a path")
+        return self._report(self._stub.MergeSummaries, _merge(config, paths), None, stop, summaries)
 
     def activations(
         self,
@@ -192,7 +194,7 @@ class Client:
         """Raw maps by tap name, batch axis first; arguments as for `inspector.activations`, the model by its name."""
         request = pb.ActivationsRequest(
             model=model_name(model),
-            taps=several(taps),
+            taps=several(taps, "taps", str, expected="a pattern, as text"),
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
             memory_bytes=memory,
@@ -251,6 +253,10 @@ def _upload(header: pb.UploadModelHeader, path: Path) -> Iterator[pb.UploadModel
         while data := file.read(CHUNK):
             yield pb.UploadModelRequest(chunk=pb.UploadModelChunk(offset=offset, data=data))
             offset += len(data)
+
+
+def _texts(analyses: Analyses) -> list[str]:
+    return [given if isinstance(given, str) else given.text for given in requested(analyses)]
 
 
 def _audit(config: pb.AuditConfig, inputs: Iterator[Raw]) -> Iterator[pb.AuditRequest]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import time
 from types import SimpleNamespace
 from typing import ClassVar
@@ -128,6 +129,20 @@ def test_one_text_or_path_stands_for_a_list_of_it(client, tmp_path):
     assert client.merge("net", tmp_path / "a.sum").provenance.inputs == 3
     (tap, *_) = client.activations("net", ARRAYS)
     assert list(client.activations("net", ARRAYS, tap)) == [tap]
+
+
+def test_analyses_are_asked_for_as_requests_too(client):
+    asked = registry.AnalysisRequest("sparsity", {"near": 0.25, "taps": ("c:conv",)})
+    report = client.audit("net", "server:noise:2", [asked, "filters"])
+    assert [r.name for r in report.results] == ["sparsity", "filters"]
+    assert {"near": 0.25, "taps": ["c:conv"]}.items() <= json.loads(report.results[0].params).items()
+    assert [r.name for r in client.inspect("net", None, None).results] == list(service.STATIC_DEFAULT)
+
+
+@pytest.mark.parametrize("given", [3, b"filters", registry.AnalysisRequest("filters", {"layers": b"c"})], ids=str)
+def test_what_is_no_analysis_is_not_sent(client, given):
+    with pytest.raises(ParameterError, match=r"one is of another kind|its parameters cannot be sent; expected JSON"):
+        client.inspect("net", None, given)
 
 
 def test_pictures_are_drawn(address):
