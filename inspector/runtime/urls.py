@@ -175,10 +175,10 @@ class Remote:
         """The same, asked for now."""
         try:
             self.system.invalidate_cache(self.path)
-            info = repeated(lambda: self.system.info(self.path))
-        except _LASTING as error:
-            return type(error).__name__
-        except OSError as error:  # no fingerprint of the file
+            info = _given(lambda: self.system.info(self.path))
+        except StoreError as error:
+            if isinstance(error.__cause__, _LASTING):
+                return type(error.__cause__).__name__
             raise InputError(self.id, f"it cannot be looked at ({error})", remedy="Try again later.") from error
         return f"{info.get('size')}-{_mark(info) or UNMARKED}"
 

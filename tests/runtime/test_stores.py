@@ -29,6 +29,10 @@ def memory() -> Iterator[MemoryFileSystem]:
     system.store.clear()
 
 
+def away(*_: object) -> None:
+    raise OSError("503")
+
+
 def test_files_of_which_a_listing_says_nothing_are_asked_several_at_a_time(memory, monkeypatch):
     memory.pipe({f"/w/{i}.png": png(i) for i in range(2)})
     (shard,) = open_source("memory://w", [X], RAW).shards(8)
@@ -53,6 +57,20 @@ def test_an_array_that_changes_between_two_answers_of_its_store_is_not_mixed(mem
     monkeypatch.setattr(MemoryFileSystem, "_open", lambda self, path, *_, **__: Changing(self.cat(path)))
     with pytest.raises(InputError, match="it changed during the run") as caught:
         open_source("memory://x.npy", [X])
+    assert may_mend(caught.value)
+
+
+def test_a_store_that_is_away_when_an_array_is_looked_at_again_may_give_it_later(memory, monkeypatch):
+    x = io.BytesIO()
+    np.save(x, np.zeros((2000, 1, 2, 2), np.float32))
+    memory.pipe("/w/x.npy", x.getvalue())
+    source = open_source("memory://w", [X])
+    monkeypatch.setattr(urls, "_PIECE", 1000)
+    monkeypatch.setattr(urls, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(MemoryFileSystem, "info", away)
+    (item,) = source
+    with pytest.raises(InputError, match="it cannot be looked at") as caught:
+        item.read()
     assert may_mend(caught.value)
 
 
