@@ -14,7 +14,8 @@ import fsspec
 
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime.files import label_of, printable
-from inspector.runtime.stored import UNMARKED, Kind, StoreError, changed, kind_of
+from inspector.runtime.outages import StoreError, changed
+from inspector.runtime.stored import UNMARKED, Kind, kind_of
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from pyarrow import parquet as pq
 
 from inspector.errors import InputError
 from inspector.runtime import urls
+from inspector.runtime.outages import may_mend
 from inspector.runtime.sources import open_source
-from inspector.runtime.stored import may_mend
 
 
 @pytest.fixture
