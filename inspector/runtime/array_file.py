@@ -1,7 +1,7 @@
 """The array of a .npy file, read input by input.
 
-Each input is read where it stands, by a read of its own, from a file that stays open. A map of the file (`mmap`) does as well until somebody cuts
-the file short: then it ends the process.
+Each input is read where it stands, by a read of its own, from a file that stays open. A map of the file (`mmap`) does
+as well until somebody cuts the file short: then it ends the process.
 """
 
 from __future__ import annotations
