@@ -101,11 +101,12 @@ class Place:
         files: list[Remote] = []
         others: list[str] = []
         for path, info in found.items():
-            key = printable(str(path).removeprefix(base).lstrip("/"))
+            below = str(path).removeprefix(base).lstrip("/")
+            key = printable(below)
             if kind_of(key) is None or any(part.startswith(".") for part in key.split("/")):
                 others.append(key)
             else:
-                files.append(Remote(key, str(path), self.system, dict(info), label_of(key)))
+                files.append(Remote(key, str(path), self.system, dict(info), label_of(below)))
         return sorted(files, key=lambda f: f.id), others
 
     def matching(self) -> list[str]:
