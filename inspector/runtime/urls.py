@@ -139,13 +139,13 @@ class Remote:
         return kind_of(self.path.partition("?")[0])
 
     def content(self, max_bytes: int) -> bytes:
-        """All of it, at most `max_bytes`."""
+        """All of it, at most `max_bytes`; an array that is mixed of two would go unnoticed, and so is looked at."""
         parts: list[bytes] = []
-        size, before = 0, ""
+        size, before, looks = 0, "", self.kind == "array"
         try:
             with self.open() as file:
                 while piece := file.read(_PIECE):
-                    before = before or (self.now() if parts else "")
+                    before = before or (self.now() if parts and looks else "")
                     parts.append(piece)
                     size += len(piece)
                     if size > max_bytes:

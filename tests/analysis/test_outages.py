@@ -179,6 +179,18 @@ def test_a_store_that_is_away_when_all_was_read_takes_nothing_back(
     assert len(list(tmp_path.glob("*.sum"))) == 1
 
 
+def test_a_store_is_not_asked_for_what_checkpoints_hold(
+    memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory.pipe({f"/w/{i}.tar": packed("tar") for i in range(2)})
+    service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
+    asked: list[str] = []
+    monkeypatch.setattr(urls.Remote, "now", lambda self: asked.append(self.id) or "1")
+    (tmp_path / "00000001.sum").unlink()
+    service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
+    assert set(asked) == {"1.tar"}
+
+
 def test_without_checkpoints_it_is_said_too(memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     Outage(monkeypatch, lambda path: "3.png" in path, OSError("503"))
     report = service.audit(DIGITS.model, "memory://set", **OPTIONS)

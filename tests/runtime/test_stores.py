@@ -74,6 +74,32 @@ def test_a_store_that_is_away_when_an_array_is_looked_at_again_may_give_it_later
     assert may_mend(caught.value)
 
 
+def test_a_picture_is_not_looked_at_again_as_a_mixed_one_shows(memory, monkeypatch):
+    memory.pipe("/w/0.png", png(np.random.default_rng(0).integers(0, 256, (2, 2), np.uint8)))
+    monkeypatch.setattr(urls, "_PIECE", 10)
+    (item,) = open_source("memory://w", [X], RAW)
+    monkeypatch.setattr(urls.Remote, "now", away)
+    assert item.read()["x"].shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("place", ["memory", "local"])
+def test_one_file_that_was_read_is_known_by_what_was_read(memory, tmp_path, place):
+    data = "memory://x.npz" if place == "memory" else tmp_path / "x.npz"
+
+    def write(level: int) -> None:
+        file = io.BytesIO()
+        np.savez(file, x=np.full((3, 1, 2, 2), level, np.float32))
+        memory.pipe("/x.npz", file.getvalue())
+        (tmp_path / "x.npz").write_bytes(file.getvalue())
+
+    write(1)
+    source = open_source(data, [X])
+    before = [shard.id for shard in source.shards(2)]
+    write(2)
+    assert [shard.id for shard in source.shards(2)] == before
+    assert [shard.id for shard in open_source(data, [X]).shards(2)] != before
+
+
 def test_parquet_is_read_from_a_store_that_gives_short_pieces(memory, monkeypatch):
     file = io.BytesIO()
     pq.write_table(pa.table({"image": [png(p) for p in PIXELS], "label": LABELS}), file, row_group_size=4)
