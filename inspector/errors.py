@@ -41,6 +41,10 @@ class InspectorError(Exception):
         told = {"expected": self.expected, "found": self.found, "remedy": self.remedy}
         return partial(type(self), **told), (self.subject, self.problem)
 
+    def about(self, name: str) -> str:
+        """The text where `name` stands before it already, and begins with the subject: without the subject."""
+        return str(self).removeprefix(f"{self.subject}: ") if name.startswith(self.subject) else str(self)
+
     def reworded(self, change: Callable[[str], str]) -> Self:
         """A new error of the same kind, each of its texts as `change` makes it."""
         subject, problem, expected, found, remedy = map(

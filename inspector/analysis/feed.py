@@ -143,11 +143,17 @@ class Feed:
         self._tell()
 
     def _check(self, shard: Shard) -> None:
-        """Skips what nobody knows of a shard that changed during the run: some of its inputs are of another file."""
+        """Skips what nobody knows of a shard that changed during the run: some of its inputs are of another file.
+
+        Where inputs of it were skipped as they changed, these have been counted.
+        """
         try:
             shard.check()
         except InputError as error:
-            self._skip(Unread(shard.name, str(error).removeprefix(f"{shard.name}: "), incomplete=True))
+            if self._shard.may_mend:
+                self._shard.incomplete += 1
+            else:
+                self._skip(Unread(shard.name, error.about(shard.name), incomplete=True))
 
     def _take(self, batch: Batch) -> None:
         self._keep(batch.feeds, self.count)

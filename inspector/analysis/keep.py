@@ -109,8 +109,6 @@ class Keeper:
         self.ids: dict[int, str] = {}
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
-            for shard in self.shards:
-                shard.begin()  # what is read has to be what the id says
             if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
                 self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
         self._set = DataSet.of(self.ids.values()) if self.ids else None
@@ -118,6 +116,9 @@ class Keeper:
         self._not_kept: list[int] = []  # of every such shard how many inputs another try may read
         with writing(f"folder {str(keep.resume)!r}"):
             self._checkpoints = Checkpoints(keep.resume, identity, plan, [*self.ids.values()]) if keep.resume else None
+        if self.ids:
+            for _, shard in self.missing():
+                shard.begin()  # what is read has to be what the id says
         self._file = Saving(keep.summaries, identity, plan)
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
 """The array of a .npy file, read input by input.
 
-Each input is read where it stands, by a read of its own. A map of the file (`mmap`) does as well until somebody cuts
-the file short: then it ends the process.
+Each input is read where it stands, by a read of its own, from a file that stays open. A map of the file (`mmap`) does
+as well until somebody cuts the file short: then it ends the process.
 """
 
 from __future__ import annotations
@@ -9,16 +9,22 @@ from __future__ import annotations
 import io
 import math
 import os
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 
 from inspector.contract import Array
 from inspector.errors import InputError
+from inspector.runtime.outages import changed
 
+KEPT_OPEN: Final = 64
+"""Files that stay open from one input to the next; of more, each is opened anew for every input."""
+
+_room = threading.BoundedSemaphore(KEPT_OPEN)
 _LONGEST = 2**16  # bytes of a header; NumPy refuses to parse more than 10,000
 _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -60,13 +66,63 @@ class Header:
         return cls(shape, by_columns, dtype, begun.tell())
 
 
+class Opened:
+    """A file that any threads read at any places; with room for it, it is open until nobody has this any more."""
+
+    def __init__(self, path: Path, name: str, about: os.stat_result) -> None:
+        """`about`: of the file that has to be at this path."""
+        self._path, self._name, self._file = path, name, (about.st_dev, about.st_ino)
+        self._kept = -1
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        if self._kept >= 0:
+            os.close(self._kept)
+            _room.release()
+
+    def read(self, at: int, size: int) -> bytes:
+        """So many bytes from there on; InputError where they are not there any more, or another file is."""
+        try:
+            data = os.pread(self._kept, size, at) if self._keeps() else self._read(at, size)
+        except OSError as error:
+            raise InputError(self._name, f"it cannot be read ({error.strerror or error})") from error
+        if len(data) < size:
+            raise changed(self._name, "it was cut short while it was read")
+        return data
+
+    def _keeps(self) -> bool:
+        if self._kept < 0 and hasattr(os, "pread"):
+            with self._lock:
+                if self._kept < 0 and _room.acquire(blocking=False):
+                    self._keep()
+        return self._kept >= 0
+
+    def _keep(self) -> None:
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                self._check(file)
+                self._kept = os.dup(file.fileno())
+        except BaseException:
+            _room.release()
+            raise
+
+    def _read(self, at: int, size: int) -> bytes:
+        with self._path.open("rb") as file:
+            self._check(file)
+            file.seek(at)
+            return file.read(size)
+
+    def _check(self, file: IO[bytes]) -> None:
+        about = os.fstat(file.fileno())
+        if (about.st_dev, about.st_ino) != self._file:
+            raise changed(self._name, "another file took its place while it was read")
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """An array (N, …) that lies in a file row by row: of an array what its inputs need, an index along axis 0 reads."""
 
-    path: Path
-    name: str
-    file: tuple[int, int]
+    file: Opened = field(repr=False)
     start: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -84,7 +140,7 @@ class Rows:
             header = Header.of(file, about.st_size, name)
             if header.by_columns:
                 return _whole(file, about.st_size, name, max_bytes)
-        return cls(path, name, (about.st_dev, about.st_ino), header.start, header.shape, header.dtype)
+        return cls(Opened(path, name, about), header.start, header.shape, header.dtype)
 
     @property
     def ndim(self) -> int:
@@ -103,20 +159,9 @@ class Rows:
         return replace(self, shape=shape)
 
     def __getitem__(self, index: int) -> Array:
-        count = math.prod(self.shape[1:])
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                self._check(os.fstat(file.fileno()))
-                row = np.fromfile(file, self.dtype, count, offset=self.start + index * count * self.dtype.itemsize)
-        except OSError as error:
-            raise InputError(self.name, f"it cannot be read ({error.strerror or error})") from error
-        if row.size < count:
-            raise InputError(self.name, "it was cut short while it was read", remedy="Run again when it is whole.")
-        return row.reshape(self.shape[1:])
-
-    def _check(self, about: os.stat_result) -> None:
-        if (about.st_dev, about.st_ino) != self.file:
-            raise InputError(self.name, "another file took its place while it was read", remedy="Run again.")
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        row: Array = np.ndarray(self.shape[1:], self.dtype, self.file.read(self.start + index * size, size))
+        return row
 
 
 def _whole(file: IO[bytes], size: int, name: str, max_bytes: int) -> Array:

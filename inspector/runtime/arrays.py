@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,19 +100,21 @@ def read_stack(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, *,
 
 
 def rows_in(path: Path, inputs: Sequence[TensorInfo], name: str) -> int:
-    """How many inputs a .npy file holds that is read one by one; 1 for other array files.
+    """How many inputs a .npy file holds; 0 where they cannot be read one by one.
 
     Raises:
         InputError: as `read_stack`.
     """
-    try:
-        one = path.suffix.lower() != ".npy" or path.stat().st_size < 2 * _least(only_input(inputs, name))
-    except (OSError, TypeError):  # TypeError: an element type that no array has
-        return 1
-    if one:  # so that most need not be opened
-        return 1
     stack = read_stack(path, inputs, name)
-    return stack.count if all(isinstance(a, Rows) for a in stack.arrays.values()) else 1
+    return stack.count if all(isinstance(a, Rows) for a in stack.arrays.values()) else 0
+
+
+def holds_one(inputs: Sequence[TensorInfo]) -> int:
+    """Up to how many bytes a .npy file holds no more than one input."""
+    try:
+        return 2 * _least(only_input(inputs, "")) - 1
+    except (InputError, TypeError):  # TypeError: an element type that no array has
+        return sys.maxsize
 
 
 def only_input(inputs: Sequence[TensorInfo], subject: str) -> TensorInfo:

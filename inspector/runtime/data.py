@@ -14,8 +14,8 @@ from inspector.report import Skipped
 from inspector.runtime.ahead import Ahead
 from inspector.runtime.devices import cores
 from inspector.runtime.items import Feeds, Item, Items, Raw, Shard, Source
+from inspector.runtime.outages import may_mend
 from inspector.runtime.sources import Data, open_source
-from inspector.runtime.stored import may_mend
 
 __all__ = ["Batch", "Data", "Feeds", "Item", "Raw", "Shapes", "Shard", "Source", "Unread", "batches", "open_source"]
 
@@ -92,7 +92,7 @@ def _batches(
                 item, error = taken.item, taken.result
                 kind = Unread if may_mend(error) else Skipped
                 error.__traceback__ = error.__cause__ = error.__context__ = None  # their frames hold it, in a circle
-                on_skip(kind(item.id, str(error).removeprefix(f"{item.id}: "), item.count, item.incomplete))
+                on_skip(kind(item.id, error.about(item.id), item.count, item.incomplete))
                 continue
             if not filling.takes(taken.result):
                 yield from hand_over()

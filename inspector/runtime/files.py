@@ -86,16 +86,16 @@ def listed(folder: Path) -> tuple[list[File], list[str]]:
             if n.startswith(".") or kind_of(n) is None:
                 others.append(n)
             else:
-                key = _relative(here / n, folder)
-                files.append(File(key, here / n, label_of(key), root))
+                key, label = _relative(here / n, folder), label_of((here / n).relative_to(folder).as_posix())
+                files.append(File(key, here / n, label, root))
     files += [_unlistable(e, folder, root) for e in failed]
     return sorted(files, key=lambda f: f.id), others
 
 
-def label_of(key: str) -> str | None:
-    """The class that a relative path says: its first folder, for pictures and arrays."""
-    above, _, _ = key.partition("/")
-    return above if above != key and kind_of(key) in {"picture", "array"} else None
+def label_of(path: str) -> str | None:
+    """The class that a relative path, as it is stored, says: its first folder, for pictures and arrays."""
+    above, _, _ = path.partition("/")
+    return printable(above) if above != path and kind_of(path) in {"picture", "array"} else None
 
 
 def short_names(paths: list[Path]) -> list[str]:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from inspector.errors import InputError, ParameterError
 from inspector.runtime.door import Door
 from inspector.runtime.items import Item, Part, fail
-from inspector.runtime.stored import Stored, Watch, may_mend
+from inspector.runtime.outages import may_mend
+from inspector.runtime.stored import Stored, Watch
 
 ROWS_AT_A_TIME: Final = 16
 MAX_GROUP: Final = 4 * 2**30

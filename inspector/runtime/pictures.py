@@ -23,7 +23,7 @@ import io
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -170,13 +170,17 @@ def _grey_levels(image: Image.Image, name: str) -> Image.Image:
 
 
 def _sixteen_bits(values: Array, image: Image.Image) -> Array:
-    """(H, W) levels of a 9 to 16-bit picture to float32 in 0..255; what is see-through becomes white."""
+    """(H, W) levels of a 9 to 16-bit picture to float32 in 0..255, in place; what is see-through becomes white."""
     tags = getattr(image, "tag_v2", {})
     full = 2 ** tags.get(_TIFF_BITS, (16,))[0] - 1
-    levels = full - values if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO else values
+    if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        np.subtract(full, values, out=values)
     clear = image.info.get("transparency")  # PNG: the one level that counts as see-through
-    levels = np.where(values == clear, full, levels) if clear is not None else levels
-    return cast("Array", levels * np.float32(255) / np.float32(full))  # the product is exact, so that full is 255
+    if clear is not None:
+        values[values == clear] = full
+    values *= 255  # exact, so that full is 255
+    values /= full
+    return values
 
 
 def _check_pixels(size: tuple[int, int], name: str, max_pixels: int) -> None:

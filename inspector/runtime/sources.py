@@ -145,8 +145,10 @@ def _from_places(places: Sequence[str | Path], door: Door) -> Source:
         file = found.files[0]
         content = file.content(arrays.MAX_BYTES)
         stack = read_stack(content, door.inputs, file.id)
-        watch = Watch(file.id, file.now) if isinstance(content, Path) else None
-        return _Stacked(f"{found.shown} ({counted(stack.count, 'input')})", stack, file.id, file.stamp, watch)
+        described = f"{found.shown} ({counted(stack.count, 'input')})"
+        if all(isinstance(array, np.ndarray) for array in stack.arrays.values()):
+            return _Stacked(described, stack, file.id, None)  # whatever becomes of the file
+        return _Stacked(described, stack, file.id, file.stamp, Watch(file.id, file.now))
     if found.folder and not found.files:
         raise _nothing_in(found, door)
     return StoredFiles(_described(found, door), found.files, door)

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, Literal, Protocol
 
 from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
+from inspector.runtime.outages import changed
 
 Kind = Literal["picture", "array", "tar", "parquet"]
 
@@ -21,17 +22,6 @@ SUFFIXES: Final[dict[Kind, tuple[str, ...]]] = {
 """Endings of files that can be fed, lower case, by what they hold."""
 UNMARKED: Final = "unmarked"
 """How the fingerprint of a file ends, of which its store says no more than the size."""
-
-
-class StoreError(OSError):
-    """A store on another machine did not give something; asked again later it may."""
-
-
-def may_mend(error: BaseException | None) -> bool:
-    """Whether a store's failure led to an error, so that it says nothing of the data."""
-    while error is not None and not isinstance(error, StoreError):
-        error = error.__cause__
-    return error is not None
 
 
 class Stored(Protocol):
@@ -92,13 +82,6 @@ class Watch:
             return self.now()
         except InputError:
             return ""
-
-
-def changed(name: str) -> InputError:
-    """What may not be so when it is read again: see `may_mend`."""
-    error = InputError(name, "it changed during the run", remedy="Try again when nothing writes to it.")
-    error.__cause__ = StoreError("it changed")
-    return error
 
 
 def kind_of(name: str) -> Kind | None:

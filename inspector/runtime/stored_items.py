@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
-from inspector.runtime.arrays import read_stack, rows_in
+from inspector.runtime.arrays import holds_one, read_stack, rows_in
 from inspector.runtime.door import Door, stacked
 from inspector.runtime.files import File
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered, ranges
@@ -62,9 +62,9 @@ class StoredFiles:
 def _blocks(files: Iterable[Stored], door: Door, size: int) -> Iterator[Part]:
     """Files whose inputs make up `size` together; of those that hold more, stretches."""
     block: list[Stored] = []
-    held = 0
+    held, count = 0, _Counter(door, size)
     for file in files:
-        number = _number(file, door)
+        number = count(file)
         if block and held + number > size:
             yield _block(block, door)
             block, held = [], 0
@@ -77,14 +77,38 @@ def _blocks(files: Iterable[Stored], door: Door, size: int) -> Iterator[Part]:
         yield _block(block, door)
 
 
-def _number(file: Stored, door: Door) -> int:
-    """Inputs in a file of which a stretch can be read alone; 1 for any other, whatever it holds."""
-    if file.kind != "array" or not isinstance(file, File):
-        return 1
-    try:
-        return rows_in(file.content(0), door.inputs, file.id)
-    except InputError:
-        return 1
+class _Counter:
+    """Says how many inputs a file holds of which a stretch can be read alone; 1 for any other, whatever it holds.
+
+    A file counts as one that was opened does, where that is of its size, or holds one and is larger. That can be too
+    few where a model leaves sizes free; its block is larger then. Stretches are of files that were opened themselves.
+    """
+
+    def __init__(self, door: Door, most: int) -> None:
+        """`most`: inputs of a block."""
+        self._door, self._most = door, most
+        self._alone = holds_one(door.inputs)
+        self._known: dict[int, int] = {}
+
+    def __call__(self, file: Stored) -> int:
+        if not isinstance(file, File) or not str(file.path).lower().endswith(".npy"):
+            return 1
+        try:
+            size = file.path.stat().st_size
+            if size <= self._alone:
+                return 1
+            known = self._known.get(size, self._most + 1)
+            return known if known <= self._most else self._opened(file, size)
+        except (InputError, OSError):
+            return 1
+
+    def _opened(self, file: File, size: int) -> int:
+        count = rows_in(file.content(0), self._door.inputs, file.id)
+        if count == 1:
+            self._alone = size
+        elif count:
+            self._known[size] = count
+        return max(count, 1)
 
 
 def _stretches(file: Stored, number: int, door: Door, size: int) -> Iterator[Part]:

@@ -14,7 +14,8 @@ import fsspec
 
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime.files import label_of, printable
-from inspector.runtime.stored import UNMARKED, Kind, StoreError, changed, kind_of
+from inspector.runtime.outages import StoreError, changed
+from inspector.runtime.stored import UNMARKED, Kind, kind_of
 
 T = TypeVar("T")
 
@@ -100,11 +101,12 @@ class Place:
         files: list[Remote] = []
         others: list[str] = []
         for path, info in found.items():
-            key = printable(str(path).removeprefix(base).lstrip("/"))
+            below = str(path).removeprefix(base).lstrip("/")
+            key = printable(below)
             if kind_of(key) is None or any(part.startswith(".") for part in key.split("/")):
                 others.append(key)
             else:
-                files.append(Remote(key, str(path), self.system, dict(info), label_of(key)))
+                files.append(Remote(key, str(path), self.system, dict(info), label_of(below)))
         return sorted(files, key=lambda f: f.id), others
 
     def matching(self) -> list[str]:
@@ -137,13 +139,13 @@ class Remote:
         return kind_of(self.path.partition("?")[0])
 
     def content(self, max_bytes: int) -> bytes:
-        """All of it, at most `max_bytes`."""
+        """All of it, at most `max_bytes`; an array that is mixed of two would go unnoticed, and so is looked at."""
         parts: list[bytes] = []
-        size, before = 0, ""
+        size, before, looks = 0, "", self.kind == "array"
         try:
             with self.open() as file:
                 while piece := file.read(_PIECE):
-                    before = before or (self.now() if parts else "")
+                    before = before or (self.now() if parts and looks else "")
                     parts.append(piece)
                     size += len(piece)
                     if size > max_bytes:
@@ -175,10 +177,10 @@ class Remote:
         """The same, asked for now."""
         try:
             self.system.invalidate_cache(self.path)
-            info = repeated(lambda: self.system.info(self.path))
-        except _LASTING as error:
-            return type(error).__name__
-        except OSError as error:  # no fingerprint of the file
+            info = _given(lambda: self.system.info(self.path))
+        except StoreError as error:
+            if isinstance(error.__cause__, _LASTING):
+                return type(error.__cause__).__name__
             raise InputError(self.id, f"it cannot be looked at ({error})", remedy="Try again later.") from error
         return f"{info.get('size')}-{_mark(info) or UNMARKED}"
 

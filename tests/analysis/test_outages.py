@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from inspector.analysis.feed import ShardCount
 from inspector.analysis.keep import Keeper
 from inspector.errors import InputError
 from inspector.faces.wire import report_to_json
-from inspector.runtime import urls
+from inspector.runtime import array_file, urls
 from inspector.runtime.data import Batch
 from inspector.samples import SAMPLES
 
@@ -178,6 +179,18 @@ def test_a_store_that_is_away_when_all_was_read_takes_nothing_back(
     assert len(list(tmp_path.glob("*.sum"))) == 1
 
 
+def test_a_store_is_not_asked_for_what_checkpoints_hold(
+    memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    memory.pipe({f"/w/{i}.tar": packed("tar") for i in range(2)})
+    service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
+    asked: list[str] = []
+    monkeypatch.setattr(urls.Remote, "now", lambda self: asked.append(self.id) or "1")
+    (tmp_path / "00000001.sum").unlink()
+    service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
+    assert set(asked) == {"1.tar"}
+
+
 def test_without_checkpoints_it_is_said_too(memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     Outage(monkeypatch, lambda path: "3.png" in path, OSError("503"))
     report = service.audit(DIGITS.model, "memory://set", **OPTIONS)
@@ -221,6 +234,29 @@ def test_a_file_that_changes_while_it_is_read_is_incomplete_and_not_kept(
     report = service.audit(DIGITS.model, data, **OPTIONS, resume=points)
     assert (report.provenance.inputs, report.skipped_count) == (6, 0)
     assert not [note for note in report.provenance.notes if "changed" in note]
+
+
+@pytest.mark.parametrize("kept_open", [True, False])
+def test_inputs_of_an_array_file_that_is_replaced_count_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, kept_open: bool
+) -> None:
+    path = write(tmp_path, "npy")
+    (tmp_path / "new").mkdir()
+    original, new = ShardCount.add, write(tmp_path / "new", "npy")
+    monkeypatch.setattr(array_file, "_room", threading.BoundedSemaphore(1 if kept_open else 0))
+
+    def add(self: ShardCount, batch: Batch) -> None:
+        original(self, batch)
+        if new.exists():
+            new.replace(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShardCount, "add", add)
+        report = service.audit(DIGITS.model, path, **OPTIONS, resume=tmp_path / "points")
+    got, incomplete = report.provenance.inputs, report.provenance.incomplete
+    assert (got, report.skipped_count, incomplete) == ((6, 3, 3) if kept_open else (2, 5, 3))
+    assert "0.npy" not in report.skipped[0].reason + report.skipped[-1].reason  # their ids say it
+    assert not list((tmp_path / "points").glob("*.sum"))
 
 
 def test_a_file_that_changes_between_the_start_of_a_run_and_its_turn_is_not_kept_under_its_old_name(

@@ -17,6 +17,8 @@ from pyarrow import parquet as pq
 from inspector import First
 from inspector.contract import TensorInfo
 from inspector.errors import InputError, ParameterError
+from inspector.runtime import stored_items
+from inspector.runtime.arrays import rows_in
 from inspector.runtime.data import Raw, batches
 from inspector.runtime.items import SHARD_STRIDE
 from inspector.runtime.sources import open_source
@@ -121,6 +123,18 @@ def test_array_files_are_divided_where_a_part_of_them_can_be_read_alone(tmp_path
     assert [shard.id.partition("@")[0] for shard in shards] == [*stretches, "c.npz..e.png"]
     assert [shard.total for shard in shards] == [4, 4, 3, 4, 4, 3, None]
     assert [len(read(shard)) for shard in shards] == [4, 4, 3, 4, 4, 3, 11 + 1 + 1]
+
+
+@pytest.mark.parametrize(("rows", "size", "opened"), [(1, 4, 1), (2, 4, 1), (5, 4, 3)])
+def test_few_array_files_are_opened_to_divide_a_folder(tmp_path, monkeypatch, rows, size, opened):
+    for name in "abc":
+        np.save(tmp_path / f"{name}.npy", WHOLE[:rows])
+    asked = list[str]()
+    monkeypatch.setattr(stored_items, "rows_in", lambda path, *rest: (asked.append(path.name), rows_in(path, *rest))[1])
+    free = TensorInfo("x", "float32", ("N", 1, "h", "w"))
+    shards = open_source(tmp_path, [free]).shards(size)
+    assert len(asked) == opened
+    assert [len(read(shard)) for shard in shards] == {1: [3], 2: [4, 2], 5: [4, 1] * 3}[rows]
 
 
 @pytest.mark.parametrize("name", ["ant/00.png", "b.npy", "t-1.tar", "z.parquet"])

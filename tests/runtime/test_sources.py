@@ -75,6 +75,14 @@ def test_the_first_folder_below_is_the_label(tmp_path):
     assert several == [None, "deep"]
 
 
+def test_one_folder_is_one_label_whatever_its_files_are_called(tmp_path):
+    (tmp_path / "c\\l").mkdir()
+    for name in ("1.png", os.fsdecode(b"\xff.png")):
+        (tmp_path / "c\\l" / name).write_bytes(png(1))
+    for data in (tmp_path, f"local://{tmp_path}"):
+        assert [item.label for item in open_source(data, [X], RAW)] == ["c\\l"] * 2
+
+
 def test_an_input_from_the_wire_brings_its_label():
     raws = [Raw("a", picture=png(1), label="ant"), Raw("b", tensors={"x": X5[1]})]
     assert [item.label for item in open_source(raws, [X], RAW)] == ["ant", None]
