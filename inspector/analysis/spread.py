@@ -30,7 +30,7 @@ from inspector.report import Provenance, Skipped
 from inspector.runtime.data import Shard
 from inspector.runtime.digest import Digest
 from inspector.runtime.items import SHARD_STRIDE
-from inspector.runtime.stored import changed, may_mend
+from inspector.runtime.outages import changed, may_mend
 
 _HERE: Final = ("watch", "stop")
 """Settings that stay with whoever asked."""
