@@ -158,7 +158,7 @@ def test_the_text_of_a_report_is_no_file():
 @pytest.mark.parametrize("text", ["null", "3"])
 def test_a_file_of_another_thing_is_no_report(tmp_path, text):
     (tmp_path / "a").write_text(text)
-    with pytest.raises(inspector.InputError, match="expected JSON that --json wrote, found no object"):
+    with pytest.raises(inspector.InputError, match="expected a report as JSON, found no object"):
         inspector.read_report(tmp_path / "a")
 
 
