@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,14 +17,6 @@ from inspector.errors import InputError
 from inspector.runtime import urls
 from inspector.runtime.outages import may_mend
 from inspector.runtime.sources import open_source
-
-
-@pytest.fixture
-def memory() -> Iterator[MemoryFileSystem]:
-    system = fsspec.filesystem("memory")
-    system.store.clear()
-    yield system
-    system.store.clear()
 
 
 def away(*_: object) -> None:
