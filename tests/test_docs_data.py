@@ -35,7 +35,7 @@ def test_the_keys_of_the_page_are_those_there_are_with_their_defaults() -> None:
 
 @pytest.mark.parametrize("text", [text for row in FRAMEWORKS for text in names_in(row[2])])
 def test_what_the_page_gives_for_a_framework_can_be_given(text: str) -> None:
-    Preprocess.parse(text)
+    assert (Preprocess.parse(text) == Preprocess()) is (text == "raw"), "only `raw` changes no default"
 
 
 def test_the_comparison_of_the_page_passes_and_fails_for_another_preset(place: Path) -> None:  # noqa: F811
