@@ -13,10 +13,10 @@ from inspector.analysis.parts import MAX_LISTED_SKIPS, Tally
 from inspector.contract import Array, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
+from inspector.origin import many
 from inspector.report import Skipped
 from inspector.runtime.data import Batch, Shard, Size, Source, Unread, batches, open_source
 from inspector.runtime.digest import Digest
-from inspector.runtime.items import counted
 from inspector.runtime.preprocess import Preprocess
 
 MAX_SAID: Final = 300
@@ -125,7 +125,7 @@ class Feed:
         if not self.count:
             if not self.skipped_count:
                 raise InputError(self.source.description, "there was no input")
-            told = f"none of {counted(self.skipped_count, 'input')} could be used; the first is {self._first_skipped}"
+            told = f"none of {many(self.skipped_count, 'input')} could be used; the first is {self._first_skipped}"
             raise InputError(self.source.description, told)
 
     def pass_over(self, tally: Tally) -> None:

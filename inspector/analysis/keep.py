@@ -16,9 +16,10 @@ from inspector.analysis.plan import Plan
 from inspector.analysis.registry import kind_of
 from inspector.analysis.sums import Saving
 from inspector.errors import InputError, OutputError, ParameterError
+from inspector.origin import many
 from inspector.paths import check_file, check_folder, writing
 from inspector.runtime.data import Shard
-from inspector.runtime.items import SHARD_STRIDE, counted
+from inspector.runtime.items import SHARD_STRIDE
 from inspector.runtime.stored import UNMARKED
 
 
@@ -110,7 +111,7 @@ class Keeper:
         if (keep.resume or keep.summaries) and not feed.source.is_stream:
             self.ids = {i: shard.id for i, shard in enumerate(feed.shards)}
             if unmarked := sum(name.endswith(UNMARKED) for name in self.ids.values()):
-                self.gathered.note(f"{counted(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
+                self.gathered.note(f"{many(unmarked, 'shard')} of files without ETag or time of change: {_UNSEEN}")
         self._set = DataSet.of(self.ids.values()) if self.ids else None
         self._feed = feed
         self._not_kept: list[int] = []  # of every such shard how many inputs another try may read
@@ -181,7 +182,7 @@ class Keeper:
 
 
 def _again(lost: list[int], *, kept: bool) -> str:
-    told = f"{sum(lost):,} in {counted(len(lost), 'shard')}"
+    told = f"{sum(lost):,} in {many(len(lost), 'shard')}"
     then = "not kept, the same command tries these again" if kept else "try these again later"
     return f"inputs that a store did not give, or that changed during the run: {told}; {then}"
 

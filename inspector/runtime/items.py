@@ -165,11 +165,6 @@ def ranges(count: int, size: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, count)) for start in range(0, count, size))
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 picture`, `1,000 pictures`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def fail(error: InputError) -> NoReturn:
     """Raises it."""
     raise error

@@ -13,8 +13,9 @@ import numpy as np
 
 from inspector.contract import TensorInfo
 from inspector.errors import InputError, ParameterError
+from inspector.origin import many
 from inspector.runtime.arrays import MAX_BYTES, taken
-from inspector.runtime.items import Feeds, Item, Part, Shard, counted, numbered, ranges
+from inspector.runtime.items import Feeds, Item, Part, Shard, numbered, ranges
 
 PREFIX: Final = "noise:"
 """How a description of noise begins."""
@@ -67,7 +68,7 @@ class Noise:
     @property
     def description(self) -> str:
         """What it is, with its seed."""
-        return f"Gaussian noise, no data ({counted(self.count, 'input')}, seed {self.seed})"
+        return f"Gaussian noise, no data ({many(self.count, 'input')}, seed {self.seed})"
 
     @property
     def notes(self) -> tuple[str, ...]:

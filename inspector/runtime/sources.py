@@ -18,11 +18,12 @@ import numpy as np
 
 from inspector.contract import Array, TensorInfo
 from inspector.errors import InputError, ParameterError
+from inspector.origin import many
 from inspector.runtime import arrays, stored
 from inspector.runtime.arrays import Stack, only_input, read_stack
 from inspector.runtime.door import Door, stacked
 from inspector.runtime.files import printable
-from inspector.runtime.items import Feeds, Item, Items, Part, Raw, Shard, Source, counted, numbered, ranges
+from inspector.runtime.items import Feeds, Item, Items, Part, Raw, Shard, Source, numbered, ranges
 from inspector.runtime.noise import PREFIX, Noise
 from inspector.runtime.parquet import reader
 from inspector.runtime.places import Found, find
@@ -72,7 +73,7 @@ def open_source(
         data = {only_input(door.inputs, "array").name: data}
     if isinstance(data, Mapping):
         stack = Stack.of(data, door.inputs, "array")
-        return _Stacked(f"arrays in memory ({counted(stack.count, 'input')})", stack, "array", None)
+        return _Stacked(f"arrays in memory ({many(stack.count, 'input')})", stack, "array", None)
     if isinstance(data, Sequence) and data and all(isinstance(d, (str, Path)) for d in data):
         return _from_places([cast("str | Path", d) for d in data], door)
     return _from_wire(data, door)
@@ -145,7 +146,7 @@ def _from_places(places: Sequence[str | Path], door: Door) -> Source:
         file = found.files[0]
         content = file.content(arrays.MAX_BYTES)
         stack = read_stack(content, door.inputs, file.id)
-        described = f"{found.shown} ({counted(stack.count, 'input')})"
+        described = f"{found.shown} ({many(stack.count, 'input')})"
         if all(isinstance(array, np.ndarray) for array in stack.arrays.values()):
             return _Stacked(described, stack, file.id, None)  # whatever becomes of the file
         return _Stacked(described, stack, file.id, file.stamp, Watch(file.id, file.now))
@@ -161,8 +162,8 @@ def _described(found: Found, door: Door) -> str:
         door.for_pictures(found.shown)
     if amounts["parquet"]:
         reader(found.shown)
-    parts = ", ".join(counted(n, _NOUNS[kind]) for kind, n in amounts.items() if n) or "nothing readable"
-    tail = f"; {counted(len(found.others), 'other file')} ignored" if found.others else ""
+    parts = ", ".join(many(n, _NOUNS[kind]) for kind, n in amounts.items() if n) or "nothing readable"
+    tail = f"; {many(len(found.others), 'other file')} ignored" if found.others else ""
     return f"{found.shown} ({parts}{tail})"
 
 
@@ -175,7 +176,7 @@ def _nothing_in(found: Found, door: Door) -> InputError:
         "it holds nothing to feed",
         expected=f"pictures ({listed['picture']}) or arrays ({listed['array']}) of {arrays.taken(door.inputs)}; "
         f"tar files ({listed['tar']}) or Parquet files ({listed['parquet']}) of these",
-        found=f"{counted(len(others), 'other file')}: {shown}" if others else "no files",
+        found=f"{many(len(others), 'other file')}: {shown}" if others else "no files",
     )
 
 
@@ -183,7 +184,7 @@ def _from_wire(data: object, door: Door) -> Source:
     total = len(data) if isinstance(data, Sized) else None
     if not isinstance(data, Iterable) or total == 0:
         raise InputError("data", "there is nothing to feed", expected=_TAKEN, found=repr(data)[:80], remedy=_REMEDY)
-    amount = f" ({counted(total, 'input')})" if total else ""
+    amount = f" ({many(total, 'input')})" if total else ""
     return _Sent(f"inputs sent by the caller{amount}", total, data, door)
 
 
