@@ -8,9 +8,11 @@ and Triton beside the inspector. The measures are largest element, mean and zero
 - *handed over*: plain inference, the runtime copies them by itself;
 - *page-locked*: plain inference, inputs go through page-locked memory of the host;
 - *nodes*: the measures as nodes of the graph, as the inspector does it;
+- *reductions*: the same nodes, but every global pooling is a reduction over the axes of space. The CUDA provider gives
+  pooling to cuDNN as one window of the size of the map, and reductions to kernels made for them;
 - *kernel*: every map stays on the device and is handed by DLPack to one kernel that reads it once.
 
-The last two have to agree, or nothing is printed. On the CPU (`TRITON_INTERPRET=1`) times mean nothing: that only
+The last three have to agree, or nothing is printed. On the CPU (`TRITON_INTERPRET=1`) times mean nothing: that only
 shows that the ways work.
 """
 
@@ -18,10 +20,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 import triton
@@ -35,13 +39,16 @@ from benchmarks.timing import interleaved, machine
 from inspector import Array, Ops
 from inspector.contract.measures import TAPPED
 from inspector.graph.instrument import Instrumented, Request
+from inspector.graph.ops import PREFIX
 from inspector.runtime.session import Session, open_session
 
 BLOCK: Final = 1024
 """Elements of a map that one program of the kernel reads at a time."""
 ASKED: Final = MEASURES["max, mean, zeros"]
 TOLERANCE: Final = 1e-5
-"""Of the largest number of a tap: how far the kernel's means may be from those of the nodes."""
+"""Of the largest number of a tap: how far the means of other ways may be from those of the nodes."""
+REDUCTIONS: Final = {"GlobalMaxPool": "ReduceMax", "GlobalAveragePool": "ReduceMean"}
+SPACE: Final = f"{PREFIX}space"
 
 
 @triton.jit
@@ -75,6 +82,7 @@ class Ways:
         kept = instrumented(view, self._taps, [Ops().keep(TAPPED)])
         self._places = [kept.names[kept.slots[Request(tap.tensor, Ops().keep(TAPPED))].output] for tap in self._taps]
         self._models = {"plain": instrumented(view, self._taps, ()), "nodes": instrumented(view, self._taps, ASKED)}
+        self._models["reductions"] = reductions(self._models["nodes"])
         self._models["kernel"] = kept
 
         def session(model: Instrumented) -> Session:
@@ -92,16 +100,22 @@ class Ways:
             "handed over": lambda: self._run("plain", bound=False),
             "page-locked": self._page_locked,
             "nodes": self.by_nodes,
+            "reductions": lambda: self.by_nodes("reductions"),
             "kernel": self.by_kernel,
         }
+
+    def apart(self) -> str:
+        """How the ways of measuring differ; empty where they agree."""
+        nodes, others = self.by_nodes(), {"reductions": self.by_nodes("reductions"), "kernel": self.by_kernel()}
+        found = {label: disagreement(nodes, other) for label, other in others.items()}
+        return "; ".join(f"{label}: {text}" for label, text in found.items() if text)
 
     def _run(self, label: str, *, bound: bool) -> Sequence[Array]:
         return self._sessions[label].run({self._image: self._inputs}, bound=bound)
 
-    def by_nodes(self) -> list[Array]:
+    def by_nodes(self, label: str = "nodes") -> list[Array]:
         """For every tap, rows (batch, channels, 3): largest element, mean, elements above zero."""
-        model = self._models["nodes"]
-        rows = model.rows(self._run("nodes", bound=True))
+        rows = self._models[label].rows(self._run(label, bound=True))
         return [np.stack([rows[Request(tap.tensor, m)] for m in ASKED[:3]], axis=-1) for tap in self._taps]
 
     def by_kernel(self) -> list[Array]:
@@ -146,9 +160,24 @@ def _measured(maps: torch.Tensor) -> torch.Tensor:
     return rows
 
 
-def disagreement(nodes: Sequence[Array], kernel: Sequence[Array]) -> str:
-    """How the two ways of measuring differ; empty where they agree."""
-    for number, (a, b) in enumerate(zip(nodes, kernel, strict=True)):
+def reductions(nodes: Instrumented) -> Instrumented:
+    """The same model with reductions in place of its own global poolings, and of the windows before those."""
+    message = onnx.ModelProto.FromString(nodes.model)
+    own = [node for node in message.graph.node if node.name.startswith(PREFIX)]
+    source = {node.output[0]: node.input[0] for node in own if node.op_type == "AveragePool"}
+    for node in own:
+        if node.op_type in REDUCTIONS:
+            node.op_type, maps = REDUCTIONS[node.op_type], node.input[0]
+            while maps in source:
+                maps = source[maps]
+            node.input[:] = [maps, SPACE]
+    message.graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3]), SPACE))
+    return dataclasses.replace(nodes, model=message.SerializeToString())
+
+
+def disagreement(nodes: Sequence[Array], other: Sequence[Array]) -> str:
+    """How rows of two ways differ; empty where they agree."""
+    for number, (a, b) in enumerate(zip(nodes, other, strict=True)):
         if not np.array_equal(a[..., 0], b[..., 0]):
             return f"tap {number}: other largest elements"
         if not np.allclose(a[..., 1], b[..., 1], rtol=0, atol=TOLERANCE * np.abs(a[..., 0]).max()):
@@ -171,8 +200,8 @@ def main() -> None:
     for name in options.net or NETS:
         with contextlib.ExitStack() as opened:
             ways = Ways(name, options.batch, options.device, opened)
-            if apart := disagreement(ways.by_nodes(), ways.by_kernel()):
-                raise SystemExit(f"{name}: the kernel and the nodes differ: {apart}")
+            if apart := ways.apart():
+                raise SystemExit(f"{name}: not the numbers of the nodes: {apart}")
             timings = interleaved(ways.tasks(), options.rounds)
         for label, timing in timings.items():
             rows.append([name, label, f"{1000 * timing.wall.median:.2f}", timing.wall_ratio])
