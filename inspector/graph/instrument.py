@@ -25,6 +25,7 @@ from inspector.graph.pruning import prune
 from inspector.graph.rows import Place, Request, write_rows
 from inspector.graph.runnable import refuse_what_cannot_run
 from inspector.graph.shapes import Kinds, inferred
+from inspector.graph.unsigned import write_unsigned
 from inspector.graph.view import OnnxView
 
 __all__ = ["NEWEST_IR", "Instrumented", "Place", "Request", "instrument"]
@@ -112,7 +113,9 @@ def instrument(
         fix_batch(message, fixed)
     kinds = _fix_shapes(message, view, shapes or {}, changed=batch is not None or mixed)
     within = graphs(message) if view.source.nested else [message.graph]
-    write_out_statistics(within, next((o.version for o in message.opset_import if not o.domain), 1), kinds)
+    opset = next((o.version for o in message.opset_import if not o.domain), 1)
+    write_out_statistics(within, opset, kinds)
+    unsigned = write_unsigned(within, opset, kinds, view.source.weights)
     own = list(message.graph.output) if keep_outputs else []
     del message.graph.output[:]
     written = write_rows(message, view, kinds, requests)
@@ -122,7 +125,7 @@ def instrument(
     held = hold(message.graph.node)
     _drop_repeated_names(held)
     refuse_what_cannot_run(message, held, view.name)
-    weights = _hand_out(message.graph, held, view.source.weights)
+    weights = _hand_out(message.graph, held, {**view.source.weights, **unsigned})
     return Instrumented(
         model=_serialize(message, view.name),
         weights=weights,

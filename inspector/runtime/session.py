@@ -136,24 +136,10 @@ def _first_that_works(parts: _Parts, devices: Sequence[Device], stop: Stop) -> S
 
 
 def _build(parts: _Parts, device: Device) -> Any:
-    ort = runtime()
     if device.provider != CPU:
         load_libraries()
-    options = ort.SessionOptions()
-    levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if parts.fidelity == "fast" else levels.ORT_DISABLE_ALL
-    options.intra_op_num_threads = cores() if device.provider == CPU else 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
-    for key, value in _CONFIG.items():
-        options.add_session_config_entry(key, value)
-    if parts.optimised is not None:
-        _write_optimised(options, parts.optimised)
     try:
-        options.add_external_initializers(list(parts.weights), list(parts.weights.values()))
-        providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
-        session = ort.InferenceSession(parts.model, options, providers=providers)
+        session = _created(parts, device)
     except Exception as error:
         raise _load_error(error, device, parts.fidelity) from error
     if device.provider not in session.get_providers():
@@ -167,6 +153,36 @@ def _build(parts: _Parts, device: Device) -> Any:
     return session
 
 
+def _created(parts: _Parts, device: Device) -> Any:
+    """Without overflow, where the runtime can: it breaks `QLinearConv` of int8 data on the way, and then says so."""
+    if parts.fidelity == "exact":  # no part of it that looks for overflows runs
+        return _session(parts, device, _CONFIG)
+    try:
+        return _session(parts, device, _CONFIG | _WITHOUT_OVERFLOW)
+    except Exception as error:
+        if "NOT_IMPLEMENTED" not in str(error):
+            raise
+        return _session(parts, device, _CONFIG)
+
+
+def _session(parts: _Parts, device: Device, config: Mapping[str, str]) -> Any:
+    ort = runtime()
+    options = ort.SessionOptions()
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if parts.fidelity == "fast" else levels.ORT_DISABLE_ALL
+    options.intra_op_num_threads = cores() if device.provider == CPU else 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
+    for key, value in config.items():
+        options.add_session_config_entry(key, value)
+    if parts.optimised is not None:
+        _write_optimised(options, parts.optimised)
+    options.add_external_initializers(list(parts.weights), list(parts.weights.values()))
+    providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
+    return ort.InferenceSession(parts.model, options, providers=providers)
+
+
 _MISSING = re.compile(r"Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'")
 _TOO_NEW = re.compile(r"Opset (\d+) is under development.*?(?:is till opset (\d+)|$)")
 _CONFIG = {
@@ -174,6 +190,9 @@ _CONFIG = {
     "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
     "session.inter_op.allow_spinning": "0",
 }
+_WITHOUT_OVERFLOW = {"session.x64quantprecision": "1"}
+"""Where the processor has no VNNI, products of uint8 and int8 are added up in 32 bits instead of 16; on others nothing
+changes. See also `inspector.graph.unsigned`, for what the optimiser does not make of `DequantizeLinear` by itself."""
 
 
 def _write_optimised(options: Any, path: Path) -> None:
