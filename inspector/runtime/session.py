@@ -189,6 +189,7 @@ _CONFIG = {
     "session.record_ep_graph_assignment_info": "1",  # so that a report can say what really ran where
     "session.intra_op.allow_spinning": "0",  # a server must not burn its cores while it waits
     "session.inter_op.allow_spinning": "0",
+    "session.disable_double_qdq_remover": "1",  # rounding twice is part of a model
 }
 _WITHOUT_OVERFLOW = {"session.x64quantprecision": "1"}
 """Where the processor has no VNNI, products of uint8 and int8 are added up in 32 bits instead of 16; on others nothing

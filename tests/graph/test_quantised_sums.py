@@ -1,6 +1,6 @@
-"""Products of uint8 and int8 against their definition in 64 bits: weights and data so large that 16 bits overflow.
+"""Quantised models against their definition: products of uint8 and int8 in 64 bits, roundings one by one.
 
-On a processor that adds them up in 32 bits anyway, these tests hold without the rewrite as well.
+On a processor that adds such products up in 32 bits anyway, these tests hold without the rewrite as well.
 """
 
 from __future__ import annotations
@@ -107,6 +107,17 @@ def test_a_convolution_between_dequantised_and_quantised_adds_up_in_full(fidelit
     apart = np.abs(ran(data, maps, fidelity).astype(int) - expected)
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+def test_what_is_rounded_twice_is_rounded_twice(fidelity: Fidelity) -> None:
+    """The optimiser would leave out the first, coarser rounding."""
+    body = """a = QuantizeLinear(x, coarse, u0) b = DequantizeLinear(a, coarse, u0) c = QuantizeLinear(b, fine, u0)
+        y = DequantizeLinear(c, fine, u0)"""
+    scales = {"coarse": np.float32(0.5), "fine": np.float32(0.125)}
+    data = with_a_convolution(body, "float[N,64] x", "float[N,64] y", **scales)
+    numbers = np.linspace(0, 30, 64, dtype=np.float32)[None]
+    np.testing.assert_array_equal(ran(data, numbers, fidelity), np.rint(numbers / 0.5) * 0.5)
 
 
 @pytest.mark.parametrize("fidelity", ["fast", "exact"])
