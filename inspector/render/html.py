@@ -108,7 +108,7 @@ def _table(table: Table) -> str:
         for line in zip(*texts, strict=True)
     )
     more = len(table.rows) - len(rows)
-    foot = paragraph(f"… {more:,} more rows", _MUTED) if more else ""
+    foot = paragraph(f"… {more:,} more row{'s' * (more > 1)}", _MUTED) if more else ""
     return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}{_key(table)}'
 
 
@@ -132,7 +132,8 @@ def _finding(finding: Finding, name: str) -> str:
     colour = IGNORED if finding.ignored else COLOURS[finding.severity]
     word, named = escape(finding.standing.capitalize()), f' id="{escape(name)}"' if name else ""
     evidence = ", ".join(f"{name} = {cell(value)}" for name, value in finding.evidence.items())
-    where = " ".join(filter(None, [finding.layer, f"({len(finding.channels)} channels)" if finding.channels else ""]))
+    channels = len(finding.channels)
+    where = " ".join(filter(None, [finding.layer, f"({channels} channel{'s' * (channels > 1)})" if channels else ""]))
     small = " · ".join(filter(None, [finding.rule, where, evidence, finding.because]))
     return (
         f'<li{named} style="border-left:3px solid {colour};padding:1px 0 1px 10px;margin:.5em 0">'

@@ -153,3 +153,8 @@ def test_a_finding_has_its_severity_evidence_and_remedy():
 
 def test_no_findings_are_no_html():
     assert findings_html([]) == ""
+
+
+def test_one_is_not_several():
+    assert "(1 channel)" in findings_html([Finding("a/b", Severity.INFO, "m", "conv1", (3,))])
+    assert "1 more row<" in block_html(Table("t", (Column("n"),), ((1,),) * (MOST_ROWS + 1)))
