@@ -125,14 +125,19 @@ class Report:
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
-        head = heading(f"{self.verdict}: {self.provenance.model}") + pairs(self.lines)
-        return head + "".join(_result_html(result) for result in self.results)
+        return head_html(self) + "".join(result_html(result) for result in self.results)
 
 
-def _result_html(result: AnalysisResult) -> str:
-    if result.failure:
-        return heading(result.name) + paragraph(f"{result.failure.kind}: {result.failure.message}")
-    return heading(result.name) + findings_html(result.findings) + "".join(block_html(b) for b in result.blocks)
+def head_html(report: Report) -> str:
+    """What a page says of a report first."""
+    return heading(f"{report.verdict}: {report.provenance.model}", 1) + pairs(report.lines)
+
+
+def result_html(result: AnalysisResult, prefix: str = "") -> str:
+    """What one analysis said; with a prefix, its findings have ids, see `findings_html`."""
+    failure = paragraph(f"{result.failure.kind}: {result.failure.message}") if result.failure else ""
+    said = failure + findings_html(result.findings, prefix) + "".join(block_html(b) for b in result.blocks)
+    return heading(result.name, 2) + said
 
 
 def _missing(name: str, results: tuple[AnalysisResult, ...]) -> AnalysisResult:

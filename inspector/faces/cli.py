@@ -320,7 +320,9 @@ def activations(
     clear_left_of(out)
     with writing(f"file {str(out)!r}"), whole(out) as file:
         np.savez(file, allow_pickle=False, **maps)
-    Console().print(f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}")
+    Console().print(
+        f"{len(maps)} taps, {sum(m.nbytes for m in maps.values()) / 1e6:.1f} MB -> {out}", soft_wrap=True, markup=False
+    )
 
 
 @app.command(cls=Command)

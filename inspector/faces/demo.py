@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 
 from inspector.errors import RunError
 from inspector.faces import terminal
@@ -79,8 +80,7 @@ def _some_pictures(sample: Sample) -> list[Path]:
 def _say_where(out: Path, console: Console) -> None:
     pictures = sorted(out.rglob("*.png"))
     console.rule("Where to look")
-    console.print(
-        f"{len(pictures)} pictures and {len(list(out.rglob('report.json')))} reports below [bold]{out}[/], such as:"
-    )
+    reports, place = len(list(out.rglob(REPORT))), escape(str(out))
+    console.print(f"{len(pictures)} pictures and {reports} reports below [bold]{place}[/], such as:")
     for path in (p for p in pictures if "filters" in p.name or "zero-fraction" in p.name):
-        console.print(f"  {path}", soft_wrap=True, highlight=False)
+        console.print(f"  {path}", soft_wrap=True, highlight=False, markup=False)

@@ -12,15 +12,16 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from inspector.errors import InspectorError, ParameterError
+from inspector.faces.terminal_table import plain as printable
 
 
 def say(text: str, more: str = "") -> None:
-    """Says an error in one line, and then `more` as it is."""
+    """Says an error in one line, and then `more` in its own; names of models in them steer no terminal."""
     with contextlib.suppress(OSError):  # nobody can be told that nobody can be told
-        line = Text.assemble(("error", "bold red"), f": {' '.join(text.split())}")
+        line = Text.assemble(("error", "bold red"), f": {printable(' '.join(text.split()))}")
         Console(stderr=True, soft_wrap=True, highlight=False).print(line)
         if more and sys.stderr:
-            sys.stderr.write(more)
+            sys.stderr.write(printable(more))
             sys.stderr.flush()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from unicodedata import category
 
 from rich import box
 from rich.align import Align
@@ -25,8 +26,15 @@ _MARGIN = 3
 
 
 def plain(text: str) -> str:
-    """The text without anything that could steer a terminal: control characters are shown as a replacement mark."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """The text without anything that could steer a terminal: control characters are shown as a replacement mark.
+
+    Blanks of other kinds, such as one where no line is broken, are blanks.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else _instead(c) for c in text)
+
+
+def _instead(character: str) -> str:
+    return " " if category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
 def fitted(headings: Sequence[str], columns: Sequence[Sequence[Cell]], room: int) -> Iterator[Grid]:

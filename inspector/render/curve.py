@@ -24,6 +24,8 @@ MOST_POINTS: Final = 1 << 17
 """A curve with more points in all is not drawn. Lines with ascending x never have so many: see `_points`."""
 
 _WIDE, _TALL, _FINE = 760, 420, 4
+_FARTHEST = 8e307
+"""Where numbers beyond it are drawn: the length of an axis is a number as well."""
 _SOLID = len(LINES)
 """So many lines are told apart by colour; the next are dashed, those after them dotted."""
 
@@ -78,18 +80,19 @@ def _lines(block: Curve) -> list[Floats]:
 def _points(series: Series) -> Floats:
     """(P, 2) x and y; of many points in ascending x only the lowest and highest nearby, which look the same."""
     points = np.stack([np.asarray(series.x, np.float64), np.asarray(series.y, np.float64)], axis=-1)
+    points = np.where(np.isinf(points), points, np.clip(points, -_FARTHEST, _FARTHEST))
     bucket = len(points) // (2 * _WIDE)
     if bucket <= 2 or not (np.diff(points[:, 0]) >= 0).all():
         return points
-    parts = points[: len(points) // bucket * bucket, 1].reshape(-1, bucket)
-    starts = np.arange(len(parts)) * bucket
-    kept = np.sort(np.concatenate([starts + parts.argmin(axis=1), starts + parts.argmax(axis=1)]))
-    return np.concatenate([points[kept], points[-1:]])
+    starts = range(0, len(points), bucket)
+    parts = [points[start : start + bucket, 1] for start in starts]
+    kept = [start + int(at) for start, y in zip(starts, parts, strict=True) for at in (y.argmin(), y.argmax())]
+    return points[sorted([*kept, len(points) - 1])]
 
 
 def _range(values: Floats, pixels: int, most: int, margin: float) -> _Range:
     """An axis that holds all the values, with round ticks; `margin` is its share beyond them at either end."""
-    low, high = float(np.clip(values.min(), -1e300, 1e300)), float(np.clip(values.max(), -1e300, 1e300))
+    low, high = float(values.min()), float(values.max())
     if low == high:
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
     low, high = low - (high - low) * margin, high + (high - low) * margin

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from inspector.contract import Edge, Graph, Node
 from inspector.errors import LimitError
 from inspector.render import canvas, colourbar
-from inspector.render.canvas import LABEL, MARGIN, PAGE, label_text, write
+from inspector.render.canvas import LABEL, MARGIN, PAGE, label_text, text_image, write
 from inspector.render.layering import Layout, bends, layout
 from inspector.render.lettering import height, lines, width
 from inspector.render.palette import HAIRLINE, INK, LINES, MUTED, PAPER, Colour, Floats
@@ -27,6 +27,8 @@ MAX_SHEETS: Final = 16
 """Larger graphs are not drawn: nothing could be seen in them."""
 
 _WIDEST, _BETWEEN, _BEND, _GAP, _FINE = 170, 64, 12, 14, 3
+_NAMED = 12
+"""Groups that the legend names."""
 _HEADROOM = 400
 """Height kept for the title, the caption, the legend and the notes."""
 
@@ -123,7 +125,7 @@ def _tall(text: Sequence[str]) -> int:
 def _tints(nodes: Sequence[Node]) -> Mapping[str, Colour]:
     """A pale colour for every group; nodes of no group are nearly white."""
     groups = dict.fromkeys(node.group for node in nodes if node.group)
-    pale = {g: _mixed(LINES[i % len(LINES)], min(0.22 + 0.2 * (i // len(LINES)), 0.6)) for i, g in enumerate(groups)}
+    pale = {g: _mixed(LINES[i % len(LINES)], min(0.22 + 0.2 * (i // len(LINES)), 0.5)) for i, g in enumerate(groups)}
     return {"": (247, 247, 247), **pale}
 
 
@@ -240,9 +242,11 @@ def _arrow(draw: ImageDraw.ImageDraw, tip: Floats, way: int, thick: int) -> None
 
 
 def _legend(nodes: Sequence[Node]) -> list[Image.Image]:
-    """The colours of the groups, by name; nothing where there is at most one."""
+    """The colours of the groups, by name, of many the first; nothing where there is at most one."""
     tints = [(label_text(name), tint) for name, tint in _tints(nodes).items() if name]
-    return colourbar.legend([colourbar.patch(tint, name) for name, tint in tints[:12]]) if len(tints) > 1 else []
+    parts = [colourbar.patch(tint, name) for name, tint in tints[:_NAMED]]
+    more = len(tints) - len(parts)
+    return colourbar.legend([*parts, *([text_image(f"and {more:,} more")] if more else [])]) if len(tints) > 1 else []
 
 
 def _notes(block: Graph, drawing: _Drawing, rows: int) -> list[str]:
@@ -250,6 +254,7 @@ def _notes(block: Graph, drawing: _Drawing, rows: int) -> list[str]:
     notes = {
         "The thicker an arrow, the larger its weight.": len({abs(edge.weight) for edge in drawing.edges}) > 1,
         "White boxes with grey names repeat the last ones of the row above.": rows > 1,
-        f"Not drawn: {left_out} edges from a node to itself, or to no node of the graph.": left_out > 0,
+        f"Not drawn: {left_out} edge{'s' * (left_out > 1)} from a node to itself, or to no node of the graph.": left_out
+        > 0,
     }
     return [note for note, holds in notes.items() if holds]

@@ -24,7 +24,7 @@ MOST_CELLS: Final = 2400
 """Rows, and columns, that are drawn; of a larger matrix neighbours are averaged, and the picture says so."""
 
 _WIDE, _TALL, _LARGEST, _READABLE = 1100, 800, 36, 12
-_SHORT, _LONGEST_LABEL = 40, 220
+_SHORT, _LONGEST_LABEL, _FEW = 40, 220, 12
 _TICK, _SPACE = 4, 6
 
 
@@ -122,12 +122,13 @@ def _own_colours(values: Sequence[float]) -> list[tuple[float, Colour]]:
 
 def _legend(block: Heatmap, small: Floats, own: Own) -> list[Image.Image]:
     """The bar, the values with a meaning of their own as far as they are drawn, and what else is not finite."""
-    parts, rest = [colourbar.bar(block.scale, extremes(block.values, block.scale))], small
+    parts, rest, numbers = list[Image.Image](), small, as_floats(block.values, "values")
     for (_, text), (value, colour) in zip(block.meanings, own, strict=True):
         those = equal(rest, value)
         parts += [colourbar.swatch(value, colour, label_text(text, 80))] if those.any() else []
-        rest = rest[~those]
-    return colourbar.legend([*parts, *colourbar.swatches(extremes(rest, block.scale))])
+        rest, numbers = rest[~those], numbers[~equal(numbers, value)]
+    bar = colourbar.bar(block.scale, extremes(numbers, block.scale))
+    return colourbar.legend([bar, *parts, *colourbar.swatches(extremes(rest, block.scale))])
 
 
 def _axes(block: Heatmap) -> tuple[_Axis, _Axis]:
@@ -182,10 +183,11 @@ def _beside(rows: _Axis) -> range:
 
 
 def _below(columns: _Axis) -> tuple[range, bool]:
-    """Which column labels to draw, and whether they are turned upright: long ones, where more of them fit so."""
+    """Which column labels to draw, and whether they are turned upright: where more fit so, if long, or all of few."""
     flat = thinned(columns.count, columns.pitch, columns.broadest + 14)
     upright = thinned(columns.count, columns.pitch, height(LABEL))
-    turned = columns.broadest > _SHORT and len(upright) > len(flat)
+    few = bool(columns.labels) and len(upright) == columns.count <= _FEW
+    turned = (columns.broadest > _SHORT or few) and len(upright) > len(flat)
     return (upright, True) if turned else (flat, False)
 
 

@@ -18,8 +18,8 @@ from inspector.contract import Images, Picture, Scale, ScaleKind
 from inspector.render import canvas, colourbar
 from inspector.render.canvas import LABEL, MARGIN, PAGE
 from inspector.render.lettering import cut, height, lines, readable, width
-from inspector.render.numbers import brief
-from inspector.render.palette import HAIRLINE, INK, LINES, MUTED, Colour
+from inspector.render.numbers import brief, told_apart
+from inspector.render.palette import HAIRLINE, INK, LINES, MUTED, Colour, deep
 from inspector.render.pixels import (
     MAX_PIXELS,
     MAX_SIDE,
@@ -143,7 +143,7 @@ def _zoom(picture: Picture, room: tuple[int, int]) -> tuple[int, int]:
 def _said(tile: _Tile, marks: Mapping[str, Colour], *, own_scale: bool) -> list[tuple[str, Colour]]:
     """What is written under a picture: label, mark, and the range of its own scale."""
     picture = tile.picture
-    mark = [(readable(picture.mark), marks[picture.mark])] if picture.mark else []
+    mark = [(readable(picture.mark), deep(marks[picture.mark]))] if picture.mark else []
     label = [(readable(picture.label), INK)] if picture.label else []
     return label + mark + ([(_range(tile), MUTED)] if own_scale else [])
 
@@ -158,7 +158,7 @@ def _range(tile: _Tile) -> str:
     elif tile.scale.kind is ScaleKind.SIGNED:
         numbers = f"±{brief(high)}"
     else:
-        numbers = f"{brief(low)} … {brief(high)}"
+        numbers = " … ".join(told_apart(low, high))
     return f"{numbers} {readable(tile.scale.unit)}".strip()
 
 

@@ -13,7 +13,7 @@ from inspector.contract import Cell
 DASH = "\N{EN DASH}"
 """How a missing number is written."""
 
-_DIGITS, _LONG = 4, 10_000
+_DIGITS, _EXACT, _LONG = 4, 17, 10_000
 
 
 def number(value: float) -> str:
@@ -37,6 +37,14 @@ def number(value: float) -> str:
 def brief(value: float) -> str:
     """A number alone, three digits significant and no more, where there is little room."""
     return number(float(f"{float(value):.3g}"))
+
+
+def told_apart(low: float, high: float) -> tuple[str, str]:
+    """Two different numbers as `brief` has them, or with as many digits as they need not to look alike."""
+    texts, digits = (brief(low), brief(high)), _DIGITS
+    while texts[0] == texts[1] and digits <= _EXACT:
+        texts, digits = (f"{low:.{digits}g}", f"{high:.{digits}g}"), digits + 1
+    return texts
 
 
 def cell(value: Cell) -> str:
@@ -123,7 +131,7 @@ def _trimmed(text: str) -> str:
 
 def _short_exponent(text: str) -> str:
     mantissa, exponent = text.split("e")
-    return f"{_trimmed(mantissa)}e{int(exponent)}"
+    return f"{_trimmed(mantissa)}e{int(exponent)}" if int(exponent) else _trimmed(mantissa)
 
 
 def _decimals(values: Sequence[float]) -> int | None:
@@ -161,4 +169,6 @@ def _is_number(value: Cell) -> TypeGuard[float]:
 
 
 def _digits(value: float, decimals: int, *, group: bool) -> str:
+    """The number, which may be a negative zero, without the sign of one."""
+    value = value or 0
     return f"{value:,.{decimals}f}" if group else f"{value:.{decimals}f}"

@@ -26,7 +26,7 @@ def expanded(text: str) -> list[str]:
 
     Raises:
         NotFoundError: nothing fits a wildcard.
-        InputError: it stands for too many.
+        InputError: it stands for too many, or its numbers go down.
     """
     if not is_url(text) and _seen(text):
         return [text]
@@ -55,6 +55,10 @@ def _choices(inside: str) -> list[str]:
     """What one pair of braces stands for; braces around neither a list nor a range are left as they are."""
     if bounds := _RANGE.fullmatch(inside):
         start, stop = bounds.groups()
+        if int(start) > int(stop):
+            raise InputError(
+                f"data pattern {{{inside}}}", "it stands for no number", remedy="Write the smaller one first."
+            )
         return [f"{n:0{len(start)}d}" for n in range(int(start), min(int(stop), int(start) + MOST) + 1)]
     return inside.split(",") if "," in inside else [f"{{{inside}}}"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from inspector.errors import InputError, NotFoundError
 from inspector.runtime import files
@@ -82,8 +83,8 @@ def _not_empty(text: str) -> str:
 
 
 def _local(text: str) -> str:
-    """`file://` is this machine."""
-    return unquote(urlsplit(text).path) if text.startswith("file://") else text
+    """`file://` is this machine; a `?` or `#` behind it is part of a name or pattern, as nobody else is asked."""
+    return unquote(re.sub(r"\Afile://(localhost(?=/))?", "", text)) if text.startswith("file://") else text
 
 
 def _single(spot: Path | Place) -> Found:

@@ -27,6 +27,13 @@ FIRST_PAUSE: Final = 0.25
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
 _ANSWERS = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError, 410: FileNotFoundError}
+_ASTRAY = {
+    "TooManyRedirects": "it is sent on without end",
+    "NonHttpUrlRedirectClientError": "it is sent on to what is no web address",
+    "InvalidUrlRedirectClientError": "it is sent on to what is no address",
+}
+"""What aiohttp, which need not be installed, calls its refusals to follow, and what they are."""
+_MOST_TOLD: Final = 200  # characters of what a store says, which may be the data itself
 _PIECE = 2**20  # bytes; what is no larger comes in one answer
 _BUSY = (408, 425, 429)  # answers of HTTP from 400 to 499 that are not the request's fault
 _CONTENTS = ("ETag", "etag", "generation", "sha256", "checksum", "Content-MD5", "Digest", "blob_id", "CRC")
@@ -59,6 +66,9 @@ class Place:
             ParameterError: this installation cannot read such URLs; names the package that could.
             InputError: what it lies in cannot be opened, such as the zip file of `zip://a.png::file:///b.zip`.
         """
+        if re.search(r"https?://[^#]*#", url):
+            why = "web servers are not told what follows a #"
+            raise ParameterError(f"data {public(url)!r}", why, remedy="Write %23.")
         try:
             system, path = fsspec.core.url_to_fs(url)
         except ImportError as error:
@@ -288,6 +298,8 @@ def _behind(error: Exception) -> BaseException:
 
 def _refusal(error: BaseException) -> OSError | None:
     """An answer of HTTP that will be the same the next time; None for another, or for another error."""
+    if astray := _ASTRAY.get(type(error).__name__):
+        return io.UnsupportedOperation(astray)
     status = getattr(error, "status", None)
     if not isinstance(status, int) or not 400 <= status < 500 or status in _BUSY:
         return None
@@ -297,7 +309,7 @@ def _refusal(error: BaseException) -> OSError | None:
 def _told(error: BaseException) -> str:
     status, message = getattr(error, "status", None), getattr(error, "message", "")
     text = f"{status} {message}" if isinstance(status, int) else " ".join(str(error).split())
-    return public(text) or type(error).__name__
+    return public(text)[:_MOST_TOLD] or type(error).__name__
 
 
 def _pass_over(file: BinaryIO, size: int) -> None:

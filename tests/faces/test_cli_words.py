@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import typer
 from PIL import Image
@@ -16,6 +17,7 @@ from inspector.errors import InputError
 from inspector.faces import cli
 from inspector.faces.cli import main
 from inspector.faces.files import read_report
+from inspector.faces.saying import say
 from inspector.policy.load import builtins, load_policy
 from inspector.samples import SAMPLES
 
@@ -178,3 +180,23 @@ def test_a_key_that_there_is_not_comes_before_where_it_is(tmp_path: Path, told: 
     policy.write_text('[[rule]]\nid = "a"\nmetric = "sparsity.dead"\nmaxx = 1\n')
     line = told("audit", DIGITS.model, "-d", "noise:1", "--policy", policy)
     assert line.startswith("error: key 'maxx' of rule 'a' of policy 'p': there is none of that name; ")
+
+
+def test_a_name_in_an_error_steers_no_terminal(told, tmp_path):
+    model = onnx.load(DIGITS.model)
+    model.graph.node[0].op_type = "Conv\x1b[31m"
+    onnx.save(model, tmp_path / "m.onnx")
+    assert "Conv\N{REPLACEMENT CHARACTER}[31m" in told("describe", tmp_path / "m.onnx")
+    assert "\x1b" not in told("describe", "\x1b]0;x\x07.onnx")
+
+
+def test_a_fault_of_the_inspector_steers_no_terminal_either(capsys):
+    say("a\x1b[2J", "Traceback\n  b\x1b[2J\n")
+    assert capsys.readouterr().err == "error: a\ufffd[2J\nTraceback\n  b\ufffd[2J\n"
+
+
+def test_what_a_path_is_called_is_no_markup(capsys, tmp_path):
+    out, image = tmp_path / "[red]x.npz", next(DIGITS.pictures.rglob("*.png"))
+    read = [str(DIGITS.model), "-i", str(image), "-p", "unit", "--tap", "conv1"]
+    assert main(["activations", *read, "--out", str(out)]) == 0
+    assert f"-> {out}" in capsys.readouterr().out

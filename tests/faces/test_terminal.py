@@ -35,6 +35,7 @@ from inspector.contract import (
 from inspector.control import Progress
 from inspector.faces.files import save_pictures
 from inspector.faces.terminal import print_layers, print_plugins, print_report, progress
+from inspector.faces.terminal_table import plain
 from inspector.report import AnalysisResult, Check, Failure, Memory, OperatorCount, Provenance, Report, Skipped
 
 UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
@@ -357,3 +358,7 @@ def test_progress_shows_every_stage_and_leaves_nothing_behind():
     assert "3/?" in text
     assert "7/9" in text
     assert text.rstrip("\n").endswith("\x1b[2K")
+
+
+def test_blanks_of_every_kind_are_blanks():
+    assert plain("12\xa0% of\u3000a\u202fb\u200b\u202e\t") == "12 % of a b" + "\N{REPLACEMENT CHARACTER}" * 3

@@ -75,8 +75,8 @@ def page(html):
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda b: type(b).__name__)
 def test_nothing_in_a_block_becomes_markup_or_a_request(block):
     for tag, attributes in page(block_html(block)).tags:
-        assert tag in {"div", "span", "img", "table", "thead", "tbody", "tr", "th", "td"}
-        assert set(attributes) <= {"style", "title", "alt", "src"}
+        assert tag in {"div", "span", "img", "table", "thead", "tbody", "tr", "th", "td", "h3", "details", "summary"}
+        assert set(attributes) <= {"style", "title", "alt", "src", "scope"}
         assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
 
 
@@ -127,7 +127,7 @@ def test_a_table_has_its_numbers_its_units_and_tooltips():
     columns = (Column("layer"), Column("zeros", "share of exact zeros", "share"), Column("bound"))
     html = block_html(Table("Sparsity", columns, (("conv1", 0.5, None), ("conv2", 0.125, 3)), "Of 10 inputs."))
     found = page(html)
-    assert [t for t, _ in found.tags].count("td") == 6
+    assert [t for t, _ in found.tags].count("td") == 6 + 1
     assert {"title": "share of exact zeros"}.items() <= [a for t, a in found.tags if t == "th"][1].items()
     assert "right" in [a for t, a in found.tags if t == "td"][1]["style"]
     for text in ("Sparsity", "share", "conv1", "0.500", "0.125", "\N{EN DASH}", "Of 10 inputs."):
@@ -153,3 +153,8 @@ def test_a_finding_has_its_severity_evidence_and_remedy():
 
 def test_no_findings_are_no_html():
     assert findings_html([]) == ""
+
+
+def test_one_is_not_several():
+    assert "(1 channel)" in findings_html([Finding("a/b", Severity.INFO, "m", "conv1", (3,))])
+    assert "1 more row<" in block_html(Table("t", (Column("n"),), ((1,),) * (MOST_ROWS + 1)))

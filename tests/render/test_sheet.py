@@ -24,7 +24,7 @@ from inspector.contract import (
 )
 from inspector.errors import InspectorError, LimitError, PluginError
 from inspector.render.canvas import LABEL, TEXT, TITLE, text_image
-from inspector.render.palette import INK, LINES, MUTED, NOT_FINITE, SEQUENTIAL
+from inspector.render.palette import INK, LINES, MUTED, NOT_FINITE, SEQUENTIAL, deep
 from inspector.render.pixels import MAX_PIXELS, MAX_SIDE
 from inspector.render.sheet import block_png, block_pngs, is_drawn
 
@@ -43,7 +43,7 @@ def test_title_caption_labels_marks_and_the_scale_are_written(written):
         ("The caption.", TEXT, MUTED),
         ("channel 7", LABEL, INK),
         ("channel 8", LABEL, INK),
-        ("silent", LABEL, LINES[1]),
+        ("silent", LABEL, deep(LINES[1])),
         ("0.25", LABEL, INK),
         ("2.5", LABEL, INK),
         ("4.75", LABEL, INK),

@@ -10,6 +10,7 @@ import pytest
 from datasets import RAW, X, png, read
 
 from inspector.errors import InputError, NotFoundError
+from inspector.runtime.places import find
 from inspector.runtime.sources import open_source
 
 
@@ -63,3 +64,16 @@ def test_urls_that_differ_in_their_queries_are_different_files(monkeypatch):
     assert found == {"a.png": 2, "a.png(2)": 0, "a.png(3)": 1}
     with pytest.raises(InputError, match=r"a\.png\(2\)': it is listed twice"):
         open_source([*urls, urls[1]], [X], RAW)
+
+
+def test_a_file_url_leaves_nothing_out(tmp_path):
+    for name in ("a#b.png", "a?b.png", "c1.png"):
+        (tmp_path / name).write_bytes(b"")
+    for text, names in (("a#b.png", ["a#b.png"]), ("a%23b.png", ["a#b.png"]), ("c?.png", ["c1.png"])):
+        for host in ("", "localhost"):
+            assert [file.path.name for file in find([f"file://{host}{tmp_path}/{text}"]).files] == names
+
+
+def test_numbers_that_go_down_stand_for_nothing():
+    with pytest.raises(InputError, match=r"\{5\.\.3\}: it stands for no number"):
+        find(["t-{5..3}.tar"])

@@ -1,0 +1,128 @@
+"""The page of a report: found through by keyboard and screen reader, fetching nothing, whatever the report holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from export_cases import decided, finding, hostile, made
+
+from inspector import Severity
+from inspector.contract import Column, Heatmap, Images, Overruled, Picture, Scale, ScaleKind, Table
+from inspector.faces.exports import FORMATS
+from inspector.faces.exports.html import MOST
+from inspector.render.html import COLOURS, IGNORED, block_html
+from inspector.report import AnalysisResult, Provenance, Report
+
+UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
+TABLE = Table("Sparsity", (Column("zeros", "Share of exact zeros."), Column("n")), ((0.5, 1),))
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the texts of links."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.links: list[tuple[str, str]] = []
+        self.open = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        self.open = tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open == "a":
+            self.links.append((data, self.tags[-1][1]["href"]))
+        self.open = ""
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def report(*findings, blocks=()) -> Report:
+    return Report(Provenance("m", "ab"), (AnalysisResult("sparsity", "1", "{}", blocks, findings),))
+
+
+def full() -> Report:
+    blocks = (TABLE, Heatmap("Map", np.eye(2), UNIT), Images("Grid", (Picture(np.eye(2)),), 1, UNIT))
+    return report(finding(Severity.INFO), blocks=blocks)
+
+
+REPORTS = {"made": made(), "decided": decided(), "hostile": hostile('"><b id=x>'), "full": full(), "empty": report()}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_link_leads_somewhere_and_every_id_is_one(name: str) -> None:
+    page = Page(FORMATS["html"](REPORTS[name]))
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    assert {to.removeprefix("#") for _, to in page.links} == set(ids)
+    assert len(page.links) >= len(REPORTS[name].results)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_headings_go_down_step_by_step(name: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Page(FORMATS["html"](REPORTS[name])).tags if tag in {"h1", "h2", "h3"}]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+
+
+def test_the_contents_have_findings_first_and_the_worst_of_these() -> None:
+    ignored = Overruled(Severity.ERROR, "p", "Padding.", ignored=True)
+    found = (
+        replace(finding(Severity.INFO, message="Old"), overruled=ignored), finding(Severity.INFO, message="Known"),
+        finding(Severity.WARNING, message="Rare"), finding(Severity.ERROR, message="Dead"),
+    )  # fmt: skip
+    assert Page(FORMATS["html"](report(*found))).links == [
+        ("Error: Dead", "#finding-1-4"), ("Warning: Rare", "#finding-1-3"), ("Info: Known", "#finding-1-2"),
+        ("Ignored (was error): Old", "#finding-1-1"), ("sparsity", "#analysis-1"),
+    ]  # fmt: skip
+
+
+def test_of_many_findings_the_contents_list_some_and_say_so() -> None:
+    page = FORMATS["html"](report(*[finding(Severity.WARNING, message="x" * 500)] * (MOST + 1_234)))
+    links = Page(page).links
+    assert len(links) == MOST + 1
+    assert max(len(text) for text, _ in links) < 200
+    assert "… 1,234 more below" in page
+
+
+def test_what_a_failed_analysis_found_is_there() -> None:
+    page = FORMATS["html"](hostile("x"))
+    assert 'id="finding-1-1"' in page
+
+
+def test_a_browser_is_told_to_fetch_nothing() -> None:
+    (policy,) = [a["content"] for a in Page(FORMATS["html"](full())).of("meta") if "http-equiv" in a]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+
+
+def test_pictures_and_columns_are_told_to_those_who_do_not_see_them() -> None:
+    tall = Images("Grid", tuple(Picture(np.zeros((4, 4)), str(i)) for i in range(600)), 1, UNIT, "Filters.")
+    words = [attrs["alt"] for attrs in Page(block_html(tall)).of("img")]
+    assert words[0] == f"Grid. Sheet 1 of {len(words)}. Filters."
+    assert len(set(words)) == len(words) > 1
+    page = Page(block_html(TABLE))
+    assert [attrs["scope"] for attrs in page.of("th")] == ["col", "col", "row"]
+    assert page.of("summary")
+
+
+def light(colour: str) -> float:
+    """Relative luminance, by definition (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#121212", "#1c1b22"])
+def test_the_lines_beside_findings_are_seen_in_the_light_and_in_the_dark(paper: str) -> None:
+    for colour in (*COLOURS.values(), IGNORED):
+        low, high = sorted((light(colour), light(paper)))
+        assert (high + 0.05) / (low + 0.05) >= 3
+    assert "color:#" not in FORMATS["html"](made()).replace("border-left", "")

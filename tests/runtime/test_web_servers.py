@@ -1,0 +1,143 @@
+"""Web servers that answer what they should not: every answer is read, or refused with words."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import io
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from datasets import RAW, X, png, read
+
+from inspector.errors import InputError, ParameterError
+from inspector.runtime import urls
+from inspector.runtime.sources import open_source
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def npy() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.zeros((300_000, *X.shape[1:]), np.float32))
+    return file.getvalue()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as its function says: to the how manieth request, of which path."""
+
+    protocol_version = "HTTP/1.1"
+    answer: Callable[[int, str], Answer]
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.path)
+        status, headers, body = type(self).answer(len(self.asked), self.path)
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), "Connection": "close", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def serving(monkeypatch) -> Iterator[Callable[[Callable[[int, str], Answer]], tuple[str, list[str]]]]:
+    """Serves as a function answers; gives the address and the paths that are asked for."""
+    monkeypatch.setattr(urls.time, "sleep", lambda _: None)
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    def serve(answer: Callable[[int, str], Answer]) -> tuple[str, list[str]]:
+        asked: list[str] = []
+        handler = type("Answering", (Handler,), {"answer": staticmethod(answer), "asked": asked})
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}", asked
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def told(url: str) -> str:
+    ((_, _, problem),) = read(open_source(url, [X], RAW))
+    assert isinstance(problem, str)
+    return problem
+
+
+def test_an_address_that_is_sent_on_without_end_is_asked_once(serving):
+    address, asked = serving(lambda n, _: (302, {"Location": f"/{n}.png"}, b""))
+    assert told(f"{address}/a.png") == "a.png: it cannot be opened (it is sent on without end). Check the URL."
+    assert len(asked) <= 2 * 11
+
+
+def test_nobody_is_sent_on_to_a_file(serving):
+    address, asked = serving(lambda *_: (302, {"Location": "file:///etc/hostname"}, b""))
+    assert "it is sent on to what is no web address" in told(f"{address}/a.png")
+    assert len(asked) <= 2
+
+
+@pytest.mark.parametrize("more", [1000, 10**15])
+def test_a_length_that_is_never_reached_is_told(serving, more):
+    content = png(7)
+    address, _ = serving(lambda *_: (200, {"Content-Length": str(len(content) + more)}, content))
+    assert "not completed" in told(f"{address}/a.png")
+
+
+def test_of_what_a_store_says_the_beginning_is_told(serving):
+    """Where an answer is longer than it says, aiohttp says the rest of it, which is the data."""
+
+    def fail() -> None:
+        raise OSError("x" * 10_000)
+
+    serving(lambda *_: (200, {}, b""))  # no pauses
+    with pytest.raises(OSError, match=r"^x{200}; tried 4 times$"):
+        urls.repeated(fail)
+
+
+def test_what_is_packed_for_the_way_is_unpacked_and_no_more_than_may_be(serving, monkeypatch):
+    packed = {"Content-Encoding": "gzip"}
+    address, _ = serving(lambda _, path: (200, packed, gzip.compress(bytes(2**23) if "big" in path else png(7))))
+    ((_, _, x),) = read(open_source(f"{address}/a.png", [X], RAW))
+    assert float(x.flat[0]) == 7
+    monkeypatch.setattr("inspector.runtime.pictures.MAX_BYTES", 2**21)
+    assert "the file is too large" in told(f"{address}/big.png")
+
+
+def test_a_server_without_ranges_is_read_from_the_beginning(serving):
+    address, _ = serving(lambda *_: (200, {}, png(7)))
+    ((key, _, x),) = read(open_source(f"{address}/a.png", [X], RAW))
+    assert (key, float(x.flat[0])) == ("a.png", 7)
+
+
+def test_an_array_that_becomes_another_half_way_is_no_array(serving):
+    content = npy()
+    address, _ = serving(lambda n, _: (200, {"ETag": f'"{n // 4}"'}, content))
+    with pytest.raises(InputError, match="it changed during the run"):
+        open_source(f"{address}/a.npy", [X])
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("a%2Fb.png", "a%2Fb.png"), ("c%23d.png", "c%23d.png"), ("g h.png", "g%20h.png"), ("é.png", "%C3%A9.png")],
+)
+def test_names_reach_the_server_as_they_are_meant(serving, name, path):
+    address, asked = serving(lambda *_: (200, {}, png(7)))
+    ((key, _, _),) = read(open_source(f"{address}/{name}", [X], RAW))
+    assert (key, set(asked)) == (name, {f"/{path}"})
+
+
+def test_what_no_server_would_be_told_is_refused(serving):
+    address, asked = serving(lambda *_: (200, {}, png(7)))
+    with pytest.raises(ParameterError, match=r"what follows a #\. Write %23"):
+        open_source(f"{address}/c#d.png", [X], RAW)
+    assert asked == []
