@@ -74,9 +74,9 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
         """The models, the broken ones too; a file that was never looked at is loaded for it."""
 
         def job(stop: Stop | None) -> pb.ListModelsResponse:
-            entries = self._repository.entries()
-            shown, token = page(entries, lambda e: e.name, request.page_size, request.page_token, "models")
-            models = [model_to_message(self._repository.info(entry, stop)) for entry in shown]
+            entries, info = self._repository.entries(), self._repository.info
+            show = lambda entry: model_to_message(info(entry, stop))  # noqa: E731 - as long as what it is given to
+            models, token = page(entries, lambda entry: entry.name, show, request, "models")
             return pb.ListModelsResponse(models=models, next_page_token=token)
 
         return await self._looked_up(job)
@@ -98,10 +98,10 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
         name = model_of(request.parent, "parent")
 
         def job(stop: Stop | None) -> pb.ListLayersResponse:
-            layers = self._repository.view(name, stop).layers
+            layers, show = self._repository.view(name, stop).layers, partial(layer_to_message, name)
             key, scope = lambda layer: f"{layer.index:09d}", f"layers {request.parent}"
-            shown, token = page(layers, key, request.page_size, request.page_token, scope)
-            return pb.ListLayersResponse(layers=[layer_to_message(name, la) for la in shown], next_page_token=token)
+            shown, token = page(layers, key, show, request, scope)
+            return pb.ListLayersResponse(layers=shown, next_page_token=token)
 
         return await self._looked_up(job)
 
@@ -121,8 +121,9 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
         def job(_: Stop | None) -> pb.ListPluginsResponse:
             numbered = list(enumerate(self._use_cases.plugins()))  # two plugins may claim one name
-            shown, token = page(numbered, lambda n: f"{n[0]:09d}", request.page_size, request.page_token, "plugins")
-            return pb.ListPluginsResponse(plugins=[plugin_to_message(p) for _, p in shown], next_page_token=token)
+            key, show = lambda item: f"{item[0]:09d}", lambda item: plugin_to_message(item[1])
+            shown, token = page(numbered, key, show, request, "plugins")
+            return pb.ListPluginsResponse(plugins=shown, next_page_token=token)
 
         return await self._looked_up(job)
 
