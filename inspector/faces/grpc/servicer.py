@@ -14,7 +14,7 @@ from inspector._proto.inspector.v1 import inspector_service_pb2_grpc as pb_grpc
 from inspector.analysis.sums import change
 from inspector.contract import Array
 from inspector.control import Stop, Watcher
-from inspector.errors import ParameterError
+from inspector.errors import InputError, ParameterError
 from inspector.faces.grpc.answers import answers
 from inspector.faces.grpc.data_root import DataRoot
 from inspector.faces.grpc.errors import NotAllowedError
@@ -215,14 +215,18 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
     @answers(pb.ActivationsRequest, run=True)
     async def Activations(self, request: pb.ActivationsRequest, out: Outgoing) -> None:
-        """Raw values, tap by tap."""
+        """Raw values, tap by tap. Strict: nothing in the answer could say which input has no row."""
         name, stop = model_of(request.model, "model"), Stop()
         taps, options = tuple(request.taps) or ("*",), self._options(request)
 
         def job() -> list[tuple[pb.TapHeader, Array]]:
             inputs = [input_from_message(message) for message in request.inputs]
             view = self._repository.view(name, stop)
-            return tap_headers(view, self._use_cases.activations(view, inputs, taps, **options, stop=stop))
+            maps = self._use_cases.activations(view, inputs, taps, **options, strict=True, stop=stop)
+            return tap_headers(view, maps)
+
+        if not request.inputs:
+            raise InputError("inputs", "there is nothing to feed", expected="one input at least")
 
         async with self._runs.worker() as worker:
             for header, data in await finished(worker, job, stop):
