@@ -15,12 +15,12 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from google.protobuf import descriptor_pool, json_format, message_factory
+from google.protobuf import any_pb2, descriptor_pool, json_format, message_factory
 from grpc_health.v1 import health_pb2  # noqa: F401 - makes the health service known to the descriptor pool
 from models import SAME, model, numbers
 
 import inspector
-from inspector._proto.inspector.v1 import inspector_service_pb2, run_event_pb2
+from inspector._proto.inspector.v1 import block_pb2, inspector_service_pb2, model_pb2, run_event_pb2
 from inspector.analysis import registry
 from inspector.analysis.plan import MAX_ANALYSES
 from inspector.analysis.registry import MAX_TEXT
@@ -28,6 +28,7 @@ from inspector.errors import InspectorError
 from inspector.faces import cli
 from inspector.faces.grpc.answers import MAX_LOOKUP
 from inspector.faces.grpc.errors import code_of
+from inspector.faces.grpc.server import PING_MS
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.wire_check import MAX_FIELDS
 from inspector.faces.wire_request import MAX_ID
@@ -312,6 +313,50 @@ def test_the_methods_of_the_page_are_those_of_the_service() -> None:
     assert rows == kinds
 
 
+READ = {
+    "answer": inspector_service_pb2.ListModelsResponse,
+    "model": model_pb2.Model,
+    "event": run_event_pb2.RunEvent,
+    "row": block_pb2.Row,
+    "info": any_pb2.Any,
+    "any": any_pb2.Any,
+}
+"""What the variables of the page's client in JavaScript hold."""
+
+
+def test_the_client_in_javascript_reads_fields_that_there_are() -> None:
+    (code,) = fenced(GRPC, "js")
+    ways = set(re.findall(rf"\b({'|'.join(READ)})((?:\.\w+)+)(?: === \"(\w+)\")?", code))
+    assert {variable for variable, _, _ in ways} == set(READ)
+    for variable, way, value in ways:
+        kind, oneof = READ[variable].DESCRIPTOR, ""
+        for step in way[1:].split("."):
+            if step in ("map", "endsWith"):  # of JavaScript
+                break
+            assert step in {*kind.fields_by_name, *kind.oneofs_by_name}, f"{variable}{way}"
+            if step in kind.oneofs_by_name:
+                oneof = step
+                break
+            kind = kind.fields_by_name[step].message_type
+        assert not value or value in {field.name for field in kind.oneofs_by_name[oneof].fields}, f"{variable}{way}"
+    assert {value for _, _, value in ways} == {"", "progress", "finding", "block", "table", "end"}
+
+
+def test_the_client_in_javascript_sends_fields_that_there_are() -> None:
+    (code,) = fenced(GRPC, "js")
+    service = inspector_service_pb2.DESCRIPTOR.services_by_name["InspectorService"]
+    assert set(re.findall(r"client\.(\w+)\(", code)) == {"ListModels", "Audit"} <= set(service.methods_by_name)
+    assert "client.ListModels({ page_size:" in code
+    assert "page_size" in service.methods_by_name["ListModels"].input_type.fields_by_name
+    sent = re.findall(r"audit\.write\(\{ (\w+): \{ (.*?) \} \}\)", code)
+    assert [part for part, _ in sent] == ["config", "input"]
+    for part, body in sent:
+        names = {pair.partition(":")[0] for pair in body.split(", ")}
+        kind = service.methods_by_name["Audit"].input_type.fields_by_name[part].message_type
+        assert len(names) > 1
+        assert names <= set(kind.fields_by_name)
+
+
 def test_the_events_of_the_page_are_those_of_a_run() -> None:
     kinds = {field.name for field in run_event_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["kind"].fields}
     assert kinds <= set(names_in(section(GRPC, "Reading a report")))
@@ -348,6 +393,7 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "inputs that share a run (`batch_size`)": f"{inspector.service.MAX_BATCH:,}, and what fits into the memory",
         "patterns of taps": f"{MOST_PATTERNS:,} different ones",
         "summaries to merge, all together": f"{settings.max_summary_bytes // MIB} MiB",
+        "pings of a connection, with a call or without": f"one in {PING_MS / 1000:g} s",
         "silence of a client that sends, or that has to read": f"{settings.patience:g} s",
         "characters of an input's `id` in reports": str(MAX_ID),
         "time of the trial of a new model": f"{settings.trial_seconds:g} s",
