@@ -28,6 +28,7 @@ from inspector.errors import InspectorError
 from inspector.faces import cli
 from inspector.faces.grpc.answers import MAX_LOOKUP
 from inspector.faces.grpc.errors import code_of
+from inspector.faces.grpc.server import PING_MS
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.wire_check import MAX_FIELDS
 from inspector.faces.wire_request import MAX_ID
@@ -348,6 +349,7 @@ def test_the_limits_of_the_page_are_those_of_the_settings() -> None:
         "inputs that share a run (`batch_size`)": f"{inspector.service.MAX_BATCH:,}, and what fits into the memory",
         "patterns of taps": f"{MOST_PATTERNS:,} different ones",
         "summaries to merge, all together": f"{settings.max_summary_bytes // MIB} MiB",
+        "pings of a connection, with a call or without": f"one in {PING_MS / 1000:g} s",
         "silence of a client that sends, or that has to read": f"{settings.patience:g} s",
         "characters of an input's `id` in reports": str(MAX_ID),
         "time of the trial of a new model": f"{settings.trial_seconds:g} s",

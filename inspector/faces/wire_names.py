@@ -2,6 +2,7 @@
 
 Ids are percent-encoded as in RFC 3986: all but letters, digits and `-._~` becomes `%` and two hexadecimal digits, byte
 by byte of its UTF-8. So a `/` inside a layer's name never separates anything. File names that are no UTF-8 survive.
+In names that are asked for, `!*'()` may stand as they are: the encoders of JavaScript leave them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from inspector.errors import ParameterError
 
-_ID = r"([A-Za-z0-9._~%-]+)"
+_ID = r"([A-Za-z0-9._~%!*'()-]+)"
 _MODEL = re.compile(f"models/{_ID}")
 _LAYER = re.compile(f"models/{_ID}/layers/{_ID}")
 _PLUGIN = re.compile(f"plugins/{_ID}")

@@ -174,7 +174,7 @@ def _column(array: Any, info: TensorInfo, subject: str) -> Array | Rows:
             f"the array for {info.name!r} has another element type than the model takes",
             expected=f"{info.dtype} (the model takes {taken([info])})",
             found=array.dtype.name,
-            remedy=f"If no precision that matters is lost, convert it: .astype({info.dtype!r}).",
+            remedy=f"If no precision that matters is lost, convert it to {info.dtype}.",
         )
     if info.shape == ():
         raise InputError(

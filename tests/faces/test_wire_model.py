@@ -116,6 +116,13 @@ def test_resource_names_are_percent_encoded_as_documented():
     assert wire_names.model_of(wire_names.model_name("caf\udce9")) == "caf\udce9"
 
 
+def test_what_the_encoders_of_javascript_leave_is_taken():
+    assert wire_names.layer_of("models/a/layers/!conv(1)*'%2F'") == ("a", "!conv(1)*'/'")
+    assert wire_names.layer_name("a", "conv(1)") == "models/a/layers/conv%281%29"
+    with pytest.raises(ParameterError):  # a form's `+` is a space, a path's is not
+        wire_names.layer_of("models/a/layers/conv+1")
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "resnet", "models/", "models/a/", "models/a/b", "Models/a", "models/a/layers/b", "/models/a", "models/a\n"],

@@ -95,7 +95,7 @@ def test_an_input_is_a_copy_in_this_machines_byte_order():
             {"x": X5.astype(np.float64)},
             (
                 "another element type than the model takes; expected float32 (the model takes x float32 (N, 3, 4, w)), "
-                "found float64. If no precision that matters is lost, convert it: .astype('float32')."
+                "found float64. If no precision that matters is lost, convert it to float32."
             ),
         ),
         ({"x": X5.astype(np.uint8)}, "found uint8"),

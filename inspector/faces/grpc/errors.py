@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import logging
+import re
 import secrets
 from collections.abc import Iterator
 from typing import Any, Final
@@ -122,12 +125,23 @@ def _details(error: InspectorError) -> Iterator[Message]:
         )
         yield error_details_pb2.BadRequest(field_violations=[violation])
     elif isinstance(error, errors.NotFoundError):
-        kind, _, name = error.subject.partition(" ")
+        kind, name = _resource(error.subject)
         yield error_details_pb2.ResourceInfo(
             resource_type=short(kind), resource_name=short(name), description=short(error.problem)
         )
     elif isinstance(error, BusyError):
         yield error_details_pb2.RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS))
+
+
+def _resource(subject: str) -> tuple[str, str]:
+    """Kind and name of what was not found, from a subject such as `model 'digits'`; of another form, no name."""
+    match = re.fullmatch(r"([a-z ]+) (['\"].*['\"])", subject, re.DOTALL)
+    if not match:
+        return subject, ""
+    kind, name = match.groups()
+    with contextlib.suppress(SyntaxError, ValueError):  # `'a' of 'b'` is no name
+        name = str(ast.literal_eval(name))
+    return kind, name
 
 
 def short(text: str) -> str:

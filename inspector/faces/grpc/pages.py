@@ -4,36 +4,67 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol, TypeVar
+
+from google.protobuf.message import Message
 
 from inspector.errors import ParameterError
 
 DEFAULT_SIZE: Final = 100
 MAX_SIZE: Final = 1000
+MAX_BYTES: Final = 1 << 20
+"""Of the messages of a page: clients accept 4 MiB, unless they are told otherwise."""
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
 
-def page(items: Sequence[T], key: Callable[[T], str], size: int, token: str, scope: str) -> tuple[Sequence[T], str]:
-    """The page that the token points at, and the token of the next one (empty: there is none).
+class Asked(Protocol):
+    """A request for a page.
+
+    Attributes:
+        page_size: the most items wanted; 0 for the default.
+        page_token: what the page before gave; empty for the first page.
+    """
+
+    page_size: int
+    page_token: str
+
+
+def page(
+    items: Sequence[T], key: Callable[[T], str], show: Callable[[T], M], asked: Asked, scope: str
+) -> tuple[list[M], str]:
+    """The page that was asked for, and the token of the next one (empty: there is none).
 
     Args:
         items: in the order of their keys.
         key: unique text; a token remembers the last one shown, so that a list may change between two pages.
-        size: the most items wanted; 0 for the default.
-        token: what the page before gave; empty for the first page.
+        show: makes a message of an item. A page ends before `MAX_BYTES` of them, but has one at least.
+        asked: the request.
         scope: names the list; a token is good for no other.
 
     Raises:
         ParameterError: a negative size, or a token that this list did not give.
     """
-    if size < 0:
-        raise ParameterError("page_size", "it is negative", expected="0 or more", found=str(size))
-    last = _decoded(token, scope)
+    if asked.page_size < 0:
+        raise ParameterError("page_size", "it is negative", expected="0 or more", found=str(asked.page_size))
+    last = _decoded(asked.page_token, scope)
     rest = [item for item in items if last is None or key(item) > last]
-    shown = rest[: min(size or DEFAULT_SIZE, MAX_SIZE)]
-    return shown, _encoded(key(shown[-1]), scope) if len(rest) > len(shown) else ""
+    shown = _fitting(map(show, rest[: min(asked.page_size or DEFAULT_SIZE, MAX_SIZE)]))
+    return shown, _encoded(key(rest[len(shown) - 1]), scope) if len(rest) > len(shown) else ""
+
+
+def _fitting(messages: Iterable[M]) -> list[M]:
+    """The first messages, as many as have room in `MAX_BYTES`, and one at least."""
+    fitting: list[M] = []
+    room = MAX_BYTES
+    for message in messages:
+        room -= message.ByteSize()
+        if fitting and room < 0:
+            break
+        fitting.append(message)
+    return fitting
 
 
 def _encoded(last: str, scope: str) -> str:

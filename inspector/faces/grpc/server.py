@@ -25,6 +25,9 @@ from inspector.faces.grpc.standard import HEALTH, REFLECTION, Health, Reflection
 from inspector.faces.grpc.use_cases import UseCases
 from inspector.runtime.devices import find_devices
 
+PING_MS: Final = 5_000
+"""A client may ping as often as this, with a call or without: gRPC itself would end the connection of one that pings
+more than once in 5 minutes. Keepalive is 10 s at least in Java and Go, and a run that waits for a worker is silent."""
 SERVICE: Final = inspector_service_pb2.DESCRIPTOR.services_by_name["InspectorService"].full_name
 
 
@@ -98,6 +101,8 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
         ("grpc.compression_enabled_algorithms_bitset", 1),  # none: a packed message is unpacked before it is measured
+        ("grpc.http2.min_ping_interval_without_data_ms", PING_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.so_reuseport", 0),  # a port that is taken is an error, not shared
     ]
 

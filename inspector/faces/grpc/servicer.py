@@ -14,7 +14,7 @@ from inspector._proto.inspector.v1 import inspector_service_pb2_grpc as pb_grpc
 from inspector.analysis.sums import change
 from inspector.contract import Array
 from inspector.control import Stop, Watcher
-from inspector.errors import ParameterError
+from inspector.errors import InputError, ParameterError
 from inspector.faces.grpc.answers import answers
 from inspector.faces.grpc.data_root import DataRoot
 from inspector.faces.grpc.errors import NotAllowedError
@@ -74,9 +74,9 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
         """The models, the broken ones too; a file that was never looked at is loaded for it."""
 
         def job(stop: Stop | None) -> pb.ListModelsResponse:
-            entries = self._repository.entries()
-            shown, token = page(entries, lambda e: e.name, request.page_size, request.page_token, "models")
-            models = [model_to_message(self._repository.info(entry, stop)) for entry in shown]
+            entries, info = self._repository.entries(), self._repository.info
+            show = lambda entry: model_to_message(info(entry, stop))  # noqa: E731 - as long as what it is given to
+            models, token = page(entries, lambda entry: entry.name, show, request, "models")
             return pb.ListModelsResponse(models=models, next_page_token=token)
 
         return await self._looked_up(job)
@@ -98,10 +98,10 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
         name = model_of(request.parent, "parent")
 
         def job(stop: Stop | None) -> pb.ListLayersResponse:
-            layers = self._repository.view(name, stop).layers
+            layers, show = self._repository.view(name, stop).layers, partial(layer_to_message, name)
             key, scope = lambda layer: f"{layer.index:09d}", f"layers {request.parent}"
-            shown, token = page(layers, key, request.page_size, request.page_token, scope)
-            return pb.ListLayersResponse(layers=[layer_to_message(name, la) for la in shown], next_page_token=token)
+            shown, token = page(layers, key, show, request, scope)
+            return pb.ListLayersResponse(layers=shown, next_page_token=token)
 
         return await self._looked_up(job)
 
@@ -121,8 +121,9 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
         def job(_: Stop | None) -> pb.ListPluginsResponse:
             numbered = list(enumerate(self._use_cases.plugins()))  # two plugins may claim one name
-            shown, token = page(numbered, lambda n: f"{n[0]:09d}", request.page_size, request.page_token, "plugins")
-            return pb.ListPluginsResponse(plugins=[plugin_to_message(p) for _, p in shown], next_page_token=token)
+            key, show = lambda item: f"{item[0]:09d}", lambda item: plugin_to_message(item[1])
+            shown, token = page(numbered, key, show, request, "plugins")
+            return pb.ListPluginsResponse(plugins=shown, next_page_token=token)
 
         return await self._looked_up(job)
 
@@ -214,14 +215,18 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
     @answers(pb.ActivationsRequest, run=True)
     async def Activations(self, request: pb.ActivationsRequest, out: Outgoing) -> None:
-        """Raw values, tap by tap."""
+        """Raw values, tap by tap. Strict: nothing in the answer could say which input has no row."""
         name, stop = model_of(request.model, "model"), Stop()
         taps, options = tuple(request.taps) or ("*",), self._options(request)
 
         def job() -> list[tuple[pb.TapHeader, Array]]:
             inputs = [input_from_message(message) for message in request.inputs]
             view = self._repository.view(name, stop)
-            return tap_headers(view, self._use_cases.activations(view, inputs, taps, **options, stop=stop))
+            maps = self._use_cases.activations(view, inputs, taps, **options, strict=True, stop=stop)
+            return tap_headers(view, maps)
+
+        if not request.inputs:
+            raise InputError("inputs", "there is nothing to feed", expected="one input at least")
 
         async with self._runs.worker() as worker:
             for header, data in await finished(worker, job, stop):

@@ -32,6 +32,24 @@ def test_an_error_of_ours_comes_back_as_it_was():
     assert (type(back), str(back)) == (NotFoundError, str(error))
 
 
+@pytest.mark.parametrize(
+    ("subject", "kind", "name"),
+    [
+        ("model 'digits'", "model", "digits"),
+        ("""layer "it's" """.strip(), "layer", "it's"),
+        ("source 'caf\\xe9'", "source", "caf\xe9"),
+        ("layer 'a' of 'b'", "layer", "'a' of 'b'"),
+        ("preprocess preset 'x'", "preprocess preset", "x"),
+        ("/x.onnx", "/x.onnx", ""),
+    ],
+)
+def test_what_was_not_found_is_named_without_quotes(subject, kind, name):
+    resource = error_details_pb2.ResourceInfo()
+    status = status_of(NotFoundError(subject, "there is none"))
+    assert any(detail.Unpack(resource) for detail in status.details)
+    assert (resource.resource_type, resource.resource_name) == (kind, name)
+
+
 @pytest.mark.parametrize(("domain", "reason"), [("proxy.example", "NOT_FOUND"), (DOMAIN, "OF_A_LATER_VERSION")])
 def test_an_error_of_somebody_else_is_none_of_ours_whatever_its_reason(domain, reason):
     status = status_pb2.Status(code=grpc.StatusCode.NOT_FOUND.value[0], message="no such route")

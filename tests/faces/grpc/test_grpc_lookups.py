@@ -105,7 +105,7 @@ def test_unknown_names_are_not_found_and_the_nearest_is_named(client, stub):
     found = details(caught.value)
     assert (found["ErrorInfo"].domain, found["ErrorInfo"].reason) == ("inspector.v1", "NOT_FOUND")
     assert found["ErrorInfo"].metadata["subject"] == "layer 'nope'"
-    assert (found["ResourceInfo"].resource_type, found["ResourceInfo"].resource_name) == ("layer", "'nope'")
+    assert (found["ResourceInfo"].resource_type, found["ResourceInfo"].resource_name) == ("layer", "nope")
     assert client.models()
 
 

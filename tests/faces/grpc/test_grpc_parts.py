@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector import errors
+from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
+from inspector._proto.inspector.v1 import model_pb2
 from inspector.control import Progress
 from inspector.errors import InputError, LimitError, ParameterError, StoppedError
 from inspector.faces.grpc import errors as face
@@ -96,13 +98,17 @@ def test_details_say_what_is_wrong_with_which_field():
     )
 
 
+def titled(title):
+    return model_pb2.Layer(title=title)
+
+
 @given(st.sets(st.text(max_size=3)), st.integers(1, 5))
 def test_pages_together_are_the_list(names, size):
     items, seen, token = sorted(names), [], ""
     while True:
-        shown, token = page(items, str, size, token, "scope")
+        shown, token = page(items, str, titled, pb.ListModelsRequest(page_size=size, page_token=token), "scope")
         assert len(shown) <= size
-        seen += shown
+        seen += [message.title for message in shown]
         if not token:
             break
         assert shown
@@ -111,10 +117,24 @@ def test_pages_together_are_the_list(names, size):
 
 def test_a_page_has_an_upper_bound():
     items = [f"{number:05d}" for number in range(MAX_SIZE + 5)]
-    assert len(page(items, str, MAX_SIZE + 3, "", "scope")[0]) == MAX_SIZE
-    assert len(page(items, str, 0, "", "scope")[0]) == 100
+    assert len(page(items, str, titled, pb.ListModelsRequest(page_size=MAX_SIZE + 3), "scope")[0]) == MAX_SIZE
+    assert len(page(items, str, titled, pb.ListModelsRequest(), "scope")[0]) == 100
     with pytest.raises(ParameterError, match="negative"):
-        page(items, str, -1, "", "scope")
+        page(items, str, titled, pb.ListModelsRequest(page_size=-1), "scope")
+
+
+def test_a_page_is_far_below_what_clients_accept():
+    sizes, made, seen, asked = [300_000, 600_000, 5_000_000, 500_000, 500_000, 1], [], [], pb.ListModelsRequest()
+
+    def show(index):
+        made.append(index)
+        return titled("x" * sizes[index])
+
+    while not seen or asked.page_token:
+        shown, asked.page_token = page(range(len(sizes)), str, show, asked, "scope")
+        seen.append([len(message.title) for message in shown])
+    assert seen == [[300_000, 600_000], [5_000_000], [500_000, 500_000, 1]]
+    assert len(made) == len(sizes) + 2, "none is made but to see that it does not fit"
 
 
 async def test_a_full_feed_holds_the_stream_back():

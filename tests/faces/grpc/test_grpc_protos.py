@@ -65,6 +65,30 @@ def test_names_follow_the_style(descriptors):
             assert all(re.fullmatch("[a-z][a-z0-9_]*", field.name) for field in message.field)
 
 
+def test_other_languages_find_every_message_in_one_package(descriptors):
+    """Without these, Go refuses the files, and Java wraps the messages of a file in one more class."""
+    assert len(descriptors) == len(PROTOS)
+    for file in descriptors:
+        assert file.options.go_package == "inspector/v1;inspectorv1", file.name
+        assert file.options.java_multiple_files, file.name
+    names = [kind.name for file in descriptors for kind in (*file.message_type, *file.enum_type)]
+    assert len(set(map(str.lower, names))) == len(names), "files of Java's classes, on disks that know no case"
+
+
+def test_no_more_fields_have_names_that_clash_in_java(descriptors):
+    clashing = {
+        f"{message.name}.{field.name}"
+        for file in descriptors
+        for message in file.message_type
+        for field in message.field
+        if field.label == field.LABEL_REPEATED
+        and {f"{field.name}_count", f"{field.name}_list"} & {other.name for other in message.field}
+    }
+    assert clashing == {"Report.skipped", "ReportHeader.skipped"}, (
+        "these stay; docs/grpc.md says what Java makes of them"
+    )
+
+
 def test_every_method_has_messages_of_its_own():
     (service,) = inspector_service_pb2.DESCRIPTOR.services_by_name.values()
     assert service.full_name == "inspector.v1.InspectorService"

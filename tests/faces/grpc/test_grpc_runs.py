@@ -14,8 +14,8 @@ from PIL import Image
 from wire_strategies import plain
 
 from inspector import errors
+from inspector._proto.inspector.v1 import input_pb2, inspector_service_pb2_grpc
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
-from inspector._proto.inspector.v1 import inspector_service_pb2_grpc
 from inspector.control import Progress, Stop
 from inspector.faces.grpc import servicer
 from inspector.faces.grpc.client import Client
@@ -53,9 +53,9 @@ def test_inputs_and_options_reach_the_use_case(client, use_cases):
         {"analyses": ("blocks",), "preprocess": "imagenet", "device": "auto", "fidelity": "fast", "memory": allowed},
         ways | {"analyses": ("blocks",)},
         ways | {"analyses": (), "batch_size": 7},
-        ways | {"taps": ("conv*",)},
+        ways | {"taps": ("conv*",), "strict": True},
         ways | {"analyses": (), "memory": 1 << 20, "self_check": False},
-        ways | {"taps": ("conv*",)},
+        ways | {"taps": ("conv*",), "strict": True},
     ]
 
 
@@ -101,7 +101,8 @@ def test_activations_come_back_bit_by_bit(client, stub, use_cases):
     arrays = client.activations("toy", [Raw("a", picture=b"")])
     expected = use_cases.activations(None, [], stop=None)
     assert {tap: plain(array) for tap, array in arrays.items()} == {tap: plain(a) for tap, a in expected.items()}
-    messages = list(stub.Activations(pb.ActivationsRequest(model="models/toy")))
+    fed = [input_pb2.Input(id="a", picture=b"x")]
+    messages = list(stub.Activations(pb.ActivationsRequest(model="models/toy", inputs=fed)))
     headers = [m.header for m in messages if m.HasField("header")]
     assert [(h.tap, h.tensor, h.size_bytes) for h in headers] == [
         ("conv1:act", "conv1.relu", 96),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +24,13 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc
 from inspector.errors import LimitError, ParameterError
+from inspector.faces.grpc import server
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.errors import UnreachableError
 from inspector.runtime.data import Raw
 
 SERVICE = "inspector.v1.InspectorService"
+PING = 6
 
 
 @pytest.fixture
@@ -206,3 +210,30 @@ def test_many_clients_at_once_get_their_own_answers(start):
     for thread in threads:
         thread.join(20)
     assert answers == {number: number for number in range(12)}
+
+
+def answered(address, times, pause):
+    """How many of so many pings were answered on a connection without calls."""
+    host, _, port = address.rpartition(":")
+    got = b""
+    with socket.create_connection((host, int(port)), timeout=5) as connection, contextlib.suppress(OSError):
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+        for _ in range(times):
+            connection.sendall(frame(PING, bytes(8)))
+            time.sleep(pause)
+        connection.shutdown(socket.SHUT_WR)
+        while data := connection.recv(4096):
+            got += data
+    return got.count(frame(PING, bytes(8), flags=1))
+
+
+def frame(kind, payload=b"", flags=0):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags, 0, 0, 0, 0]) + payload
+
+
+def test_clients_may_keep_a_silent_connection_alive(settings, use_cases, monkeypatch):
+    assert server.PING_MS < 10_000, "the least that Java and Go let a client ask for"
+    monkeypatch.setattr(server, "PING_MS", 100)
+    with served(settings, use_cases) as address:
+        assert answered(address, times=6, pause=0.15) == 6
+        assert answered(address, times=60, pause=0.01) < 60, "more often is an attack"

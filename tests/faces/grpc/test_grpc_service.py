@@ -178,6 +178,14 @@ def test_bad_requests_are_refused_and_the_server_goes_on(client, call, kind, pro
     assert client.activations("net", ARRAYS[:1])
 
 
+def test_an_array_among_others_that_does_not_fit_is_skipped_in_a_report_and_refused_for_raw_maps(client):
+    raws = [Raw("fits", tensors={"x": ARRAYS[0]}), Raw("odd", tensors={"x": ARRAYS[0][:1]})]
+    report = client.inspect("net", raws, ["sparsity"])
+    assert ([skipped.id for skipped in report.skipped], report.provenance.inputs) == (["odd"], 1)
+    with pytest.raises(InputError, match="odd"):  # no row of the answer says whose it is
+        client.activations("net", raws)
+
+
 def test_a_picture_among_others_that_is_garbage_is_skipped(client):
     picture = io.BytesIO()
     Image.new("RGB", (8, 8), "red").save(picture, "PNG")

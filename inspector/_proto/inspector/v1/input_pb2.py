@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from inspector._proto.inspector.v1 import tensor_pb2 as inspector_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inspector/v1/input.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/tensor.proto\"~\n\x05Input\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x07picture\x18\x02 \x01(\x0cH\x00\x12-\n\x07tensors\x18\x03 \x01(\x0b\x32\x1a.inspector.v1.NamedTensorsH\x00\x12\x12\n\x05label\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07\x63ontentB\x08\n\x06_label\"\x8e\x01\n\x0cNamedTensors\x12\x38\n\x07tensors\x18\x01 \x03(\x0b\x32\'.inspector.v1.NamedTensors.TensorsEntry\x1a\x44\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.inspector.v1.Tensor:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inspector/v1/input.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/tensor.proto\"~\n\x05Input\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\x07picture\x18\x02 \x01(\x0cH\x00\x12-\n\x07tensors\x18\x03 \x01(\x0b\x32\x1a.inspector.v1.NamedTensorsH\x00\x12\x12\n\x05label\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\t\n\x07\x63ontentB\x08\n\x06_label\"\x8e\x01\n\x0cNamedTensors\x12\x38\n\x07tensors\x18\x01 \x03(\x0b\x32\'.inspector.v1.NamedTensors.TensorsEntry\x1a\x44\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.inspector.v1.Tensor:\x02\x38\x01\x42\x1cP\x01Z\x18inspector/v1;inspectorv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inspector.v1.input_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001Z\030inspector/v1;inspectorv1'
   _globals['_NAMEDTENSORS_TENSORSENTRY']._loaded_options = None
   _globals['_NAMEDTENSORS_TENSORSENTRY']._serialized_options = b'8\001'
   _globals['_INPUT']._serialized_start=69

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from inspector._proto.inspector.v1 import tensor_pb2 as inspector_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inspector/v1/metric.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/tensor.proto\"X\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06values\x18\x02 \x01(\x0b\x32\x14.inspector.v1.Tensor\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x0b\n\x03tap\x18\x04 \x01(\t\"L\n\nMetricInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61\x62out\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x13\n\x0bper_channel\x18\x04 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inspector/v1/metric.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/tensor.proto\"X\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x06values\x18\x02 \x01(\x0b\x32\x14.inspector.v1.Tensor\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x0b\n\x03tap\x18\x04 \x01(\t\"L\n\nMetricInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61\x62out\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x13\n\x0bper_channel\x18\x04 \x01(\x08\x42\x1cP\x01Z\x18inspector/v1;inspectorv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inspector.v1.metric_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001Z\030inspector/v1;inspectorv1'
   _globals['_METRIC']._serialized_start=70
   _globals['_METRIC']._serialized_end=158
   _globals['_METRICINFO']._serialized_start=160

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from inspector._proto.inspector.v1 import metric_pb2 as inspector_dot_v1_dot_metric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inspector/v1/plugin.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/metric.proto\"\xa9\x03\n\x06Plugin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.inspector.v1.Plugin.Kind\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\x14\n\x0c\x64istribution\x18\x06 \x01(\t\x12\x15\n\rparams_schema\x18\x07 \x01(\t\x12)\n\x05state\x18\x08 \x01(\x0e\x32\x1a.inspector.v1.Plugin.State\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12)\n\x07metrics\x18\n \x03(\x0b\x32\x18.inspector.v1.MetricInfo\x12\r\n\x05rules\x18\x0b \x03(\t\"S\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_STATIC\x10\x01\x12\x11\n\rKIND_MEASURED\x10\x02\x12\x11\n\rKIND_EXPLORED\x10\x03\"A\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inspector/v1/plugin.proto\x12\x0cinspector.v1\x1a\x19inspector/v1/metric.proto\"\xa9\x03\n\x06Plugin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.inspector.v1.Plugin.Kind\x12\r\n\x05\x61\x62out\x18\x05 \x01(\t\x12\x14\n\x0c\x64istribution\x18\x06 \x01(\t\x12\x15\n\rparams_schema\x18\x07 \x01(\t\x12)\n\x05state\x18\x08 \x01(\x0e\x32\x1a.inspector.v1.Plugin.State\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12)\n\x07metrics\x18\n \x03(\x0b\x32\x18.inspector.v1.MetricInfo\x12\r\n\x05rules\x18\x0b \x03(\t\"S\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_STATIC\x10\x01\x12\x11\n\rKIND_MEASURED\x10\x02\x12\x11\n\rKIND_EXPLORED\x10\x03\"A\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x10\n\x0cSTATE_FAILED\x10\x02\x42\x1cP\x01Z\x18inspector/v1;inspectorv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inspector.v1.plugin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'P\001Z\030inspector/v1;inspectorv1'
   _globals['_PLUGIN']._serialized_start=71
   _globals['_PLUGIN']._serialized_end=496
   _globals['_PLUGIN_KIND']._serialized_start=346
