@@ -274,7 +274,6 @@ def activations(
     preprocess: str = "",
     device: str = "auto",
     fidelity: Fidelity = "exact",
-    strict: bool = False,
     memory: int | None = None,
     watch: Watcher | None = None,
     stop: Stop | None = None,
@@ -287,10 +286,11 @@ def activations(
     A tap in a branch of an If has the maps of those inputs, in their order, that took the branch: N is smaller. Where
     none took it, the tap is missing; where that is so for all of them, it is an Inapplicable error.
     `taps` are patterns, one or several (see `ModelView.taps`). The maps of all inputs have to fit into `memory` as
-    well, and nothing is checked as in a report. Other arguments and errors as for `inspect`.
+    well, and nothing is checked as in a report. An input that cannot be used is an InputError, never left out: the rest
+    would not tell which row is whose. Other arguments and errors as for `inspect`.
     """
     view = _view(model)
-    setting = replace(_setting(preprocess, device, fidelity, 1, watch, stop, memory), strict=strict)
+    setting = replace(_setting(preprocess, device, fidelity, 1, watch, stop, memory), strict=True)
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(taps), setting).items()}
 
 

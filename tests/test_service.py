@@ -16,6 +16,7 @@ from inspector.errors import InputError, LimitError, ModelError, NotFoundError, 
 from inspector.graph.load import Limits
 from inspector.report import Failure, Skipped
 from inspector.runtime.data import Raw
+from inspector.samples import SAMPLES
 
 CHAIN = ZOO["chain"]
 X = CHAIN.inputs(3)
@@ -92,6 +93,16 @@ def test_a_list_of_arrays_is_told_what_to_do() -> None:
 def test_loading_passes_the_limits_on() -> None:
     with pytest.raises(LimitError):
         service.load(CHAIN.data, limits=Limits(nodes=1))
+
+
+def test_activations_refuse_an_input_of_several_that_cannot_be_used(tmp_path: Path) -> None:
+    """Without it nobody knew which row was whose."""
+    sample = SAMPLES[0]
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_bytes(next(sample.pictures.rglob("*.png")).read_bytes())
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"b\.png'?: it cannot be used"):
+        service.activations(sample.model, tmp_path, preprocess=sample.preprocess)
 
 
 def test_activations_come_by_tap_name_in_the_models_own_type() -> None:

@@ -208,7 +208,7 @@ class Feed:
 
     def _refuse(self, skipped: Skipped) -> None:
         if self._strict:
-            remedy = "Mend or remove it. An audit that is not strict skips and counts such inputs."
+            remedy = "Mend or remove it. Audits that are not strict skip and count such inputs."
             raise InputError(f"input {skipped.id!r}", f"it cannot be used: {skipped.reason}", remedy=remedy)
 
     def _limit(self, count: int) -> None:

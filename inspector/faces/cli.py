@@ -303,7 +303,6 @@ def activations(
     preprocess: Preprocess = "",
     device: Device = "auto",
     fidelity: Fidelities = Fidelity.exact,
-    strict: Strict = False,  # noqa: FBT002 - a flag
     memory: Memory = "",
 ) -> None:
     """Writes raw feature maps to a file, one array (N, C, *space) per tap."""
@@ -315,7 +314,7 @@ def activations(
     with terminal.progress(Console(stderr=True)) as watch:
         maps = service.activations(
             view, _sources(inputs), taps, preprocess=preprocess, device=device,
-            fidelity=fidelity.value, strict=strict, memory=_bytes(memory), watch=watch,
+            fidelity=fidelity.value, memory=_bytes(memory), watch=watch,
         )  # fmt: skip
     clear_left_of(out)
     with writing(f"file {str(out)!r}"), whole(out) as file:

@@ -215,14 +215,14 @@ class InspectorServicer(pb_grpc.InspectorServiceServicer):
 
     @answers(pb.ActivationsRequest, run=True)
     async def Activations(self, request: pb.ActivationsRequest, out: Outgoing) -> None:
-        """Raw values, tap by tap. Strict: nothing in the answer could say which input has no row."""
+        """Raw values, tap by tap."""
         name, stop = model_of(request.model, "model"), Stop()
         taps, options = tuple(request.taps) or ("*",), self._options(request)
 
         def job() -> list[tuple[pb.TapHeader, Array]]:
             inputs = [input_from_message(message) for message in request.inputs]
             view = self._repository.view(name, stop)
-            maps = self._use_cases.activations(view, inputs, taps, **options, strict=True, stop=stop)
+            maps = self._use_cases.activations(view, inputs, taps, **options, stop=stop)
             return tap_headers(view, maps)
 
         if not request.inputs:

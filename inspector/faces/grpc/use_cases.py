@@ -95,7 +95,6 @@ class UseCases(Protocol[V]):
         preprocess: str = "",
         device: str = "auto",
         fidelity: Fidelity = "exact",
-        strict: bool = False,
         memory: int | None = None,
         stop: Stop | None = None,
     ) -> Mapping[str, Array]:
