@@ -245,6 +245,7 @@ def test_a_long_list_is_described_in_short(tmp_path):
     write(tmp_path, {f"{i}.png": png(i) for i in range(5)})
     source = open_source([tmp_path / f"{i}.png" for i in range(5)], [X], RAW)
     assert source.description.endswith("2.png, … (5 in all) (5 pictures)")
+    assert open_source([tmp_path / f"{i}.png" for i in range(3)], [X], RAW).description.endswith("2.png (3 pictures)")
 
 
 def test_paths_that_are_not_there_or_cannot_be_fed_are_refused(tmp_path):
