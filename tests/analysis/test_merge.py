@@ -307,6 +307,8 @@ def test_a_file_of_summaries_that_cannot_be_written_is_told_before_anything_runs
         stored(tmp_path)
     with pytest.raises(OutputError, match="it is not a regular file"):
         stored(Path("/dev/null"))
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        service.merge(DIGITS.model, [tmp_path / "absent"], summaries=tmp_path / "nowhere" / "a.sum")
     with pytest.raises(OutputError, match="a file is in its place"):
         stored(tmp_path / "a.sum", resume=tmp_path / "file" / "checkpoints")
 
