@@ -231,9 +231,20 @@ def test_no_more_skipped_inputs_are_listed_however_many_shards_had_some(
 
 
 def test_what_several_parts_ran_on_is_said_once() -> None:
-    one = Provenance("m", "ab", data="x", device="cpu", versions={"onnx": "1", "ray": "5"}, notes=("slow",))
-    other = Provenance("m", "ab", data="y", device="cuda:0", versions={"onnx": "2"}, notes=("slow", "rounded"))
+    one = Provenance(
+        "m", "ab", data="x", device="cpu", providers={"CPU": 7}, versions={"onnx": "1", "ray": "5"}, notes=("slow",)
+    )
+    other = Provenance(
+        "m",
+        "ab",
+        data="y",
+        device="cuda:0",
+        providers={"CPU": 2, "CUDA": 5},
+        versions={"onnx": "2"},
+        notes=("slow", "rounded"),
+    )
     both = parts.combined(parts.combined(one, other), parts.combined(other, one))
     assert (both.data, both.device) == ("x + y", "cpu + cuda:0")
+    assert both.providers == {"CPU": 7, "CUDA": 5}
     assert both.versions == {"onnx": "1 + 2", "ray": "5"}
     assert both.notes == ("slow", "rounded")
