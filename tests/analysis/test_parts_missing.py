@@ -241,6 +241,7 @@ def test_what_several_parts_ran_on_is_said_once() -> None:
         device="cuda:0",
         providers={"CPU": 2, "CUDA": 5},
         versions={"onnx": "2"},
+        fidelity="exact",
         notes=("slow", "rounded"),
     )
     both = parts.combined(parts.combined(one, other), parts.combined(other, one))
@@ -248,3 +249,4 @@ def test_what_several_parts_ran_on_is_said_once() -> None:
     assert both.providers == {"CPU": 7, "CUDA": 5}
     assert both.versions == {"onnx": "1 + 2", "ray": "5"}
     assert both.notes == ("slow", "rounded")
+    assert parts.combined(Provenance("m", "ab"), other).fidelity == "exact"

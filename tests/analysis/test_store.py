@@ -124,6 +124,20 @@ def test_summaries_of_other_shapes_are_not_stretched_to_fit() -> None:
     assert "'zeros'" in joined.failures[0].message
 
 
+def test_of_two_failures_and_of_two_reasons_the_first_counts() -> None:
+    tap, joined = PLAN.entries[0].watches[0].tap, Totals(PLAN)
+    for word in ("first", "second"):
+        part = Totals(PLAN)
+        part.nothing[0][tap] = word
+        joined.join(part)
+    assert joined.nothing[0] == {tap: "first"}
+    for word in ("first", "second"):
+        part = Totals(PLAN)
+        part.failures[0] = Failure("PLUGIN_FAILED", word, "")
+        joined.join(part)
+    assert joined.failures[0] == Failure("PLUGIN_FAILED", "first", "")
+
+
 @dataclass(frozen=True, eq=False)
 class Everything(Summary):
     """One field of every kind, those with entries by the number of values or with text among them."""

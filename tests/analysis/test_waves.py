@@ -147,12 +147,12 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
     build = session_module._build
     monkeypatch.setattr(session_module, "_build", lambda *args: built.append(1) or build(*args))
 
-    def sessions(data: bytes, memory: int) -> tuple[int, int]:
+    def sessions(data: bytes, memory: int, inputs: np.ndarray = X) -> tuple[int, int, int]:
         built.clear()
-        report = service.audit(data, X, ["sparsity"], memory=memory, batch_size=1, self_check=False)
-        return len(built), memory_of(report)[2]
+        report = service.audit(data, inputs, ["sparsity"], memory=memory, batch_size=1, self_check=False)
+        return len(built), memory_of(report)[2], sum(report.provenance.providers.values())
 
-    made, waves = sessions(DEEP, int(needed(1) * 0.6))
+    made, waves, _ = sessions(DEEP, int(needed(1) * 0.6))
     assert (made, waves > 1) == (waves, True)
     heavy = model(
         " ".join(f"[c{i}] a{i} = Conv <pads=[8,8,8,8]> (v{i}, w{i}) v{i + 1} = Relu(a{i})" for i in range(DEPTH))
@@ -161,9 +161,10 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
         weights={f"w{i}": numbers(4, 4, 17, 17) for i in range(DEPTH)},
     )
     whole = memory_of(service.audit(waiting(heavy), X, ["sparsity"], batch_size=1))[0]
-    made, waves = sessions(waiting(heavy), whole - 1)
+    made, waves, nodes = sessions(waiting(heavy), whole - 1)
     assert waves > 1
     assert made == waves * len(X)
+    assert nodes == sessions(waiting(heavy), whole - 1, X[:1])[2]  # each counts once, however often it was made
 
 
 def test_a_budget_below_one_tap_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
