@@ -95,9 +95,10 @@ def test_an_archive_that_would_unpack_to_too_much_is_refused_before_it_is_unpack
         from_bytes(PLAN, archive("header.npy", bytes(2 << 20)), 1 << 20)
 
 
-def test_an_array_that_claims_more_than_there_is_takes_no_memory() -> None:
+@pytest.mark.parametrize("count", [1 << 50, 7])
+def test_an_array_that_claims_more_or_less_than_there_is_takes_no_memory(count: int) -> None:
     head = io.BytesIO()
-    claim = {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)}
+    claim = {"descr": "<f8", "fortran_order": False, "shape": (count,)}
     np.lib.format.write_array_header_1_0(head, claim)
     with pytest.raises(SummaryError, match="not as large as it says"):
         from_bytes(PLAN, archive("header.npy", head.getvalue() + bytes(64)))
