@@ -305,6 +305,22 @@ def test_a_batch_is_chosen_for_every_size_of_inputs(monkeypatch: pytest.MonkeyPa
     assert sizes == [8, 8, 4, 1, 1, 1, 1, 1, 3]
 
 
+def test_of_inputs_of_several_sizes_the_most_memory_and_waves_are_reported() -> None:
+    data = onnx.load_from_string(DEEP)
+    for axis in (2, 3):
+        data.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "HW"[axis - 2]
+    inputs = [Raw(str(side), tensors={"v0": np.ones((4, side, side), np.float32)}) for side in (16, 4)]
+
+    def told(chosen: list[Raw], memory: int | None = None) -> tuple[int, int, int]:
+        options: dict[str, Any] = {"memory": memory, "batch_size": 1, "self_check": False}
+        return memory_of(service.audit(data.SerializeToString(), chosen, ["sparsity"], **options))
+
+    budget = told(inputs[:1])[0] - 1
+    alone = told(inputs[:1], budget)
+    assert alone[2] > told(inputs[1:], budget)[2]
+    assert told(inputs, budget) == told(inputs[::-1], budget) == alone
+
+
 def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None:
     """Against a search through all batches and all consecutive parts."""
     view = service.load(DEEP)
