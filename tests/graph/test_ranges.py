@@ -80,6 +80,7 @@ def test_no_input_breaks_the_bounds(steps: list[tuple[str, int, int]], seed: int
         ("v = Clip(x, zero, two)", (0, 2)),
         ("v = Clip(x, , two)", (-INF, 2)),
         ("c0 = Clip(x, minus, two) v = Relu(c0)", (0, 2)),
+        ("c0 = Clip(x, , minus) v = Relu(c0)", (0, 0)),
         ("r = Relu(x) v = MaxPool <kernel_shape=[3,3]> (r)", (0, INF)),
         ("r = Relu(x) v = LRN <size=3> (r)", (0, INF)),
         ("s = Sigmoid(x) v = LRN <size=3> (s)", (0, INF)),
