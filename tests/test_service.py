@@ -47,6 +47,12 @@ def test_one_text_or_path_stands_for_a_list_of_it(tmp_path: Path) -> None:
     assert [tap.name for tap in service.load(CHAIN.data).taps("c")] == ["c:act"]
 
 
+def test_a_run_is_not_judged_by_a_policy_of_comparisons_and_is_told_what_is() -> None:
+    says = "the analysis that it is about is not there; expected compare, .* Judge what `inspector compare` says"
+    with pytest.raises(ParameterError, match=says):
+        service.audit(CHAIN.data, X, policies="builtin:unchanged")
+
+
 def test_none_stands_for_nothing_wherever_several_may_be_given() -> None:
     report = service.audit(CHAIN.data, X, None, policies=None)
     assert [r.name for r in report.results] == ["sparsity"]

@@ -233,6 +233,16 @@ def test_a_tally_that_makes_no_sense_is_refused(tmp_path: Path, change: Callable
         service.merge(DIGITS.model, [tmp_path / "b"])
 
 
+@pytest.mark.parametrize("params", ["[1]", "3", "", "{", "[" * 100_000])
+def test_parameters_that_are_no_object_are_refused(tmp_path: Path, params: str) -> None:
+    head, *rest = frames(stored(tmp_path / "a", data=X[:4]).read_bytes())
+    identity = json.loads(head)
+    identity["analyses"][0]["params"] = params
+    (tmp_path / "b").write_bytes(sums.MAGIC + b"".join(map(frame, (json.dumps(identity).encode(), *rest))))
+    with pytest.raises(SummaryError, match="the parameters of 'sparsity' cannot be read; expected a JSON object"):
+        service.merge(DIGITS.model, [tmp_path / "b"])
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return stored(tmp_path_factory.mktemp("small") / "a.sum", data=X[:2], analyses=["sparsity:taps=conv1"])
@@ -307,6 +317,8 @@ def test_a_file_of_summaries_that_cannot_be_written_is_told_before_anything_runs
         stored(tmp_path)
     with pytest.raises(OutputError, match="it is not a regular file"):
         stored(Path("/dev/null"))
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        service.merge(DIGITS.model, [tmp_path / "absent"], summaries=tmp_path / "nowhere" / "a.sum")
     with pytest.raises(OutputError, match="a file is in its place"):
         stored(tmp_path / "a.sum", resume=tmp_path / "file" / "checkpoints")
 

@@ -1,4 +1,4 @@
-"""Parts of a data set that are empty, and parts that were not given."""
+"""Parts of a data set that are empty, parts that were not given, and what is said of all of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from inspector import Report, Severity, service
-from inspector.analysis import merge
+from inspector.analysis import merge, parts
 from inspector.analysis.sums import scan
 from inspector.errors import InputError, InspectorError, SummaryError
 from inspector.faces.cli import main
 from inspector.faces.wire import report_from_json, report_to_json
+from inspector.report import Provenance
 from inspector.samples import SAMPLES
 
 MODEL = SAMPLES[0].model
@@ -215,3 +216,37 @@ def test_a_wrong_name_in_a_policy_is_said_before_a_merge_adds_up(
         (tmp_path / "p.toml").write_text(f'[[rule]]\nid = "r"\n{rule}\n')
         with pytest.raises(InspectorError, match=says):
             service.merge(MODEL, [tmp_path / "a.sum"], policies=[tmp_path / "p.toml"])
+
+
+def test_no_more_skipped_inputs_are_listed_however_many_shards_had_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MAX_LISTED_SKIPS", 3)
+    for i in range(9):
+        (tmp_path / f"{i}.png").write_bytes(b"no picture")
+    np.save(tmp_path / "x.npy", X[:1])
+    report = service.audit(MODEL, tmp_path, ["sparsity"], device="cpu", preprocess="unit", shard_size=2)
+    assert [skipped.id for skipped in report.skipped] == ["0.png", "1.png", "2.png"]
+    assert report.skipped_count == 9
+
+
+def test_what_several_parts_ran_on_is_said_once() -> None:
+    one = Provenance(
+        "m", "ab", data="x", device="cpu", providers={"CPU": 7}, versions={"onnx": "1", "ray": "5"}, notes=("slow",)
+    )
+    other = Provenance(
+        "m",
+        "ab",
+        data="y",
+        device="cuda:0",
+        providers={"CPU": 2, "CUDA": 5},
+        versions={"onnx": "2"},
+        fidelity="exact",
+        notes=("slow", "rounded"),
+    )
+    both = parts.combined(parts.combined(one, other), parts.combined(other, one))
+    assert (both.data, both.device) == ("x + y", "cpu + cuda:0")
+    assert both.providers == {"CPU": 7, "CUDA": 5}
+    assert both.versions == {"onnx": "1 + 2", "ray": "5"}
+    assert both.notes == ("slow", "rounded")
+    assert parts.combined(Provenance("m", "ab"), other).fidelity == "exact"

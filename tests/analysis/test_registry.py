@@ -37,6 +37,7 @@ def test_the_kind_of_an_analysis_is_what_it_can_do() -> None:
         ("says:level=0.25,word=hi", "says", {"level": 0.25, "word": "hi"}),
         ('says:names=["a,b","c"],level=1', "says", {"names": ["a,b", "c"], "level": 1}),
         ('says:{"word": "a=b,c"}', "says", {"word": "a=b,c"}),
+        ('says:names={"a": 1, "b": [2]},level=1', "says", {"names": {"a": 1, "b": [2]}, "level": 1}),
         ("says:word=", "says", {"word": ""}),
         ("says:word=a=b", "says", {"word": "a=b"}),
     ],

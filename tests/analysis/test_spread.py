@@ -175,6 +175,28 @@ def test_a_worker_that_sees_other_data_ends_the_run(
         service.audit(DIGITS.model, path, **OPTIONS, runner="ray")
 
 
+def test_a_worker_with_another_version_of_an_analysis_ends_the_run(
+    pools: list[Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(text: str) -> None:
+        monkeypatch.setattr(Again, "version", text)
+
+    elsewhere(monkeypatch, lambda _: version("2"), lambda: version("1"))
+    says = "the run that this worker belongs to: they are of another run, differing in the version of 'again'"
+    with installed(Again), pytest.raises(SummaryError, match=says):
+        service.audit(DIGITS.model, X, ["sparsity", "again"], **OPTIONS, runner="ray")
+
+
+def test_a_path_is_where_the_run_began_also_for_workers_that_began_elsewhere(
+    pools: list[Here], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", X)
+    monkeypatch.chdir(tmp_path)
+    elsewhere(monkeypatch, lambda _: os.chdir("/"), lambda: os.chdir(tmp_path))
+    spread = service.audit(DIGITS.model, "x.npy", **OPTIONS, runner="ray")
+    assert content(spread) == content(service.audit(DIGITS.model, "x.npy", **OPTIONS))
+
+
 @pytest.mark.parametrize("how", ["written anew", "cut short", "half written", "gone"])
 def test_a_file_that_changes_costs_the_shards_that_no_worker_had_read(
     pools: list[Here], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str

@@ -17,7 +17,7 @@ from inspector.analysis.groups import Groups
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.run import Totals, conclude
 from inspector.analysis.runner import Setting
-from inspector.analysis.store import _fields, _summary, from_bytes, to_bytes
+from inspector.analysis.store import FORMAT, MAX_BYTES, _fields, _read, _summary, from_bytes, to_bytes
 from inspector.control import Stop
 from inspector.errors import SummaryError
 from inspector.report import Failure
@@ -95,9 +95,10 @@ def test_an_archive_that_would_unpack_to_too_much_is_refused_before_it_is_unpack
         from_bytes(PLAN, archive("header.npy", bytes(2 << 20)), 1 << 20)
 
 
-def test_an_array_that_claims_more_than_there_is_takes_no_memory() -> None:
+@pytest.mark.parametrize("count", [1 << 50, 7])
+def test_an_array_that_claims_more_or_less_than_there_is_takes_no_memory(count: int) -> None:
     head = io.BytesIO()
-    claim = {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)}
+    claim = {"descr": "<f8", "fortran_order": False, "shape": (count,)}
     np.lib.format.write_array_header_1_0(head, claim)
     with pytest.raises(SummaryError, match="not as large as it says"):
         from_bytes(PLAN, archive("header.npy", head.getvalue() + bytes(64)))
@@ -122,6 +123,20 @@ def test_summaries_of_other_shapes_are_not_stretched_to_fit() -> None:
     assert joined.failures[0] is not None
     assert joined.failures[0].kind == "INVALID_SUMMARY"
     assert "'zeros'" in joined.failures[0].message
+
+
+def test_of_two_failures_and_of_two_reasons_the_first_counts() -> None:
+    tap, joined = PLAN.entries[0].watches[0].tap, Totals(PLAN)
+    for word in ("first", "second"):
+        part = Totals(PLAN)
+        part.nothing[0][tap] = word
+        joined.join(part)
+    assert joined.nothing[0] == {tap: "first"}
+    for word in ("first", "second"):
+        part = Totals(PLAN)
+        part.failures[0] = Failure("PLUGIN_FAILED", word, "")
+        joined.join(part)
+    assert joined.failures[0] == Failure("PLUGIN_FAILED", "first", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,3 +187,25 @@ def test_a_sparse_field_that_was_cut_is_refused() -> None:
     arrays = _fields("0/0", Everything.of(np.ones((1, 2))))
     with pytest.raises(SummaryError, match="do not fit"):
         _summary(Everything, "0/0/", arrays | {"0/0/shape.counts": np.zeros(0, np.int64)})
+
+
+@pytest.mark.parametrize("kind", ["complex128", "datetime64[s]", "timedelta64[s]", "S8"])
+def test_a_field_that_is_neither_numbers_nor_texts_is_refused(kind: str) -> None:
+    with np.load(io.BytesIO(DATA), allow_pickle=False) as loaded:
+        arrays = dict(loaded)
+    key = "0/0/zeros"
+    with pytest.raises(SummaryError, match=f"{key} is of another kind; expected numbers, or texts"):
+        from_bytes(PLAN, _archive(arrays | {key: arrays[key].astype(kind)}))
+
+
+def test_an_array_by_columns_comes_back_as_it_was_and_may_be_written_to() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    back = _read(_archive({"x": np.asfortranarray(x)}), MAX_BYTES)["x"]
+    np.testing.assert_array_equal(back, x)
+    back += 1
+
+
+@pytest.mark.parametrize("header", [f'{{"format": {FORMAT - 1}, "entries": []}}', '{"entries": []}', "[]"])
+def test_summaries_of_another_format_are_refused(header: str) -> None:
+    with pytest.raises(SummaryError, match=f"their format is not known; expected format {FORMAT}"):
+        from_bytes(PLAN, _archive({"header": np.array(header)}))

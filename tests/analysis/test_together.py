@@ -140,3 +140,18 @@ def test_nothing_is_said_of_how_runs_are_filled_where_none_was() -> None:
         report = service.audit(ZOO["batch_4"].data, ZOO["batch_4"].inputs(8), ["again"], batch_size=4)
     assert "made free" in notes(report)
     assert FILLED not in notes(report)
+
+
+@pytest.mark.parametrize(("name", "alone"), [("chain", True), ("float16_7", False)])
+def test_how_far_runs_of_several_sizes_may_be_apart_goes_by_the_element_type(
+    name: str, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = session_module.Session.run
+
+    def rounded(self: Any, feeds: Any, **options: Any) -> Any:
+        off = 1.002 if len(next(iter(feeds.values()))) > 1 else 1
+        return [r * r.dtype.type(off) if r.dtype.kind == "f" else r for r in run(self, feeds, **options)]
+
+    monkeypatch.setattr(session_module.Session, "run", rounded)
+    report = service.audit(ZOO[name].data, ZOO[name].inputs(6), ["sparsity"], device="cpu", batch_size=3)
+    assert ("every input ran alone" in notes(report)) is alone

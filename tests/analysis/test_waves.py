@@ -147,12 +147,12 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
     build = session_module._build
     monkeypatch.setattr(session_module, "_build", lambda *args: built.append(1) or build(*args))
 
-    def sessions(data: bytes, memory: int) -> tuple[int, int]:
+    def sessions(data: bytes, memory: int, inputs: np.ndarray = X) -> tuple[int, int, int]:
         built.clear()
-        report = service.audit(data, X, ["sparsity"], memory=memory, batch_size=1, self_check=False)
-        return len(built), memory_of(report)[2]
+        report = service.audit(data, inputs, ["sparsity"], memory=memory, batch_size=1, self_check=False)
+        return len(built), memory_of(report)[2], sum(report.provenance.providers.values())
 
-    made, waves = sessions(DEEP, int(needed(1) * 0.6))
+    made, waves, _ = sessions(DEEP, int(needed(1) * 0.6))
     assert (made, waves > 1) == (waves, True)
     heavy = model(
         " ".join(f"[c{i}] a{i} = Conv <pads=[8,8,8,8]> (v{i}, w{i}) v{i + 1} = Relu(a{i})" for i in range(DEPTH))
@@ -161,9 +161,10 @@ def test_sessions_of_waves_are_made_once_where_their_weights_fit_and_again_where
         weights={f"w{i}": numbers(4, 4, 17, 17) for i in range(DEPTH)},
     )
     whole = memory_of(service.audit(waiting(heavy), X, ["sparsity"], batch_size=1))[0]
-    made, waves = sessions(waiting(heavy), whole - 1)
+    made, waves, nodes = sessions(waiting(heavy), whole - 1)
     assert waves > 1
     assert made == waves * len(X)
+    assert nodes == sessions(waiting(heavy), whole - 1, X[:1])[2]  # each counts once, however often it was made
 
 
 def test_a_budget_below_one_tap_is_an_error_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,6 +303,22 @@ def test_a_batch_is_chosen_for_every_size_of_inputs(monkeypatch: pytest.MonkeyPa
     report = service.audit(data, inputs, ["sparsity"], self_check=False)
     assert report.provenance.inputs == 28
     assert sizes == [8, 8, 4, 1, 1, 1, 1, 1, 3]
+
+
+def test_of_inputs_of_several_sizes_the_most_memory_and_waves_are_reported() -> None:
+    data = onnx.load_from_string(DEEP)
+    for axis in (2, 3):
+        data.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "HW"[axis - 2]
+    inputs = [Raw(str(side), tensors={"v0": np.ones((4, side, side), np.float32)}) for side in (16, 4)]
+
+    def told(chosen: list[Raw], memory: int | None = None) -> tuple[int, int, int]:
+        options: dict[str, Any] = {"memory": memory, "batch_size": 1, "self_check": False}
+        return memory_of(service.audit(data.SerializeToString(), chosen, ["sparsity"], **options))
+
+    budget = told(inputs[:1])[0] - 1
+    alone = told(inputs[:1], budget)
+    assert alone[2] > told(inputs[1:], budget)[2]
+    assert told(inputs, budget) == told(inputs[::-1], budget) == alone
 
 
 def test_waves_are_in_layer_order_each_fits_and_the_next_tap_would_not() -> None:

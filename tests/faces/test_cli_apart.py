@@ -60,6 +60,7 @@ WRONG = [
     f"{AUDIT} --summaries new --json new",
     f"{AUDIT} --out kept --json kept/report.json",
     f"{AUDIT} --resume kept --json kept/00000003.sum",
+    f"{AUDIT} --resume kept --json kept/../kept/00000003.sum",
     f"{AUDIT} --out pictures/new",
     f"{AUDIT} --out {{place}}/pictures",
     f"{AUDIT} --json - --format html=/dev/stdout",

@@ -17,6 +17,7 @@ import typer
 from inspector import service
 from inspector.faces.cli import main
 from inspector.faces.exports import FORMATS
+from inspector.faces.streams import forgiving, settle, write_out
 from inspector.faces.wire import report_to_json
 from inspector.samples import SAMPLES
 
@@ -223,6 +224,21 @@ def test_a_process_without_standard_output_still_judges(stored: Callable[[Any], 
     command = f"{sys.executable} -m inspector {' '.join(judge(stored(HOT), '--json', str(file)))} >&-"
     assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 1
     assert json.loads(file.read_text("utf-8"))["ok"] is False
+
+
+def test_what_is_written_in_whatever_way_comes_in_order(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with printing_to(os.open(out, os.O_WRONLY | os.O_CREAT)), forgiving():
+        sys.stdout.write("one\n")
+        write_out("twö\n")
+        sys.stdout.writelines(["three\n", "four\n"])
+    assert out.read_text("utf-8") == "one\ntwö\nthree\nfour\n"
+
+
+def test_lines_that_nobody_reads_are_no_failure_either() -> None:
+    with printing_to(unread()), forgiving():
+        sys.stdout.writelines(["x" * 100_000])
+        settle()
 
 
 def test_streams_are_what_they_were_afterwards(capsys: Capture) -> None:

@@ -205,7 +205,7 @@ def test_the_summary_of_a_step_is_added_to_and_any_other_is_replaced(
 
 
 def test_the_summary_is_of_limited_length() -> None:
-    many = tuple(finding(Severity.INFO, layer=f"l{n}", message="x" * 5000) for n in range(5000))
+    many = tuple(finding(Severity.INFO, layer=f"l{n}", message="*" * 5000) for n in range(5000))
     text = FORMATS["summary"](Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=many),)))
     assert f"{5000 - MOST} more are in the report." in text
     assert len(text.encode()) < 1 << 20

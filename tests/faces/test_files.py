@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import inspector
@@ -81,12 +81,28 @@ def test_pictures_of_the_same_name_do_not_replace_each_other(tmp_path):
     assert len({path for item in saved for path in item.paths}) == 3
 
 
+def test_the_names_of_a_hundred_pictures_sort_as_the_pictures_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "block_pngs", lambda _: (b"",))
+    saved = save_pictures(report_of(("a", (LOSS,) * 100)), tmp_path)
+    names = [item.paths[0].name for item in saved]
+    assert names == sorted(names)
+    assert names[0] == "001-a.png"
+
+
+def test_what_was_left_half_written_of_pictures_goes_with_the_next_ones(tmp_path):
+    for name in (".01-a-net.png.0123abcd.tmp", ".a.json.0123abcd.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    save_pictures(report_of(("a", (NET,))), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.json.0123abcd.tmp", "01-a-net.png"]
+
+
 def test_a_report_without_pictures_makes_an_empty_folder(tmp_path):
     assert save_pictures(report_of(("a", (Note("n"),))), tmp_path / "out") == []
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @given(st.text(max_size=300))
+@example("a" * 59 + " title that is cut at its hyphen")
 def test_no_title_makes_an_unsafe_file_name(title):
     assert re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", _safe(title))
     assert len(_safe(title)) <= 60

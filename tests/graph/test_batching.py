@@ -97,3 +97,11 @@ def test_a_reshape_of_weights_keeps_its_shape() -> None:
     body = f"k = Reshape(f, s) [c] y = Conv {SAME} (x, k)"
     data = model(body, inputs="float[1,3,6,5] x", weights={"f": numbers(1, 27), "s": np.array([1, 3, 3, 3])})
     assert targets(data) == [[1, 3, 3, 3]]
+
+
+def test_weights_that_are_inputs_too_keep_their_sizes() -> None:
+    data = model(f"[c] y = Conv {SAME} (x, w)", inputs="float[1,3,6,5] x", weights={"w": W}, weights_are_inputs=True)
+    proto = onnx.load_from_string(instrument(load(data), (), free=True, keep_outputs=True).model)
+    first = {i.name: i.type.tensor_type.shape.dim[0] for i in proto.graph.input}
+    assert first["x"].dim_param
+    assert "w" not in first or first["w"].dim_value == 4

@@ -219,6 +219,11 @@ def test_a_deformable_convolution_is_a_layer_that_may_read_all_of_the_image() ->
         ("q = Sigmoid(x) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b)", 0, 1),
         ("q = Sigmoid(x) h = Neg(m) s = Sigmoid(h) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b, s)", 0, 1),
         ("q = Sigmoid(x) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b, m)", -np.inf, np.inf),
+        (
+            "half = Constant <value_float=0.5> () q = Clip(x, half) [c] a = DeformConv <pads=[1,1,1,1]> (q, w, o, b)",
+            0,
+            np.inf,
+        ),
     ],
 )
 def test_what_a_deformable_convolution_reads_is_mixed_with_zero_and_masked(body: str, low: float, high: float) -> None:

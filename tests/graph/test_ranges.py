@@ -80,8 +80,10 @@ def test_no_input_breaks_the_bounds(steps: list[tuple[str, int, int]], seed: int
         ("v = Clip(x, zero, two)", (0, 2)),
         ("v = Clip(x, , two)", (-INF, 2)),
         ("c0 = Clip(x, minus, two) v = Relu(c0)", (0, 2)),
+        ("c0 = Clip(x, , minus) v = Relu(c0)", (0, 0)),
         ("r = Relu(x) v = MaxPool <kernel_shape=[3,3]> (r)", (0, INF)),
         ("r = Relu(x) v = LRN <size=3> (r)", (0, INF)),
+        ("s = Sigmoid(x) v = LRN <size=3> (s)", (0, INF)),
         ("r = Relu(x) v = LRN <size=3, bias=-1.0> (r)", (-INF, INF)),
         ("s = Sigmoid(x) v = MaxPool <kernel_shape=[2,2], dilations=[2,2]> (s)", (0, 1)),
         ("s = Sigmoid(x) v = MaxPool <kernel_shape=[2,2], dilations=[2,2], pads=[1,1,1,1]> (s)", (-INF, 1)),
@@ -134,3 +136,10 @@ def test_bounds_of_every_layer_of_a_chain_follow_from_the_one_before() -> None:
     view = load(model(body, weights={"p": numbers(4, 3, 1, 1), "q": numbers(4, 4, 1, 1)}))
     found = [view.input_range(name) for name in "cde"]
     assert found == [(-INF, INF), (0, INF), pytest.approx((-1, 1), rel=0.03)]
+
+
+def test_bounds_that_a_kernel_may_round_beyond_are_widened() -> None:
+    """The tanh of some is 1.0000001."""
+    low, high = load(model("v = Tanh(x) [c] a = Conv(v, w) y = Relu(a)", weights={"w": W})).input_range("c")
+    assert -1.1 < low < -1
+    assert 1 < high < 1.1

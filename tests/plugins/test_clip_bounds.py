@@ -140,3 +140,8 @@ def test_a_bound_that_is_computed_is_no_bound_to_count_at() -> None:
     found = saturation(tap_of("Clip(computed,6)"), 0.01)
     assert found is not None
     assert (found.below, found.where) == (None, "at 6")
+
+
+@pytest.mark.parametrize("activation", ["Clip(2,2)", "Clip(3,1)"])
+def test_what_a_clip_leaves_one_value_of_is_not_saturated(activation: str) -> None:
+    assert saturation(tap_of(activation), 0.01) is None

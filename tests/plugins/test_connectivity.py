@@ -254,6 +254,7 @@ def test_maps_that_nobody_reads_and_filters_that_read_nothing_are_found() -> Non
 
     assert set(found) == {"connectivity/unread-input", "connectivity/idle-filter"}
     assert found["connectivity/unread-input"].channels == (1,)
+    assert found["connectivity/unread-input"].message == "'conv' has 1 input map (of 3) read by no filter: 1."
     assert found["connectivity/idle-filter"].channels == (2,)
     assert all(f.severity is Severity.WARNING and f.layer == "conv" for f in found.values())
 

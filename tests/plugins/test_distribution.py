@@ -119,6 +119,13 @@ def test_elements_at_a_bound_are_counted(net: bytes, at_bound: Callable[[float],
     assert published(report, "distribution")["c:act"]["saturated_share"] == pytest.approx(layer["at bound"])
 
 
+def test_a_channel_that_is_never_finite_has_no_part_in_the_mean_share_at_a_bound() -> None:
+    x = np.full((2, 3, 2, 2), 7, np.float32)
+    x[:, 0], x[:, 1] = np.nan, 1
+    net = identity_net("Clip", lo=0.0, hi=6.0)
+    assert published(audited(x, net), "distribution")["c:act"]["saturated_share"] == 0.5
+
+
 def beside(bound: float) -> list[np.float32]:
     at = np.float32(bound)
     return [at, np.nextafter(at, np.float32(-np.inf)), np.nextafter(at, np.float32(np.inf))]
@@ -138,6 +145,7 @@ def test_a_channel_beyond_the_bound_for_most_elements_is_saturated_and_one_below
     x[0, 1, 1, 1] = 7
     net = identity_net("Clip", lo=0.0, hi=6.0)
     assert findings(audited(x, net), "distribution")["saturated"].channels == (1, 2)
+    assert findings(audited(x, net, saturated=9 / 16), "distribution")["saturated"].channels == (1, 2)  # just
     found = findings(audited(x, net, saturated=0.6), "distribution")["saturated"]
     assert found.channels == (2,)
     assert found.severity is Severity.WARNING

@@ -84,7 +84,7 @@ def test_filters_that_read_a_colour_image_are_colour_patches_on_one_scale() -> N
 
 @pytest.mark.parametrize(
     ("order", "producer", "bgr"),
-    [("rgb", "caffe2", False), ("bgr", "pytorch", True), ("auto", "onnx-caffe2 1", True), ("auto", "pytorch", False)],
+    [("rgb", "caffe2", False), ("bgr", "pytorch", True), ("auto", "onnx-Caffe2 1", True), ("auto", "pytorch", False)],
 )
 def test_blue_first_channels_are_turned_round(order: str, producer: str, *, bgr: bool) -> None:
     weight = numbers(2, 3, 3, 3)

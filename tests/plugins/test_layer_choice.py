@@ -1,4 +1,4 @@
-"""Which layers a pattern means."""
+"""Which layers and taps a pattern means."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from fakes import Conv, FakeModel
 from inspector_plugins._layers import layers_like
+from inspector_plugins._watched import Watching, watched
 
-from inspector.errors import NotFoundError
+from inspector.errors import Inapplicable, NotFoundError
 
 NAMES = ("stem", "block/a", "block/b", "x0", "x[0]")
 MODEL = FakeModel([Conv(name, np.ones((3, 3, 1, 1), np.float32)) for name in NAMES])
@@ -31,3 +32,8 @@ def test_layers_come_in_layer_order_and_each_once(patterns: list[str], names: tu
 def test_an_unknown_layer_is_refused_with_the_nearest_name(patterns: list[str]) -> None:
     with pytest.raises(NotFoundError, match="Did you mean 'stem'"):
         layers_like(MODEL, patterns)
+
+
+def test_where_no_layer_has_a_tap_there_is_nothing_to_watch() -> None:
+    with pytest.raises(Inapplicable, match="there is no tap to watch"):
+        watched(FakeModel([]), Watching())

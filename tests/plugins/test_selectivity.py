@@ -89,6 +89,8 @@ def test_classes_of_different_sizes_weigh_the_same_and_inputs_without_one_are_le
     ]  # fmt: skip
     (layer,) = rows(report, "selectivity", TITLES[0])
     assert (layer["classes"], layer["fewest per class"], layer["unlabelled"]) == (3, 1, 2)
+    (table,) = (b for b in report.result("selectivity").blocks if b.title == TITLES[0])
+    assert table.caption.startswith("Over 10 inputs of 3 classes, 1 to 7 each; 2 without a label left out.")
 
 
 def test_one_class_alone_is_1_all_alike_is_0_and_off_is_nothing(folder: Path) -> None:

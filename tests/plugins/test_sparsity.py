@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from identity import identity_net
+from identity import identity_net, published
 from models import RUNS, SAME, Case, model, numbers
 from reference import Sparsity
 
@@ -273,6 +273,7 @@ def test_columns_that_would_be_empty_in_every_row_are_left_out(activation: str, 
     assert all(value is not None for name, value in row.items() if name not in HEAD)
     every = {"near-zero", "dead", "structurally dead", "rare", "never zero"}
     assert every - set(row) == absent
+    assert "inputs" not in row  # as many as the caption says
 
 
 def test_columns_that_one_row_needs_stay_for_all() -> None:
@@ -323,6 +324,22 @@ def test_channels_that_something_else_reads_before_the_activation_are_not_to_be_
     remedies = {f.rule: f.remedy for f in report.result("sparsity").findings if f.layer == "c"}
     assert "sparsity/structurally-dead" in remedies
     assert all("before the activation" in remedy for remedy in remedies.values())
+    broken = service.audit(model(body, weights=weights), np.full((2, 3, 6, 5), np.nan, np.float32), ["sparsity"])
+    (remedy,) = (f.remedy for f in broken.findings if (f.layer, f.rule) == ("c", "sparsity/not-finite"))
+    assert remedy == "Look for an overflow upstream, or for NaN among the weights."
+
+
+def test_a_channel_that_is_never_finite_has_no_part_in_what_is_said_of_the_layer() -> None:
+    x = np.full((4, 3, 2, 2), 5, np.float32)
+    x[:, 0], x[:, 1] = np.nan, -1
+    found = published(audited(x), "sparsity")["c:act"]
+    assert (found["peak"], found["silent_share"]) == (5, 0.5)
+
+
+def test_of_many_silent_channels_the_first_are_listed() -> None:
+    net = model("[c] a = Conv (x, w) y = Relu(a)", weights={"w": np.full((30, 3, 1, 1), -1, np.float32)})
+    (row,) = table(service.audit(net, np.ones((1, 3, 6, 5), np.float32), ["sparsity"]), "Silent channels by input")
+    assert row["which"] == " ".join(map(str, range(24))) + " … (30)"
 
 
 def test_a_structurally_dead_channel_is_no_second_finding() -> None:

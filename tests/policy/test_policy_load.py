@@ -29,6 +29,11 @@ def test_a_policy_is_what_its_file_says(file: Path) -> None:
     assert (rule.limit, rule.severity, rule.missing) == ("at least 1.5 and at most 3", Severity.WARNING, "fail")
 
 
+def test_both_limits_may_be_one_number(file: Path) -> None:
+    file.write_text(RULE + "max = 3\nmin = 3\n")
+    assert load_policy(file).rules[0].limit == "at least 3 and at most 3"
+
+
 def test_a_byte_order_mark_is_no_part_of_a_policy(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + RULE.encode() + b"max = 3\n")
     assert load_policy(file).rules[0].max == 3

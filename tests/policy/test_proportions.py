@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -46,6 +47,13 @@ def test_every_small_table_is_what_the_definition_says() -> None:
 @pytest.mark.parametrize("table", [(0, 60_000, 3, 60_000), (59_999, 60_000, 60_000, 60_000), (2, 12, 0, 90_000)])
 def test_rare_events_of_many_inputs_are_exact(table: tuple[int, int, int, int]) -> None:
     assert p_value(*table) == pytest.approx(exact(*table), rel=1e-6)
+
+
+@pytest.mark.parametrize(("table", "twin"), [((2, 10, 8, 10), pearson), ((1, 10, 8, 10), exact)])
+def test_from_five_expected_on_it_is_pearsons_test(
+    table: tuple[int, int, int, int], twin: Callable[..., float]
+) -> None:
+    assert p_value(*table) == pytest.approx(twin(*table), rel=1e-9)
 
 
 def test_the_same_difference_counts_for_more_with_more_inputs() -> None:

@@ -87,13 +87,38 @@ def test_a_source_that_gives_nothing_more_does_not_keep_a_caller_who_leaves(monk
     assert threading.active_count() == before
 
 
-def test_what_a_source_raises_is_raised_after_the_inputs_before_it():
+class Panic(BaseException):
+    """What readers that are written in other languages raise."""
+
+
+@pytest.mark.parametrize("error", [RunError("source", "it burns"), Panic("source: it burns")])
+def test_what_a_source_raises_is_raised_after_the_inputs_before_it(error):
     class Fails(Listed):
         def __iter__(self) -> Iterator[Item]:
             yield from super().__iter__()
-            raise RunError("source", "it burns")
+            raise error
 
-    running = batches(Fails([good(0), good(1)]), 1)
+    stop = Stop()
+    late = threading.Timer(20, stop.set)  # rather than wait for ever for what never comes
+    late.start()
+    running = batches(Fails([good(0), good(1)]), 1, stop=stop)
     assert [next(running).info.ids for _ in range(2)] == [("i0",), ("i1",)]
-    with pytest.raises(RunError, match="it burns"):
+    with pytest.raises(type(error), match="it burns"):
         next(running)
+    late.cancel()
+
+
+def test_reading_goes_on_while_the_caller_works_on_a_batch():
+    beyond, room = threading.Event(), 2 * 2
+
+    class Counting(Listed):
+        def __iter__(self) -> Iterator[Item]:
+            for i, item in enumerate(super().__iter__()):
+                if i >= room:
+                    beyond.set()
+                yield item
+
+    running = batches(Counting([good(i) for i in range(8)]), 2, workers=1)
+    next(running)
+    assert beyond.wait(20)
+    running.close()

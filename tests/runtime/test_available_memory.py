@@ -21,9 +21,10 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_limit_it_is_what_the_machine_has(groups: Path) -> None:
     assert memory.available() == PHYSICAL
-    (groups / "memory.max").write_text("max\n")
-    assert memory.available() == PHYSICAL
-    assert [memory.default_budget(n) for n in (1, 2)] == [500, 250]
+    for said in ("max\n", "0\n"):
+        (groups / "memory.max").write_text(said)
+        assert memory.available() == PHYSICAL
+    assert [memory.default_budget(n) for n in (1, 2, 1000)] == [500, 250, 1]
 
 
 @pytest.mark.parametrize("place", ["memory.max", "memory/memory.limit_in_bytes", "a/memory.max", "a/b/memory.max"])

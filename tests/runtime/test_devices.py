@@ -70,9 +70,12 @@ class Broken:
         monkeypatch.setattr(devices, "runtime", lambda: fake)
 
 
-def test_auto_goes_on_to_the_cpu_and_the_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_goes_on_to_the_cpu_and_the_log_and_the_report_say_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     Broken(monkeypatch)
     report = service.audit(SAMPLES[0].model, INPUT, device="auto")
+    assert "device 'cuda:0': it cannot be used. Trying the next device." in caplog.text
     assert report.provenance.device == "cpu"
     assert set(report.provenance.providers) == {CPU}
 

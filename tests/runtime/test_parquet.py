@@ -83,6 +83,19 @@ def test_a_number_without_a_name_is_a_label_of_its_own(tmp_path):
     assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == ["-1", "cat", "3"]
 
 
+def test_a_label_that_two_columns_hold_is_none(tmp_path):
+    table = pa.table([pa.array(BYTES[:2], pa.binary()), *[pa.array(LABELS[:2])] * 2], names=["image", "label", "label"])
+    pq.write_table(table, tmp_path / "d.parquet")
+    assert [label for _, label, _ in read(open_source(tmp_path, [X], RAW))] == [None, None]
+
+
+def test_a_file_that_declares_too_many_rows_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "MAX_ROWS", 11)
+    pq.write_table(TABLES["bytes and texts"], tmp_path / "d.parquet")
+    ((_, _, problem),) = read(open_source(tmp_path, [X], RAW))
+    assert problem == "d.parquet: it has too many rows; expected fewer than 11, found 11."
+
+
 @pytest.mark.parametrize("names", [["image", "image"], ["before", "after"]])
 def test_a_doubt_which_column_holds_the_pictures_is_told(tmp_path, names):
     table = pa.table([pa.array(BYTES, pa.binary())] * 2, names=names)

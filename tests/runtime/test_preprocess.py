@@ -251,6 +251,11 @@ def test_the_shorter_side_is_what_was_asked_and_the_cut_is_in_the_middle(width, 
         assert abs(begin - (length - end)) <= 1
 
 
+@pytest.mark.parametrize(("width", "left"), [(5, 0), (7, 2), (9, 2), (11, 4)])
+def test_a_cut_half_a_pixel_from_any_begins_at_the_even_one_as_that_of_torchvision(width, left):
+    assert Preprocess(resize="none").geometry((width, 4), spec(1, 3, 4, 4))[1] == (left, 0, left + 4, 4)
+
+
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 600))
 def test_a_ratio_resizes_to_the_side_in_proportion(width, height, side):
     size, box = PRESETS["imagenet"].geometry((width, height), spec(1, 3, side, side))

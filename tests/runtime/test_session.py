@@ -216,6 +216,7 @@ def test_without_a_runtime_the_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ProviderError, match=r"not installed.*pip install 'onnx-inspector\[cpu\]'"):
         devices.runtime()
+    assert [device.name for device in devices.find_devices("cpu")] == ["cpu"]  # analyses of weights need no runtime
 
 
 def fake_runtime(monkeypatch: pytest.MonkeyPatch, inference: Any) -> None:
@@ -247,7 +248,9 @@ def test_a_driver_that_does_not_fit_is_an_error_of_the_device(monkeypatch: pytes
         pass
 
 
-def test_the_cpu_is_given_the_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cpu_is_given_the_cores_of_this_process_and_waits_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[Any] = []
 
     def remember(_: bytes, options: Any, **__: object) -> Any:
@@ -262,3 +265,4 @@ def test_the_cpu_is_given_the_cores_that_this_process_may_use(monkeypatch: pytes
     session._build(session._Parts(b"", {}, "exact", None), Device("cpu", CPU))
     assert [o.intra_op_num_threads for o in seen] == [3, 7]
     assert all(o.use_deterministic_compute and o.inter_op_num_threads == 1 for o in seen)
+    assert [o.get_session_config_entry("session.intra_op.allow_spinning") for o in seen] == ["0"] * 2

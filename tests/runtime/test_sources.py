@@ -101,6 +101,15 @@ def test_patterns_are_for_texts_and_a_file_of_that_name_comes_first(tmp_path):
         open_source("{0..999}{0..999}.png", [X], RAW)
 
 
+def test_a_wildcard_stands_for_no_more_files_than_a_pattern_may(tmp_path, monkeypatch):
+    write(tmp_path, {f"{i}.png": png(i) for i in range(3)})
+    monkeypatch.setattr("inspector.runtime.patterns.MOST", 3)
+    assert len(levels(open_source(f"{tmp_path}/*.png", [X], RAW))) == 3
+    monkeypatch.setattr("inspector.runtime.patterns.MOST", 2)
+    with pytest.raises(InputError, match="it stands for too many files; expected at most 2"):
+        open_source(f"{tmp_path}/*.png", [X], RAW)
+
+
 def test_a_folder_may_hold_arrays_beside_pictures(tmp_path):
     write(tmp_path, {"c.png": png(7)})
     np.save(tmp_path / "a.npy", X5[:3])
@@ -236,6 +245,7 @@ def test_a_long_list_is_described_in_short(tmp_path):
     write(tmp_path, {f"{i}.png": png(i) for i in range(5)})
     source = open_source([tmp_path / f"{i}.png" for i in range(5)], [X], RAW)
     assert source.description.endswith("2.png, … (5 in all) (5 pictures)")
+    assert open_source([tmp_path / f"{i}.png" for i in range(3)], [X], RAW).description.endswith("2.png (3 pictures)")
 
 
 def test_paths_that_are_not_there_or_cannot_be_fed_are_refused(tmp_path):

@@ -152,6 +152,14 @@ def test_reading_goes_on_where_a_connection_broke(breaks, seeks):
     assert left == set()
 
 
+def test_a_file_that_is_shorter_when_it_is_opened_again_does_not_end_there():
+    contents = iter([bytes(100), *[bytes(40)] * urls.TRIES])
+    with urls.Steady(lambda: Breaking(next(contents), {50}, forever=True, seeks=False)) as file:
+        assert len(file.read(60)) == 50
+        with pytest.raises(OSError, match="it became shorter"):
+            file.read(60)
+
+
 def test_trying_ends_with_longer_and_longer_pauses(no_pauses):
     with urls.Steady(lambda: Breaking(bytes(100), {50}, forever=True, seeks=True)) as file:
         assert len(file.read(60)) == 50
