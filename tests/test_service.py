@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models import NEWEST, ZOO
+from models import NEWEST, ZOO, model, numbers
 
 import inspector
 from inspector import service
-from inspector.errors import InputError, LimitError, ModelError, NotFoundError, ParameterError
+from inspector.errors import InputError, LimitError, ModelError, NotFoundError, ParameterError, RunError
 from inspector.graph.load import Limits
 from inspector.report import Failure, Skipped
 from inspector.runtime.data import Raw
@@ -94,6 +94,13 @@ def test_a_list_of_arrays_is_told_what_to_do() -> None:
         service.audit(CHAIN.data, list(X))
     with pytest.raises(InputError, match=r"nothing to feed.*give a picture in memory as Raw"):
         service.audit(CHAIN.data, 3)
+
+
+def test_inputs_smaller_than_a_kernel_are_told_by_the_runtime_of_the_models_own_node() -> None:
+    """Inference has sizes below 0 for such maps, two of which make an area."""
+    data = model("y = Conv(x, w)", inputs="float[N,3,5,5] x", weights={"w": numbers(4, 3, 32, 32)})
+    with pytest.raises(RunError, match="running Conv node"):
+        service.audit(data, np.ones((2, 3, 5, 5), np.float32), ["distribution"], device="cpu")
 
 
 def test_loading_passes_the_limits_on() -> None:

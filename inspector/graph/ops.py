@@ -71,9 +71,14 @@ class Watched:
 
     @property
     def area(self) -> int | None:
-        """Spatial positions, where they are known, and not more than can be counted."""
-        area = None if self.space is None else math.prod(self.space)
-        return area if area is not None and 0 <= area <= _MOST_POSITIONS else None
+        """Spatial positions, where they are known, and not more than can be counted.
+
+        Inference makes sizes below 0 of inputs that are smaller than a kernel.
+        """
+        if self.space is None or min(self.space, default=0) < 0:
+            return None
+        area = math.prod(self.space)
+        return area if area <= _MOST_POSITIONS else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
