@@ -91,7 +91,14 @@ class Walk:
 
 measured: type[Measured[Peak, Rows]] = Peaks
 explored: type[Explored[float]] = Walk
-ours: list[type[Analysis[Any] | Measured[Any, Any]]] = [Activations, Connectivity, Distribution, Filters, Selectivity, Sparsity]
+ours: list[type[Analysis[Any] | Measured[Any, Any]]] = [
+    Activations,
+    Connectivity,
+    Distribution,
+    Filters,
+    Selectivity,
+    Sparsity,
+]
 
 
 def local(path: str, pictures: str) -> Report:
