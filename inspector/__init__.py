@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from inspector.faces.files import read_report, write_report
     from inspector.faces.grpc.client import Client
     from inspector.faces.grpc.errors import BusyError, ExistsError, InternalError, NotAllowedError, UnreachableError
+    from inspector.faces.wire_model import ModelInfo
 
     __version__: str
 
@@ -88,6 +89,7 @@ _LATE = {
         ("BusyError", "ExistsError", "InternalError", "NotAllowedError", "UnreachableError"),
         "inspector.faces.grpc.errors",
     ),
+    "ModelInfo": "inspector.faces.wire_model",
 }
 """Names that are loaded on first use, and where from: whoever does not talk to a server need not load gRPC."""
 
@@ -145,6 +147,7 @@ __all__ = [
     "MetricInfo",
     "Min",
     "ModelError",
+    "ModelInfo",
     "ModelView",
     "Moments",
     "Node",

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -57,24 +57,38 @@ def test_no_function_is_too_long_and_the_module_says_what_it_is_for(path: Path) 
 
 
 def imported(path: Path) -> Iterator[str]:
-    """First parts of the names of modules that a file imports, wherever in it."""
+    """First parts of the names of modules that a file imports, wherever in it; two below `google`, which many share."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (top_of(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            yield top_of(node.module)
+
+
+def top_of(name: str) -> str:
+    """The shortest name that belongs to one distribution."""
+    return ".".join(name.split(".")[: 2 if name.startswith("google.") else 1])
+
+
+def providers_of(name: str) -> set[str]:
+    """The distributions that a module comes from, as pyproject.toml writes them."""
+    first, *below = name.split(".")
+    found = packages_distributions().get(first, [])
+    if below:
+        folder = name.replace(".", "/") + "/"
+        found = [d for d in found if any(str(file).startswith(folder) for file in files(d) or ())]
+    return {distribution.lower().replace("_", "-") for distribution in found}
 
 
 def test_what_is_shipped_imports_only_what_an_installation_brings() -> None:
     extras = PROJECT["optional-dependencies"]
     asked = [*PROJECT["dependencies"], *(text for name in ("cpu", "parquet", "ray", "mlflow") for text in extras[name])]
     declared = {re.split(r"[\[<>=~! ]", text)[0].lower().replace("_", "-") for text in asked}
-    providers = packages_distributions()
     foreign = {name for path in SHIPPED for name in imported(path)} - sys.stdlib_module_names
     undeclared = {
-        name: providers.get(name, [])
+        name: providers
         for name in foreign - {"inspector", "inspector_plugins"}
-        if declared.isdisjoint(d.lower().replace("_", "-") for d in providers.get(name, []))
+        if declared.isdisjoint(providers := providers_of(name))
     }
     runtimes = {"onnxruntime"}  # whichever of its two distributions is here
     assert undeclared.keys() - runtimes == set(), f"not in pyproject.toml: {undeclared}"

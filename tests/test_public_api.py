@@ -45,6 +45,7 @@ def test_every_error_that_is_raised_on_purpose_is_public() -> None:
 
 
 VERBS = [value for name in inspector.__all__ if inspect.isfunction(value := getattr(inspector, name))]
+METHODS = [value for name, value in vars(inspector.Client).items() if not name.startswith("_") and callable(value)]
 SHOWN_AS = {"OnnxView": "ModelView"}
 """A class that has no public name, and the public one of what users may rely on."""
 
@@ -57,7 +58,7 @@ def classes_of(hint: Any) -> Iterator[type]:
         yield from [c for part in inner for c in classes_of(part)] if isinstance(inner, list) else classes_of(inner)
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("verb", [*VERBS, *METHODS], ids=lambda verb: verb.__qualname__)
 def test_what_a_function_takes_and_gives_is_public(verb: Callable[..., Any]) -> None:
     hints = get_type_hints(verb)
     ours = {c.__name__ for h in hints.values() for c in classes_of(h) if c.__module__.startswith("inspector")}
@@ -116,6 +117,39 @@ def _loaded_after(code: str) -> set[str]:
     script = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(answer.stdout.split())
+
+
+def test_every_module_but_those_of_mlflow_can_be_imported_without_any_extra() -> None:
+    code = """
+import importlib, pkgutil, sys
+import inspector, inspector_plugins
+sys.modules.update(dict.fromkeys(EXTRAS))
+failed = set()
+for package in (inspector, inspector_plugins):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=failed.add):
+        try:
+            module.name.endswith("__main__") or importlib.import_module(module.name)
+        except ImportError:
+            failed.add(module.name)
+print(*failed)
+"""
+    extras = [
+        "onnxruntime",
+        "pyarrow",
+        "ray",
+        "aiohttp",
+        "mlflow",
+        "pandas",
+        "sklearn",
+        "matplotlib",
+        "sqlalchemy",
+        "alembic",
+    ]
+    code = code.replace("EXTRAS", repr(extras))
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    failed = answer.stdout.split()
+    assert [name for name in failed if not name.startswith("inspector.faces.mlflow.")] == []
+    assert "inspector.faces.mlflow.evaluator" in failed  # what has to fail without MLflow does: the others were tried
 
 
 def test_importing_loads_neither_runtime_nor_grpc_nor_terminal() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -44,11 +44,16 @@ class _Presented(Protocol[R_contra]):
     findings, in `rules`, a tuple of texts `<analysis>/<rule>`, lets policies that name them be checked.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[str]
-    Params: ClassVar[type[BaseModel]]
-
     def __init__(self, params: Any) -> None: ...
+
+    @property
+    def name(self) -> str: ...  # all three are read, never set, so that an attribute of a class serves
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def Params(self) -> type[BaseModel]: ...  # noqa: N802
 
     def present(self, result: R_contra) -> Sequence[Block | Finding | Metric]:
         """The result as things to show, judgements and numbers for programs. Pure."""
@@ -81,7 +86,9 @@ class Measured(Analysis[R], Protocol[S_co, R]):
     Summaries of batches, shards and days add up by themselves; `finalize` says what the sum means.
     """
 
-    summary: ClassVar[type[Summary]]
+    @property
+    def summary(self) -> type[S_co]:
+        """The class of the summaries, an attribute of the plugin's class as `name` is."""
 
     def select(self, model: ModelView) -> Sequence[Tap]:
         """Where to look.

@@ -143,6 +143,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Ended as end:
         return end.code
     except (typer.Abort, SystemExit) as end:
+        if isinstance(end.__cause__, EOFError):  # typer takes it for the end of typing; we ask nothing
+            raise end.__cause__ from None
         code = getattr(end, "code", FAILED)
     except Exception as error:
         if not is_mistyped(error):

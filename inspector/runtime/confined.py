@@ -27,6 +27,9 @@ MAX_ANSWER: Final = 1 << 16
 """Bytes of an answer. No file that the child writes can be larger."""
 _OPEN_FILES: Final = 64
 _NO_MEMORY: Final = 77
+_FLAGS: Final = ("-P", "-B")
+"""No module is looked for in the working folder, and none is compiled into a file: Python takes no notice of a limit on
+files there, and would leave the first 64 KiB of a module of a library, which nobody could import any more."""
 _ENTRY: Final = "from inspector.runtime.confined import enter; enter()"
 _PASSED_ON: Final = (
     "PATH",
@@ -91,7 +94,8 @@ def run_confined(function: str, data: bytes, arguments: Sequence[str], bounds: B
     Raises:
         StoppedError: the stop was asked for; the child is gone.
     """
-    command = [sys.executable, "-P", "-c", _ENTRY, repr(bounds.seconds), str(bounds.memory), function, *arguments]
+    limits = (repr(bounds.seconds), str(bounds.memory))
+    command = [sys.executable, *_FLAGS, "-c", _ENTRY, *limits, function, *arguments]
     with (
         tempfile.TemporaryDirectory(prefix="inspector-") as folder,
         tempfile.TemporaryFile() as answer,

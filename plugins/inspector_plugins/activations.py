@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 from pydantic import Field
@@ -63,9 +63,9 @@ class Shown:
 class Activations:
     """Shows the feature maps of every chosen tap for the given inputs; a map that is zero everywhere is marked."""
 
-    name: ClassVar[str] = "activations"
-    version: ClassVar[str] = "2"
-    summary: ClassVar[type[Summary]] = Maps
+    name = "activations"
+    version = "2"
+    summary = Maps
 
     class Params(Watching):
         """Which taps, and how much of them is drawn."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,15 +67,15 @@ class ConnectivityResult:
 class Connectivity:
     """Strength of every link between input and output maps, links that carry nothing, maps that nobody reads."""
 
-    name: ClassVar[str] = "connectivity"
-    version: ClassVar[str] = "1"
-    Params: ClassVar[type[BaseModel]] = ConnectivityParams
-    rules: ClassVar[tuple[str, ...]] = (
+    name = "connectivity"
+    version = "1"
+    Params = ConnectivityParams
+    rules = (
         "connectivity/not-finite",
         "connectivity/unread-input",
         "connectivity/idle-filter",
     )
-    metrics: ClassVar[tuple[MetricInfo, ...]] = (
+    metrics = (
         MetricInfo("possible_links", "links that the groups allow", "links"),
         MetricInfo("zero_links", "possible links whose kernel slice is zero", "links"),
         MetricInfo("density", "used over possible links, 0 to 1"),

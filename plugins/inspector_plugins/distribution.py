@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 from pydantic import Field
@@ -30,7 +30,6 @@ from inspector import (
     Finding,
     Histogram,
     Metric,
-    MetricInfo,
     ModelView,
     Moments,
     Ops,
@@ -75,11 +74,11 @@ class Spread(Summary):
 class Distribution:
     """Measures how every channel's activity is spread over inputs, and which ones are dormant or saturated."""
 
-    name: ClassVar[str] = "distribution"
-    version: ClassVar[str] = "1"
-    summary: ClassVar[type[Summary]] = Spread
-    metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
-    rules: ClassVar[tuple[str, ...]] = RULES
+    name = "distribution"
+    version = "1"
+    summary = Spread
+    metrics = METRICS
+    rules = RULES
 
     class Params(Watching):
         """Where to look, and what counts as dormant and as saturated."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,11 +89,11 @@ class FiltersResult:
 class Filters:
     """Filters as pictures: patches of the image where they read it, slices per map where they read maps."""
 
-    name: ClassVar[str] = "filters"
-    version: ClassVar[str] = "1"
-    Params: ClassVar[type[BaseModel]] = FiltersParams
-    rules: ClassVar[tuple[str, ...]] = ("filters/not-finite", "filters/zero", "filters/copy")
-    metrics: ClassVar[tuple[MetricInfo, ...]] = (
+    name = "filters"
+    version = "1"
+    Params = FiltersParams
+    rules = ("filters/not-finite", "filters/zero", "filters/copy")
+    metrics = (
         MetricInfo("filters", "output maps, M", "filters"),
         MetricInfo("zero", "filters whose weights are all exactly 0", "filters"),
         MetricInfo("copies", "filters equal to an earlier one", "filters"),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -26,7 +25,6 @@ from inspector import (
     Finding,
     Inapplicable,
     Metric,
-    MetricInfo,
     ModelView,
     Ops,
     Summary,
@@ -49,10 +47,10 @@ class Classes(Summary):
 class Selectivity:
     """Measures how far every channel answers to one class alone; needs labels."""
 
-    name: ClassVar[str] = "selectivity"
-    version: ClassVar[str] = "1"
-    summary: ClassVar[type[Summary]] = Classes
-    metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
+    name = "selectivity"
+    version = "1"
+    summary = Classes
+    metrics = METRICS
 
     class Params(Watching):
         """Where to look, and how much to show."""

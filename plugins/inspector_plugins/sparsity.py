@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Final
 
 import numpy as np
 from pydantic import Field
@@ -32,7 +32,6 @@ from inspector import (
     First,
     Max,
     Metric,
-    MetricInfo,
     Min,
     ModelView,
     Ops,
@@ -82,11 +81,11 @@ class Activity(Summary):
 class Sparsity:
     """Measures how often every channel is zero, and which filters are silent, dead, constant or not finite."""
 
-    name: ClassVar[str] = "sparsity"
-    version: ClassVar[str] = "3"
-    summary: ClassVar[type[Summary]] = Activity
-    metrics: ClassVar[tuple[MetricInfo, ...]] = METRICS
-    rules: ClassVar[tuple[str, ...]] = RULES
+    name = "sparsity"
+    version = "3"
+    summary = Activity
+    metrics = METRICS
+    rules = RULES
 
     class Params(Watching):
         """Where to look, and what counts as zero and as rare."""

@@ -161,7 +161,8 @@ def test_one_thing_goes_to_standard_output(stored: Callable[[Any], Path], capsys
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), RecursionError("deep"), MemoryError(), UnicodeDecodeError("a", b"", 0, 1, "b")]
+    "error",
+    [KeyError("x"), RecursionError("deep"), MemoryError(), UnicodeDecodeError("a", b"", 0, 1, "b"), EOFError("short")],
 )
 def test_whatever_goes_wrong_is_one_line_its_place_and_no_verdict(
     error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -171,7 +172,7 @@ def test_whatever_goes_wrong_is_one_line_its_place_and_no_verdict(
 
     monkeypatch.setattr(service, "plugins", broken)
     assert main(["plugins"]) == 2
-    first, second, *_, last = capsys.readouterr().err.splitlines()
+    first, second, *_, last = capsys.readouterr().err.lstrip().splitlines()
     assert first.startswith(f"error: this is a fault of the inspector, please report it: {type(error).__name__}")
     assert second == "Traceback (most recent call last):"
     assert type(error).__name__ in last
@@ -179,7 +180,7 @@ def test_whatever_goes_wrong_is_one_line_its_place_and_no_verdict(
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(typer.Abort(), 2), (EOFError(), 2), (typer.BadParameter("x"), 2), (SystemExit("x"), 2), (SystemExit(1), 2),
+    [(typer.Abort(), 2), (typer.BadParameter("x"), 2), (SystemExit("x"), 2), (SystemExit(1), 2),
      (KeyboardInterrupt(), 130), (SystemExit(0), 0), (SystemExit(None), 0)],
 )  # fmt: skip
 def test_whatever_ends_a_command_is_no_verdict(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -53,6 +54,17 @@ def test_a_child_has_limits_an_empty_folder_and_no_secrets(monkeypatch: pytest.M
 )
 def test_how_a_child_ended_is_told(task: str, end: End, detail: str) -> None:
     assert run(task) == Outcome(end, b"", detail)
+
+
+def test_a_large_module_that_only_a_child_has_imported_can_be_imported_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large_task.py").write_text(
+        f"def answer(stream, arguments):\n    return b'here'\nTEXT = {'ab' * MAX_ANSWER!r}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert run_confined("large_task:answer", b"", (), BOUNDS, Stop()).answer == b"here"
+    assert len(importlib.import_module("large_task").TEXT) == 2 * MAX_ANSWER
 
 
 def test_a_child_that_takes_too_long_is_ended() -> None:

@@ -40,16 +40,20 @@ def test_the_file_is_a_copy_of_what_was_logged_with_the_data_beside_it(net: str,
     assert [layer.name for layer in load(file).layers] == ["/block/c1/Conv", "/block/c2/Conv"]
 
 
+def has_data_files(file: Path) -> bool:
+    weights = onnx.load(file, load_external_data=False).graph.initializer
+    return any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in weights)
+
+
 def test_weights_in_data_files_come_along(store: Path, tmp_path: Path) -> None:
     with mlflow.start_run():
         info = mlflow.onnx.log_model(
             onnx.load_from_string(NET), name="net", pip_requirements=[], save_as_external_data=True, size_threshold=0
         )
+    if not has_data_files(Path(mlflow.artifacts.download_artifacts(info.model_uri)) / "model.onnx"):
+        pytest.skip("this MLflow keeps small weights in the model's file")
     file = fetch(mlflow.pyfunc.load_model(info.model_uri), tmp_path)
-    assert any(
-        t.data_location == onnx.TensorProto.EXTERNAL
-        for t in onnx.load(file, load_external_data=False).graph.initializer
-    )
+    assert has_data_files(file)
     whole = load(NET).filters("/block/c1/Conv").weight
     assert (load(file).filters("/block/c1/Conv").weight == whole).all()
 
