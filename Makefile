@@ -9,7 +9,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu ray fuzz zoo bench bench-gpu bench-loading protos format clean
+.PHONY: help install demo test lint gpu ray fuzz zoo optimiser bench bench-gpu bench-loading protos format clean
 
 help:  ## Shows this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
@@ -43,6 +43,9 @@ fuzz: $(READY)  ## Puts broken and hostile files through everything for FUZZ_SEC
 
 ray: $(READY)  ## Runs audits on a Ray cluster of two workers on this machine, one of which is killed.
 	$(BIN)/python -m pytest -m ray
+
+optimiser: $(READY)  ## Runs every two operators with and without onnxruntime's optimiser; for every new onnxruntime.
+	for opset in 13 17 20; do $(BIN)/python tools/optimiser.py --opset $$opset || exit 1; done
 
 zoo:  ## Compares with PyTorch over 175 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py

@@ -180,7 +180,7 @@ def _session(parts: _Parts, device: Device, config: Mapping[str, str]) -> Any:
         _write_optimised(options, parts.optimised)
     options.add_external_initializers(list(parts.weights), list(parts.weights.values()))
     providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
-    return ort.InferenceSession(parts.model, options, providers=providers)
+    return ort.InferenceSession(parts.model, options, providers=providers, disabled_optimizers=_WRONG)
 
 
 _MISSING = re.compile(r"Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'")
@@ -191,6 +191,9 @@ _CONFIG = {
     "session.inter_op.allow_spinning": "0",
     "session.disable_double_qdq_remover": "1",  # rounding twice is part of a model
 }
+_WRONG = {"Pad_Fusion"}
+"""Optimisers that change what a model computes: this one makes zeros before a MaxPool the padding of that, which is
+never the largest, so that whatever lies below zero shows."""
 _WITHOUT_OVERFLOW = {"session.x64quantprecision": "1"}
 """Where the processor has no VNNI, products of uint8 and int8 are added up in 32 bits instead of 16; on others nothing
 changes. See also `inspector.graph.unsigned`, for what the optimiser does not make of `DequantizeLinear` by itself."""
