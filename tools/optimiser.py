@@ -49,10 +49,9 @@ def main() -> int:
             print(" > ".join(chain), how, sep=": ")
         if sys.stderr.isatty() and tried.total() % 100 == 0:
             print(f"\r{tried.total():,} chains, {found:,} found", end="", file=sys.stderr, flush=True)
-    print(
-        f"onnxruntime {onnxruntime.__version__}, opset {options.opset}, {len(bodies)} operators: {tried['run']:,} chains, of "
-        f"which {found:,} differ; {tried['impossible']:,} more cannot be run"
-    )
+    what = f"onnxruntime {onnxruntime.__version__}, opset {options.opset}, {len(bodies)} operators"
+    run, impossible = tried["run"], tried["impossible"]
+    print(f"{what}: {run:,} chains, of which {found:,} differ; {impossible:,} more cannot be run")
     return int(found > 0)
 
 
