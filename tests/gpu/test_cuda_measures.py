@@ -7,6 +7,7 @@ import contextlib
 import numpy as np
 import pytest
 from models import NEWEST, model, numbers
+from operator_chains import apart, variants
 
 from inspector import Ops, Value, service
 from inspector.contract import Array
@@ -89,3 +90,11 @@ def test_what_is_no_number_shows_in_mean_or_extremes(number: float, device: str)
     high, low, mean, *_ = measured(data, feeds, device)
     assert np.isfinite([high[[0, 2]], low[[0, 2]], mean[[0, 2]]]).all()
     assert not np.isfinite(mean[1]).any()
+
+
+@pytest.mark.parametrize("opset", [13, 17, 20])
+def test_operators_on_cuda_compute_what_they_do_on_the_cpu(opset: int, device: str) -> None:
+    operators, random = variants(opset), np.random.default_rng(opset)
+    chains = [[name] for name in operators] + [random.choice(list(operators), 2).tolist() for _ in range(100)]
+    found = {" > ".join(chain): apart([operators[name] for name in chain], opset, device) for chain in chains}
+    assert {chain: how for chain, how in found.items() if how} == {}

@@ -190,15 +190,15 @@ def _placed(name: str, number: int) -> str:
     return {"x": f"x{number}", "y": f"x{number + 1}"}.get(name, f"{name}_{number}")
 
 
-def apart(chain: Sequence[str], opset: int) -> str | None:
-    """How the optimised net differs; empty where it does not, None where the net cannot run at all."""
+def apart(chain: Sequence[str], opset: int, device: str = "cpu") -> str | None:
+    """How the optimised net on a device differs from the plain one on the CPU; None where that cannot run at all."""
     data = net(chain, opset)
     try:
         exact = _ran(data, "exact")
     except RunError:
         return None
     try:
-        fast = _ran(data, "fast")
+        fast = _ran(data, "fast", device)
     except RunError as error:
         return f"does not run optimised: {error}"
     if exact.shape != fast.shape:
@@ -212,6 +212,6 @@ def apart(chain: Sequence[str], opset: int) -> str | None:
     return ""
 
 
-def _ran(data: bytes, fidelity: Fidelity) -> Array:
-    with open_session(data, device="cpu", fidelity=fidelity) as session:
+def _ran(data: bytes, fidelity: Fidelity, device: str = "cpu") -> Array:
+    with open_session(data, device=device, fidelity=fidelity) as session:
         return np.asarray(session.run({"x0": INPUT})[0], np.float64)
