@@ -53,7 +53,15 @@ def _drop_dead_ends(graph: ir.Graph, roots: frozenset[str]) -> None:
         if node not in live and any(value in forks or value.producer() in dead_ends for value in _read(node)):
             dead_ends.add(node)
     for node in reversed([node for node in graph if node in dead_ends]):
+        _let_go(node)
         graph.remove(node, safe=True)
+
+
+def _let_go(node: ir.Node) -> None:
+    """Nodes in its bodies read values around it; they would hold these for ever."""
+    for inner in _within(node):
+        for at in range(len(inner.inputs)):
+            inner.replace_input_with(at, None)
 
 
 def _is_dead_end(node: ir.Node, roots: frozenset[str]) -> bool:

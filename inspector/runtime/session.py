@@ -139,7 +139,7 @@ def _build(parts: _Parts, device: Device) -> Any:
     if device.provider != CPU:
         load_libraries()
     try:
-        session = _created(parts, device)
+        session = _session(parts, device)
     except Exception as error:
         raise _load_error(error, device, parts.fidelity) from error
     if device.provider not in session.get_providers():
@@ -153,19 +153,7 @@ def _build(parts: _Parts, device: Device) -> Any:
     return session
 
 
-def _created(parts: _Parts, device: Device) -> Any:
-    """Without overflow, where the runtime can: it breaks `QLinearConv` of int8 data on the way, and then says so."""
-    if parts.fidelity == "exact":  # no part of it that looks for overflows runs
-        return _session(parts, device, _CONFIG)
-    try:
-        return _session(parts, device, _CONFIG | _WITHOUT_OVERFLOW)
-    except Exception as error:
-        if "NOT_IMPLEMENTED" not in str(error):
-            raise
-        return _session(parts, device, _CONFIG)
-
-
-def _session(parts: _Parts, device: Device, config: Mapping[str, str]) -> Any:
+def _session(parts: _Parts, device: Device) -> Any:
     ort = runtime()
     options = ort.SessionOptions()
     levels = ort.GraphOptimizationLevel
@@ -174,13 +162,13 @@ def _session(parts: _Parts, device: Device, config: Mapping[str, str]) -> Any:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # errors are raised; the runtime need not print them as well
-    for key, value in config.items():
+    for key, value in _CONFIG.items():
         options.add_session_config_entry(key, value)
     if parts.optimised is not None:
         _write_optimised(options, parts.optimised)
     options.add_external_initializers(list(parts.weights), list(parts.weights.values()))
     providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
-    return ort.InferenceSession(parts.model, options, providers=providers, disabled_optimizers=_WRONG)
+    return ort.InferenceSession(parts.model, options, providers=providers, disabled_optimizers=_LEFT_OUT)
 
 
 _MISSING = re.compile(r"Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'")
@@ -191,12 +179,10 @@ _CONFIG = {
     "session.inter_op.allow_spinning": "0",
     "session.disable_double_qdq_remover": "1",  # rounding twice is part of a model
 }
-_WRONG = {"Pad_Fusion"}
-"""Optimisers that change what a model computes: this one makes zeros before a MaxPool the padding of that, which is
-never the largest, so that whatever lies below zero shows."""
-_WITHOUT_OVERFLOW = {"session.x64quantprecision": "1"}
-"""Where the processor has no VNNI, products of uint8 and int8 are added up in 32 bits instead of 16; on others nothing
-changes. See also `inspector.graph.unsigned`, for what the optimiser does not make of `DequantizeLinear` by itself."""
+_LEFT_OUT: Final = ["Pad_Fusion", "WeightBiasQuantization", "QDQPropagationTransformer"]
+"""Steps of the optimiser that change what a model computes (ADR 31). The first makes zeros before a MaxPool the padding
+of that, which is never the largest; the second quantises weights and biases that the model has as real numbers; the
+third ends the process for some models of int8 data, and makes others that cannot be loaded."""
 
 
 def _write_optimised(options: Any, path: Path) -> None:

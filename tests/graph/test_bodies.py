@@ -206,3 +206,12 @@ def test_a_value_in_a_branch_whose_name_is_the_rewrites_own_is_refused() -> None
     weight.CopyFrom(onnx.numpy_helper.from_array(W, "inspector/w"))
     with pytest.raises(Exception, match="inspector/w"):
         instrument(load(proto.SerializeToString()), [Request("a", op.max(TAPPED))])
+
+
+def test_a_branch_that_nobody_reads_holds_nothing_around_it() -> None:
+    """It goes with what it alone reads."""
+    body = """a = Conv(x, w) lone = Abs(a) top = ReduceMax <keepdims=0> (a) zero = Constant <value=float {0}> ()
+        yes = Greater(top, zero) unread = If (yes) <then_branch = t () => (float[N,4,H,W] p) { p = Neg(lone) },
+            else_branch = e () => (float[N,4,H,W] q) { q = Identity(lone) }> y = Relu(a)"""
+    view = load(model(body, inputs="float[N,3,6,5] x", outputs="float[N,4,H,W] y", weights={"w": W}))
+    assert view.layers[0].taps[TapKind.ACT].tensor == "y"

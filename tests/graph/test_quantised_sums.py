@@ -122,7 +122,7 @@ def test_what_is_rounded_twice_is_rounded_twice(fidelity: Fidelity) -> None:
 
 @pytest.mark.parametrize("fidelity", ["fast", "exact"])
 def test_convolutions_of_signed_data_run_as_before(fidelity: Fidelity) -> None:
-    """onnxruntime's own way around the overflow cannot load them."""
+    """They do not overflow, and have no kernel for weights of uint8."""
     body = "y = QLinearConv(x, sx, i0, w, sw, i8, sy, i0)"
     data = model(body, inputs="int8[N,32,8,7] x", outputs="int8[N,8,6,5] y", weights=weights(w=FILTERS))
     maps = RANDOM.integers(-128, 128, (3, 32, 8, 7)).astype(np.int8)
