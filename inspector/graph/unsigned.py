@@ -117,8 +117,7 @@ class _Values:
             return False
         if form.data:
             return any(self.kind(node, at) in _UNSIGNED for at in form.data)
-        has_zero = len(node.input) > form.zero and node.input[form.zero] != ""
-        return self.is_constant(node.input[form.weight]) and (has_zero or node.input[1] in self.stored)
+        return self.is_constant(node.input[form.weight])
 
 
 def _write(
@@ -153,18 +152,25 @@ class _Shifted:
         maker = self._values.makers.get(name)
         if maker is not None and maker.op_type == "QuantizeLinear":
             return self._quantised(maker, to)
-        raised = to.node("Add", [to.cast(name, ir.DataType.INT32), to.constant("int32", _SHIFT, scalar=True)])
-        return to.cast(raised, ir.DataType.UINT8)
+        return self._raised(to.cast(name, ir.DataType.INT32), to)
 
     def zero(self, name: str, to: Lowering, *, like: str) -> str:
         """A zero point. Where there is none it is 0, in the form of the scale `like`."""
         if name:
             return self(name, to)
-        if like not in self._values.stored:
+        if not like:
             return to.constant("uint8", _SHIFT, scalar=True)
+        if like not in self._values.stored:
+            wide = to.cast(like, ir.DataType.INT32)
+            return self._raised(to.node("Sub", [wide, wide]), to)
         new = to.name("zero")
         add_tensor(self._main, new, np.full(tuple(self._values.stored[like].dims), _SHIFT, np.uint8))
         return new
+
+    @staticmethod
+    def _raised(wide: str, to: Lowering) -> str:
+        raised = to.node("Add", [wide, to.constant("int32", _SHIFT, scalar=True)])
+        return to.cast(raised, ir.DataType.UINT8)
 
     def _quantised(self, node: onnx.NodeProto, to: Lowering) -> str:
         """Stored real numbers, quantised on the way: as uint8 from the beginning."""

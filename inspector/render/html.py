@@ -109,7 +109,11 @@ def _table(table: Table) -> str:
     )
     more = len(table.rows) - len(rows)
     foot = paragraph(f"… {more:,} more row{'s' * (more > 1)}", _MUTED) if more else ""
-    return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{foot}{_key(table)}'
+    called = f' aria-label="{escape(table.title)}"' if table.title else ""
+    return (
+        f'<table{called} style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f"{foot}{_key(table)}"
+    )
 
 
 def _key(table: Table) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from inspector.faces.demo import _say_where
 from inspector.faces.wire import report_from_json
 from inspector.samples import SAMPLES
 
@@ -62,3 +65,12 @@ def test_its_pictures_are_pictures_and_it_says_where_they_are(demo: tuple[Path, 
 def test_it_names_no_path_of_this_machine_in_its_reports(demo: tuple[Path, str]) -> None:
     folder, _ = demo
     assert str(SAMPLES[0].model.parent) not in (folder / "report.json").read_text()
+
+
+def test_where_to_look_is_said_of_folders_with_brackets_too(tmp_path: Path) -> None:
+    out = tmp_path / "[red]demo[/]"
+    (out / "digits").mkdir(parents=True)
+    (out / "digits" / "filters.png").touch()
+    told = io.StringIO()
+    _say_where(out, Console(file=told, width=300))
+    assert told.getvalue().count(str(out)) == 2

@@ -15,7 +15,7 @@ from inspector.contract import Column, Heatmap, Images, Overruled, Picture, Scal
 from inspector.faces.exports import FORMATS
 from inspector.faces.exports.html import MOST
 from inspector.render.html import COLOURS, IGNORED, block_html
-from inspector.report import AnalysisResult, Provenance, Report
+from inspector.report import AnalysisResult, Failure, Provenance, Report
 
 UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
 TABLE = Table("Sparsity", (Column("zeros", "Share of exact zeros."), Column("n")), ((0.5, 1),))
@@ -85,6 +85,20 @@ def test_the_contents_have_findings_first_and_the_worst_of_these() -> None:
     ]  # fmt: skip
 
 
+def test_the_contents_say_what_an_analysis_has_and_why_it_has_nothing() -> None:
+    failures = [Failure("INAPPLICABLE", "Nothing to see."), Failure("PLUGIN_ERROR", "Broken.")]
+    results = [AnalysisResult("a", "1", "{}", failure=failure) for failure in failures]
+    results.append(AnalysisResult("a", "1", "{}", (TABLE,), (finding(Severity.INFO),) * 2))
+    page = FORMATS["html"](Report(Provenance("m", "ab"), tuple(results)))
+    for at, words in enumerate(("not applicable", "failed", "2 findings, 1 block"), 1):
+        assert f'<a href="#analysis-{at}">a</a>: {words}</li>' in page
+
+
+def test_an_analysis_called_by_a_blank_can_be_followed_all_the_same() -> None:
+    (first, _) = Page(FORMATS["html"](Report(Provenance("m", "ab"), (AnalysisResult(" ", "1", "{}"),) * 2))).links
+    assert first == ("analysis-1", "#analysis-1")
+
+
 def test_of_many_findings_the_contents_list_some_and_say_so() -> None:
     page = FORMATS["html"](report(*[finding(Severity.WARNING, message="x" * 500)] * (MOST + 1_234)))
     links = Page(page).links
@@ -100,7 +114,9 @@ def test_what_a_failed_analysis_found_is_there() -> None:
 
 def test_a_browser_is_told_to_fetch_nothing() -> None:
     (policy,) = [a["content"] for a in Page(FORMATS["html"](full())).of("meta") if "http-equiv" in a]
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    only_itself = {"img-src": "data:", "style-src": "'unsafe-inline'"}
+    assert allowed == only_itself | dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'")
 
 
 def test_pictures_and_columns_are_told_to_those_who_do_not_see_them() -> None:
@@ -111,6 +127,7 @@ def test_pictures_and_columns_are_told_to_those_who_do_not_see_them() -> None:
     page = Page(block_html(TABLE))
     assert [attrs["scope"] for attrs in page.of("th")] == ["col", "col", "row"]
     assert page.of("summary")
+    assert [attrs.get("aria-label") for attrs in page.of("table")] == ["Sparsity", None]
 
 
 def light(colour: str) -> float:

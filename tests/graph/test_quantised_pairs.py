@@ -57,6 +57,13 @@ WEIGHTS = {
     "quantised on the way": "e = QuantizeLinear(real, fine, i0) k = DequantizeLinear(e, fine, i0)",
     "quantised per filter": """e = QuantizeLinear <axis=0> (real, each, zeros)
         k = DequantizeLinear <axis=0> (e, each, zeros)""",
+    "quantised without a zero point": """e = QuantizeLinear <output_dtype=3> (real, fine)
+        k = DequantizeLinear(e, fine)""",
+    "quantised by numbers found on the way": """f = Mul(each, ones)
+        e = QuantizeLinear <axis=0, output_dtype=3> (real, f) k = DequantizeLinear <axis=0> (e, f, zeros)""",
+    "by numbers found on the way": "f = Mul(each, ones) k = DequantizeLinear <axis=0> (w, f)",
+    "in blocks": """f = Reshape(w, flat) k0 = DequantizeLinear <axis=0, block_size=4> (f, blocks)
+        form = Shape(w) k = Reshape(k0, form)""",
     "handed on": "e = Identity(w) k = DequantizeLinear(e, fine, i0)",
     "turned": "e = Transpose <perm=[0,1,3,2]> (turned) k = DequantizeLinear(e, fine, i0)",
 }
@@ -67,9 +74,14 @@ WEIGHTS = {
 @pytest.mark.parametrize("form", WEIGHTS)
 def test_a_convolution_adds_up_in_full_wherever_its_weights_come_from(form: str, zero: str, fidelity: Fidelity) -> None:
     """Data of int8 as well: the optimiser makes uint8 of them on processors that need it."""
-    each, zeros, turned = np.full(8, FINE), np.zeros(8, np.int8), FILTERS.swapaxes(2, 3).copy()
-    data = net(f"{WEIGHTS[form]} c = Conv(d, k)", zero=zero, each=each, zeros=zeros, turned=turned)
-    expected = quantised(convolved(MAPS, FILTERS * np.float64(FINE)))
+    each = FINE * np.array([1, 0.5] * 4, np.float32)
+    real = FILTERS * (each.reshape(8, 1, 1, 1) if "each" in WEIGHTS[form] else FINE)
+    more: dict[str, Array] = {"each": each, "zeros": np.zeros(8, np.int8), "turned": FILTERS.swapaxes(2, 3).copy()}
+    more |= {"ones": np.ones(8, np.float32), "flat": np.array([8, 72]), "blocks": np.full((2, 72), FINE)}
+    opset = 21 if any(word in WEIGHTS[form] for word in ("output_dtype", "block_size")) else 13
+    body = f"{WEIGHTS[form]} c = Conv(d, k)"
+    data = net(body, zero=zero, opset=opset, real=real, **more)
+    expected = quantised(convolved(MAPS, real))
     np.testing.assert_array_equal(ran(data, fidelity), expected)
 
 

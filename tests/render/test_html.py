@@ -76,7 +76,7 @@ def page(html):
 def test_nothing_in_a_block_becomes_markup_or_a_request(block):
     for tag, attributes in page(block_html(block)).tags:
         assert tag in {"div", "span", "img", "table", "thead", "tbody", "tr", "th", "td", "h3", "details", "summary"}
-        assert set(attributes) <= {"style", "title", "alt", "src", "scope"}
+        assert set(attributes) <= {"style", "title", "alt", "src", "scope", "aria-label"}
         assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
 
 

@@ -86,6 +86,12 @@ def test_nobody_is_sent_on_to_a_file(serving):
     assert len(asked) <= 2
 
 
+def test_nobody_is_sent_on_to_what_is_no_address(serving):
+    address, asked = serving(lambda *_: (302, {"Location": "http://[::1"}, b""))
+    assert "it is sent on to what is no address" in told(f"{address}/a.png")
+    assert len(asked) <= 2
+
+
 @pytest.mark.parametrize("more", [1000, 10**15])
 def test_a_length_that_is_never_reached_is_told(serving, more):
     content = png(7)
@@ -140,4 +146,6 @@ def test_what_no_server_would_be_told_is_refused(serving):
     address, asked = serving(lambda *_: (200, {}, png(7)))
     with pytest.raises(ParameterError, match=r"what follows a #\. Write %23"):
         open_source(f"{address}/c#d.png", [X], RAW)
+    with pytest.raises(ParameterError, match=r"what follows a #"):
+        open_source(f"zip://a.png::{address}/c#d.zip", [X], RAW)
     assert asked == []
