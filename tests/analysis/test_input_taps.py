@@ -126,6 +126,9 @@ def test_whole_inputs_count_in_the_budget_and_are_watched_in_waves(monkeypatch: 
     one = 3 * 6 * 5 * 4
     assert kept.map_bytes == one
     assert kept.footprint.part(kept.names).peak(2) == 2 * 2 * one  # what is fed, and what is given out
+    last = service.load(model(f"t = Transpose <perm=[0,3,1,2]> (x) [c] a = Conv {SAME} (t, w) y = Relu(a)",
+                              inputs="float[N,H,W,3] x", weights={"w": W}))  # fmt: skip
+    assert instrument(last, [Request("x", Ops().keep(TAPPED))], shapes={"x": (6, 5, 3)}).map_bytes == one
     taps = (tap, *view.taps(("*:conv",)), *view.taps())
     whole = runner.gather(view, X[:1], taps, _setting())
     size = sum(maps.nbytes for maps in whole.values())
