@@ -104,6 +104,16 @@ def test_one_channel_is_grey_and_a_line_is_a_row() -> None:
     assert values_of(line)[0].shape == (1, 6, 3)
 
 
+def test_the_legend_of_grey_has_no_colours() -> None:
+    def colourful(channels: int) -> bool:
+        (block,) = fed(net(channels, 4, 5), numbers(1, channels, 4, 5))
+        sheet = np.asarray(next(draw_images(block))).astype(int)
+        return bool((np.ptp(sheet, axis=-1) > 30).any())
+
+    assert not colourful(1)
+    assert colourful(3)
+
+
 def test_other_numbers_of_channels_are_a_sheet() -> None:
     x = numbers(1, 5, 4, 6)
     (block,) = fed(net(5, 4, 6), x, maps=3)
