@@ -87,8 +87,7 @@ class Fitting:
 
     def _fitted(self, shapes: Shapes) -> Fitted:
         whole = self._model(self._requests, shapes)
-        taps = [tap for layer in self._view.layers for tap in layer.taps.values()]
-        waves = plan_waves(whole, taps, self._sizes(whole, shapes), self._how.memory)
+        waves = plan_waves(whole, self._view.all_taps, self._sizes(whole, shapes), self._how.memory)
         return Fitted(shapes, 0 if self._together.takes else self._together.batch_size, whole, waves)
 
     def _sizes(self, whole: Instrumented, shapes: Shapes) -> Sizes:

@@ -97,7 +97,7 @@ def _entry(view: ModelView, request: AnalysisRequest, *, allow_maps: bool) -> En
 def _watches(view: ModelView, analysis: Measured[Summary, Any], *, allow_maps: bool) -> tuple[Watch, ...]:
     taps = dict.fromkeys(analysis.select(view))
     for tap in taps:
-        if tap not in view.layer(tap.layer).taps.values():
+        if tap not in (view.input_taps if tap.is_input else view.layer(tap.layer).taps.values()):
             raise PluginError(f"tap {tap.name!r}", "it is none of this model's", remedy="Choose among model.taps().")
     return tuple(_watch(analysis, tap, allow_maps=allow_maps) for tap in taps)
 

@@ -20,7 +20,7 @@ class Verifier:
     """Holds what a runtime gives against the slot table of an instrumented model."""
 
     def __init__(self, view: OnnxView) -> None:
-        self._known = {tap.tensor: (tap, layer) for layer in view.layers for tap in layer.taps.values()}
+        self._known = view.watchable
 
     def names(self, model: Instrumented, outputs: Sequence[str]) -> None:
         """Raises RunError where a session's outputs are not those of the model, in its order."""
@@ -49,17 +49,17 @@ class Verifier:
                 raise self._error(slot, "what it came in has another form", expected, str(array.shape))
         rows = model.rows(outputs)
         for slot, row in rows.items():
-            _, layer = self._known[slot.tensor]
+            known = self._known[slot.tensor]
             maps, op = keeps_maps(slot.measure), slot.measure.op
-            axes = len(layer.kernel) + 2 if maps else 2
-            channels = 1 if op == "positions" else layer.out_channels
+            axes = known.axes if maps else 2
+            channels = 1 if op == "positions" else known.channels
             if op in _COUNTS and row.dtype.kind != "i":
                 raise self._error(slot, "its counts are no whole numbers", "int64", row.dtype.name)
-            if row.ndim != axes or row.shape[1] != channels:
-                found, expected = str(row.shape), f"{axes} axes, {channels} channels on the second"
+            if row.ndim != axes or channels not in {row.shape[1], None}:
+                found, expected = str(row.shape), f"{axes} axes, {channels or 'any'} channels on the second"
                 raise self._error(slot, "it came in another form", expected, found)
         return rows
 
     def _error(self, slot: Request, problem: str, expected: str, found: str) -> RunError:
-        tap, _ = self._known[slot.tensor]
+        tap = self._known[slot.tensor].tap
         return RunError(f"tap {tap.name!r}, measure {slot.measure.op!r}", problem, expected=expected, found=found)

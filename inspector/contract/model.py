@@ -36,13 +36,13 @@ class Zeros(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A point where a layer's values can be watched.
+    """A point where a layer's values can be watched, or what the model is fed: see `ModelView.input_taps`.
 
     Attributes:
-        layer: name of the layer.
-        kind: which point.
+        layer: name of the layer; empty: the value is an input of the model.
+        kind: which point; of an input `act`, what the next layers see.
         tensor: name of the ONNX value; two taps may share one (two convolutions into one residual Add).
-        channels: C, the size of axis 1.
+        channels: C, the size of axis 1; 0 where the model leaves that of an input open.
         activation: name of the activation applied just before this point, or None for a linear value.
         zeros: what a zero means here.
         shared: True where a residual Add lies between the layer and this point, so that the value, and every
@@ -67,9 +67,14 @@ class Tap:
     bypassed: bool = False
 
     @property
+    def is_input(self) -> bool:
+        """True where the value is an input of the model, as it is fed."""
+        return not self.layer
+
+    @property
     def name(self) -> str:
-        """`layer:kind`, unique in a model."""
-        return f"{self.layer}:{self.kind.value}"
+        """`layer:kind`, or `tensor:input` of an input; unique in a model."""
+        return f"{self.tensor}:input" if self.is_input else f"{self.layer}:{self.kind.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,13 @@ class ModelView(Protocol):
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
         """What a caller must feed (initializers listed as inputs are not among them)."""
+
+    @property
+    def input_taps(self) -> tuple[Tap, ...]:
+        """The inputs as taps, in order: those that are numbers and have axes in space, (N, C, *space).
+
+        Patterns do not find them. What is on axis 1 is for the model to say: of (N, H, W, C) it is the height.
+        """
 
     @property
     def outputs(self) -> tuple[TensorInfo, ...]:

@@ -12,7 +12,7 @@ bodies of If, Loop and Scan, and the process around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,7 +80,8 @@ class Footprint:
 
     def _moments(self, order: Sequence[_Step], kept: Sequence[str]) -> Iterator[tuple[int, int]]:
         """The size of all values alive before the first step, and when each step has made its own."""
-        buffers = _buffers(order)
+        copied = {step.makes[0] for step in order if step.reads[:1] and step.reads[0] in self.fed and step.makes}
+        buffers = _buffers(order, copied.intersection(kept))  # what is given out never lies in what is fed
         last = _last_reads(order, buffers)
         forever = {buffers.get(name, name) for name in (*kept, *self.fed)}
         fixed, each = self._together(self.fed)
@@ -180,12 +181,15 @@ def _above(ends: Sequence[int], steps: Sequence[_Step], maker: Mapping[str, int]
     return found
 
 
-def _buffers(order: Sequence[_Step]) -> dict[str, str]:
-    """For every value that is made, the one whose memory it lies in: itself, or what it is a view of."""
+def _buffers(order: Sequence[_Step], apart: Collection[str] = ()) -> dict[str, str]:
+    """For every value that is made, the one whose memory it lies in: itself, or what it is a view of.
+
+    `apart`: those that never are a view.
+    """
     buffers: dict[str, str] = {}
     for step in order:
         for at, name in enumerate(step.makes):
-            source = step.reads[0] if step.view and at == 0 and step.reads else name
+            source = step.reads[0] if step.view and at == 0 and step.reads and name not in apart else name
             buffers[name] = buffers.get(source, source)
     return buffers
 

@@ -117,14 +117,16 @@ class _Outputs:
         if home is self._home and row.channels is not None and watched.is_of_inputs:
             self._waiting.setdefault(row.value, (row, []))[1].append(request)
             return
-        channels = self._view.watchable[request.tensor][1].out_channels
-        absent = (1 if request.measure.op == "positions" else channels, *[1] * (row.rank - 2))
+        channels = self._view.watchable[request.tensor].channels or watched.channels
+        absent = (1 if request.measure.op == "positions" else channels or 1, *[1] * (row.rank - 2))
         self.places[request] = Place(self._give_out(carry(row.value, home, row.written, absent)), row)
         if home is not self._home:
             self.branched.append(request)
         if keeps_maps(request.measure):
             area = watched.area
-            self.maps.append(None if area is None else int(area * channels * watched.dtype.itemsize))
+            self.maps.append(
+                None if area is None or channels is None else int(area * channels * watched.dtype.itemsize)
+            )
 
     def gather(self, order: Mapping[str, int]) -> None:
         """Gives out what waits, in one output for each element type. `order`: where the model makes what it is of."""
@@ -153,10 +155,10 @@ class _Outputs:
 
     def _facts(self, tensor: str) -> Watched:
         if tensor not in self._watched:
-            value, layer = self._view.watchable[tensor]
+            found = self._view.watchable[tensor]
+            value, rank = found.value, found.axes
             last, dims = has_channels_last(value), dims_of(self._kinds.get(tensor))
             known = None if last or tensor in self._doubtful else dims
-            rank = len(layer.kernel) + 2
             channels = None if dims is None or len(dims) != rank else dims[-1 if last else 1]
             self._watched[tensor] = Watched(
                 tensor,

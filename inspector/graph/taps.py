@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from inspector.contract import Layer, Tap, TapKind
+from inspector.contract import Layer, Tap, TapKind, TensorInfo
 from inspector.errors import Inapplicable, LimitError, NotFoundError
 
 MOST_PATTERNS: Final = 10_000
 """That are looked for at a time, each once."""
+
+_NUMBERS: Final = frozenset(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)) | {
+    "float16", "bfloat16", "float32", "float64",
+}  # fmt: skip
+"""Element types of inputs that can be watched."""
 
 
 def find_taps(layers: Sequence[Layer], patterns: Sequence[str], kind: TapKind) -> tuple[Tap, ...]:
@@ -24,6 +29,19 @@ def find_taps(layers: Sequence[Layer], patterns: Sequence[str], kind: TapKind) -
         found |= dict.fromkeys(_matching(layers, pattern, kind))
     order = {layer.name: layer.index for layer in layers}
     return tuple(sorted(found, key=lambda tap: order[tap.layer]))
+
+
+def input_taps(inputs: Sequence[TensorInfo]) -> tuple[Tap, ...]:
+    """See `ModelView.input_taps`."""
+    return tuple(_input_tap(i.name, i.shape[1]) for i in inputs if _is_map(i) and i.shape is not None)
+
+
+def _input_tap(name: str, channels: int | str | None) -> Tap:
+    return Tap("", TapKind.ACT, name, channels if isinstance(channels, int) else 0)
+
+
+def _is_map(tensor: TensorInfo) -> bool:
+    return tensor.shape is not None and len(tensor.shape) > 2 and tensor.dtype in _NUMBERS
 
 
 def _matching(layers: Sequence[Layer], pattern: str, default: TapKind) -> list[Tap]:

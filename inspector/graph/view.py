@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -23,7 +24,7 @@ from inspector.graph.ops import PREFIX
 from inspector.graph.ranges import Ranges
 from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
 from inspector.graph.skeleton import Skeleton
-from inspector.graph.taps import find_taps
+from inspector.graph.taps import find_taps, input_taps
 from inspector.origin import many
 from inspector.several import several
 
@@ -32,6 +33,16 @@ _COARSE: Final = frozenset(
     for kind in ir.DataType
     if kind not in {ir.DataType.UNDEFINED, ir.DataType.STRING, ir.DataType.BOOL} and kind.bitwidth < 32
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watchable:
+    """A value that can be watched, one of its taps, the number of its axes, and C, None where that is open."""
+
+    value: ir.Value
+    tap: Tap
+    axes: int
+    channels: int | None
 
 
 class OnnxView:
@@ -73,6 +84,7 @@ class OnnxView:
         self._sites: Final[dict[str, Site]] = {site.layer.name: site for site in sites}
         self.layers: Final[tuple[Layer, ...]] = tuple(site.layer for site in sites)
         self.inputs: Final = tuple(_info(v) for v in model.graph.inputs if not v.is_initializer())
+        self.input_taps: Final = input_taps(self.inputs)
         self.outputs: Final = tuple(_info(v) for v in model.graph.outputs)
 
     def __repr__(self) -> str:
@@ -127,14 +139,21 @@ class OnnxView:
         """Parameters, multiply-accumulates and bytes of the raw output, for one input."""
         return self._costs[self.layer(layer).name]
 
+    @property
+    def all_taps(self) -> tuple[Tap, ...]:
+        """Those of inputs, then those of the layers, in order."""
+        return (*self.input_taps, *(tap for layer in self.layers for tap in layer.taps.values()))
+
     @cached_property
-    def watchable(self) -> Mapping[str, tuple[ir.Value, Layer]]:
-        """Every value that can be watched, by name, and the (last) layer of which it is a tap."""
-        found: dict[str, tuple[ir.Value, Layer]] = {}
+    def watchable(self) -> Mapping[str, Watchable]:
+        """Every value that can be watched, by name; of several layers' taps what the last one says."""
+        fed = {v.name: v for v in self.model.graph.inputs}
+        found = {t.tensor: _fed(t, fed[t.tensor]) for t in self.input_taps}
         for site in self._sites.values():
             values = [v for v in (site.node.outputs[0], site.path.norm, site.path.act) if v is not None]
-            tapped = {tap.tensor for tap in site.layer.taps.values()}
-            found.update((str(v.name), (v, site.layer)) for v in values if v.name in tapped)
+            of = {tap.tensor: tap for tap in site.layer.taps.values()}
+            axes, channels = len(site.layer.kernel) + 2, site.layer.out_channels
+            found.update((n, Watchable(v, of[n], axes, channels)) for v in values if (n := str(v.name)) in of)
         return found
 
     @cached_property
@@ -159,6 +178,10 @@ class OnnxView:
         if name not in self._sites:
             raise NotFoundError.among("layer", name, self._sites)
         return self._sites[name]
+
+
+def _fed(tap: Tap, value: ir.Value) -> Watchable:
+    return Watchable(value, tap, 0 if value.shape is None else len(value.shape), tap.channels or None)
 
 
 def _computed(site: Site) -> list[ir.Value | None]:

@@ -24,10 +24,13 @@ def bar(scale: Scale, beyond: Extremes) -> Image.Image:
     return _labelled(scale.kind, texts if high > low else ["", texts[1], ""], label_text(scale.unit), beyond)
 
 
-def words(kind: ScaleKind) -> Image.Image:
-    """The colours of a kind of scale where every picture has numbers of its own, given under it."""
+def words(kind: ScaleKind, *, grey: bool = False) -> Image.Image:
+    """The colours of a kind of scale where every picture has numbers of its own, given under it.
+
+    `grey`: red, green and blue are the same everywhere.
+    """
     texts = ["-limit", "0", "+limit"] if kind is ScaleKind.SIGNED else ["low", "", "high"]
-    return _labelled(kind, texts, "numbers under each picture", Extremes())
+    return _labelled(kind, texts, "numbers under each picture", Extremes(), grey=grey)
 
 
 def swatches(seen: Extremes) -> list[Image.Image]:
@@ -59,11 +62,11 @@ def legend(parts: Sequence[Image.Image]) -> list[Image.Image]:
     return [image]
 
 
-def _labelled(kind: ScaleKind, texts: Sequence[str], unit: str, beyond: Extremes) -> Image.Image:
+def _labelled(kind: ScaleKind, texts: Sequence[str], unit: str, beyond: Extremes, *, grey: bool = False) -> Image.Image:
     left, right = _POINT * beyond.below, _POINT * beyond.above
     end = left + _ACROSS
     image = blank(end + right + (12 + width(unit, LABEL) if unit else 0), _DOWN + 6 + height(LABEL))
-    ramp = _ramp(kind)
+    ramp = _ramp(kind, grey=grey)
     image.paste(Image.fromarray(ramp), (left, 0))
     _ends(ImageDraw.Draw(image), left, ramp, beyond)
     places = ((left, "la"), (left + _ACROSS / 2, "ma"), (end, "ra"))
@@ -84,13 +87,14 @@ def _ends(draw: ImageDraw.ImageDraw, left: int, ramp: Pixels, beyond: Extremes) 
         draw.polygon([(right, 0), (right, _DOWN - 1), (right + _POINT, middle)], fill=last, outline=HAIRLINE)
 
 
-def _ramp(kind: ScaleKind) -> Pixels:
+def _ramp(kind: ScaleKind, *, grey: bool) -> Pixels:
     """The colours of a scale from low to high, (_DOWN, _ACROSS, 3); red, green and blue below each other."""
     share = np.linspace(-1.0 if kind is ScaleKind.SIGNED else 0.0, 1.0, _ACROSS)
     if kind is not ScaleKind.COLOUR:
         return colours(np.tile(share, (_DOWN, 1)), Scale(kind, -1.0 if kind is ScaleKind.SIGNED else 0.0, 1.0))
     channel = np.arange(_DOWN) * 3 // _DOWN
-    return colours(share[None, :, None] * np.eye(3)[channel][:, None, :], Scale(kind, 0.0, 1.0))
+    tints = np.ones((_DOWN, 3)) if grey else np.eye(3)[channel]
+    return colours(share[None, :, None] * tints[:, None, :], Scale(kind, 0.0, 1.0))
 
 
 def _named(square: Pixels, text: str) -> Image.Image:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from inspector.contract import Images, Picture, Scale, ScaleKind
+from inspector.contract import Array, Images, Picture, Scale, ScaleKind
 from inspector.render import canvas, colourbar
 from inspector.render.canvas import LABEL, MARGIN, PAGE
 from inspector.render.lettering import cut, height, lines, readable, width
@@ -185,8 +185,14 @@ def _legend(tiles: Sequence[_Tile], common: Scale | None) -> list[Image.Image]:
     """The bar of the common scale, or one for every kind of scale; and what is drawn for NaN and infinities."""
     seen = reduce(or_, (extremes(tile.picture.values, tile.scale) for tile in tiles), Extremes())
     kinds = dict.fromkeys(tile.scale.kind for tile in tiles)
-    bars = [colourbar.bar(common, seen)] if common else [colourbar.words(kind) for kind in kinds]
+    grey = all(_is_grey(tile.picture.values) for tile in tiles if tile.scale.kind is ScaleKind.COLOUR)
+    bars = [colourbar.bar(common, seen)] if common else [colourbar.words(kind, grey=grey) for kind in kinds]
     return colourbar.legend([*bars, *colourbar.swatches(seen)])
+
+
+def _is_grey(values: Array) -> bool:
+    """Whether red, green and blue are the same in (H, W, 3)."""
+    return np.array_equal(values[..., :2], values[..., 1:], equal_nan=values.dtype.kind == "f")
 
 
 def _which(page: Sequence[Sequence[_Tile]], total: int) -> str:

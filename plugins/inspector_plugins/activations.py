@@ -1,9 +1,9 @@
-"""What a network sees: the feature maps of a few inputs, as labelled grids."""
+"""What a network sees: a few inputs as they were fed, and their feature maps, as labelled grids."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,9 +19,9 @@ from inspector import (
     First,
     Images,
     ModelView,
+    Note,
     Ops,
     Picture,
-    Scale,
     ScaleKind,
     Summary,
     Table,
@@ -29,10 +29,10 @@ from inspector import (
     Value,
     Zeros,
 )
-from inspector_plugins._drawable import multiples, peak_of, power_of, slices_of, unit_of
+from inspector_plugins._fed import Amount, Fed, fed, images_of, not_drawn
 from inspector_plugins._inputs import in_order
+from inspector_plugins._map_pictures import kind_of, pictures_of, slices_drawn, spread_out
 from inspector_plugins._watched import Watching, watched
-from inspector_plugins._wording import listed
 
 COLUMNS: Final = 8
 MARKS: Final = {
@@ -53,18 +53,20 @@ class Maps(Summary):
 class Shown:
     """Maps by tap and input: `maps[tap][id]` is (C, *space), real numbers where the tap is quantised.
 
-    An input that never reached the tap is missing there.
+    An input that never reached the tap is missing there. `fed` is what was fed; `not_drawn` says what is not drawn.
     """
 
     ids: tuple[str, ...]
     maps: Mapping[Tap, Mapping[str, Array]]
+    fed: tuple[Fed, ...] = ()
+    not_drawn: str = ""
 
 
 class Activations:
-    """Shows the feature maps of every chosen tap for the given inputs; a map that is zero everywhere is marked."""
+    """Shows the given inputs as they were fed, then the feature maps of every chosen tap; empty maps are marked."""
 
     name = "activations"
-    version = "2"
+    version = "3"
     summary = Maps
 
     class Params(Watching):
@@ -78,8 +80,8 @@ class Activations:
         self.params = params
 
     def select(self, model: ModelView) -> Sequence[Tap]:
-        """The taps of the patterns."""
-        return watched(model, self.params)
+        """The model's inputs, and the taps of the patterns."""
+        return (*model.input_taps, *watched(model, self.params))
 
     def observe(self, op: Ops, x: Value, tap: Tap) -> Mapping[str, Value]:  # noqa: ARG002 - the contract's signature
         """Whole maps."""
@@ -89,30 +91,35 @@ class Activations:
         """The first inputs' maps of one batch."""
         return Maps(First.of(self.params.inputs, batch.first, batch.ids, rows["maps"]))
 
-    def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:  # noqa: ARG002 - as above
+    def finalize(self, model: ModelView, summaries: Mapping[Tap, Maps]) -> Shown:
         """The maps as they came; quantised ones as the real numbers that they stand for."""
         maps = {
             tap: dict(zip(map(str, s.first.ids), (_real(tap, maps) for maps in s.first.values), strict=True))
             for tap, s in summaries.items()
         }
-        return Shown(in_order([s.first for s in summaries.values()]), maps)
+        ids = in_order([s.first for s in summaries.values()])
+        of_layers = {tap: by_id for tap, by_id in maps.items() if not tap.is_input}
+        return Shown(ids, of_layers, fed(model, maps), not_drawn(model))
 
     def present(self, result: Shown) -> Sequence[Block | Finding]:
-        """One table over all, then one grid per input and tap."""
-        kinds = {tap: _kind(maps.values()) for tap, maps in result.maps.items()}
+        """What was fed, one table over all maps, then one grid per input and tap."""
+        amount = Amount(self.params.maps, self.params.slices)
+        seen = [images_of(one, name, amount) for name in result.ids for one in result.fed]
+        words = [Note(f"{result.not_drawn}.", "Inputs that are no pictures")] if result.not_drawn else []
+        kinds = {tap: kind_of(maps.values()) for tap, maps in result.maps.items()}
         grids = [
             self._grid(tap, name, maps[name], kinds[tap])
             for name in result.ids
             for tap, maps in result.maps.items()
             if name in maps
         ]
-        return [_table(result), *grids]
+        return [*seen, *words, _table(result), *grids]
 
     def _grid(self, tap: Tap, name: str, maps: Array, kind: ScaleKind) -> Images:
         shown, depth = min(len(maps), self.params.maps), math.prod(maps.shape[1:-2])
         cut = f", the first {shown} of {len(maps)} channels" if shown < len(maps) else ""
-        places = _spread_out(depth, self.params.slices)
-        pictures = tuple(picture for c in range(shown) for picture in _pictures(tap, c, maps[c], places, kind))
+        places = spread_out(depth, self.params.slices)
+        pictures = tuple(picture for c in range(shown) for picture in pictures_of(tap, c, maps[c], places, kind))
         own = f"Every map has its own scale, written under it{', the same for all its slices' * (depth > 1)}"
         return Images(
             title=f"{tap.name} for {name}",
@@ -132,41 +139,12 @@ def _real(tap: Tap, maps: Array) -> Array:
     return real
 
 
-def _kind(sets: Iterable[Array]) -> ScaleKind:
-    """The colours of all maps of a tap, whatever channel or input: signed where a finite value is below 0."""
-    below = any(np.any(np.isfinite(real) & (real < 0)) for real in (maps.astype(np.float64) for maps in sets))
-    return ScaleKind.SIGNED if below else ScaleKind.SEQUENTIAL
-
-
-def _pictures(tap: Tap, channel: int, values: Array, places: Sequence[int], kind: ScaleKind) -> list[Picture]:
-    """A map (*space) as a picture, or as these of its slices; scale and mark are those of the whole map."""
-    real = values.astype(np.float64)
-    finite = real[np.isfinite(real)]
-    silent = tap.zeros is Zeros.EXACT and not np.any(values)
-    mark = "silent" if silent else ("" if finite.size == real.size else "not finite")
-    power, slices = power_of(peak_of(real)), slices_of(real)
-    most = peak_of(multiples(finite, power))
-    scale = Scale(kind, -most if kind is ScaleKind.SIGNED else 0.0, most, unit_of("", power))
-    return [
-        Picture(multiples(slices[z], power), str(channel) + f" z={z}" * (len(slices) > 1), mark, scale) for z in places
-    ]
-
-
-def _spread_out(depth: int, most: int) -> tuple[int, ...]:
-    """Which slices are drawn: all, or `most` of them as far apart as they can be, the first and the last among them."""
-    if depth <= most:
-        return tuple(range(depth))
-    return tuple(round(float(z)) for z in np.linspace(0, depth - 1, most))
-
-
 def _depth(depth: int, places: Sequence[int]) -> str:
     """How volumes are drawn; nothing for maps of one or two axes."""
     if depth == 1:
         return ""
-    some = f"z = {listed(places)} of {depth:,} are drawn, the others are left out"
-    which = f"all {depth:,} are drawn" if len(places) == depth else some
     row = "A row is one map, as" if len(places) > 1 else "A map is drawn as"
-    return f"{row} slices across its first axis in space: {which}. "
+    return f"{row} slices across its first axis in space: {slices_drawn(depth, places)}. "
 
 
 def _framed(tap: Tap, pictures: Sequence[Picture]) -> str:

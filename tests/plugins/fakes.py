@@ -71,6 +71,11 @@ class FakeModel:
     sha256: str = "0" * 64
 
     @property
+    def input_taps(self) -> tuple[Tap, ...]:
+        shapes = [(i.name, i.shape or ()) for i in self.inputs]
+        return tuple(Tap("", TapKind.ACT, name, int(shape[1] or 0)) for name, shape in shapes if len(shape) > 2)
+
+    @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(conv.layer(i) for i, conv in enumerate(self.convs))
 

@@ -24,12 +24,13 @@ def result(data: bytes, x: Array, **params: Any) -> AnalysisResult:
 
 
 def grids(found: AnalysisResult) -> list[Images]:
-    return [block for block in found.blocks if isinstance(block, Images)]
+    """Those of maps; what was fed comes before the table."""
+    at = next(i for i, block in enumerate(found.blocks) if isinstance(block, Table))
+    return [block for block in found.blocks[at:] if isinstance(block, Images)]
 
 
 def rows(found: AnalysisResult) -> list[dict[str, Any]]:
-    table = found.blocks[0]
-    assert isinstance(table, Table)
+    table = next(block for block in found.blocks if isinstance(block, Table))
     return [dict(zip((c.name for c in table.columns), row, strict=True)) for row in table.rows]
 
 
