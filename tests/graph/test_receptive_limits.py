@@ -128,6 +128,7 @@ UNDETERMINED = [  # name, body, a part of the reason, opset, weights
 def test_what_is_not_known_says_why(body: str, reason: str, opset: int, weights: dict[str, np.ndarray]) -> None:
     field = fields_of(net(body, weights, opset)).of("y")["x"]
     assert None in field.size
+    assert field.aligned is not True
     assert not field.unbounded
     assert reason in field.reason
 
@@ -245,10 +246,18 @@ def test_the_space_of_a_channels_last_image_is_where_the_convolution_slides() ->
     assert (field.size, field.stride) == ((3, 2), (2, 1))
 
 
-def test_a_mirrored_border_is_noted() -> None:
+def test_axes_that_are_not_aligned_are_not_whatever_the_others_are() -> None:
+    """Every row is read, and of the columns the one beside the centre."""
+    body = "a = MaxPool <kernel_shape=[1,3]> (x) b = Slice(x, s, e, t) c = Add(a, b) y = ReduceMax <axes=[2]> (c)"
+    field = fields_of(net(body, {"s": np.array([0]), "e": np.array([6]), "t": np.array([3])}, 17)).of("y")["x"]
+    assert (field.size, field.aligned, field.unbounded) == ((None, 3), False, True)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_mirrored_border_is_noted(before: int) -> None:
     body = 'a = Pad <mode="reflect"> (x, p) y = Conv(a, w1)'
-    field = fields_of(net(body, {"p": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, 17)).of("y")["x"]
-    assert (field.size, field.offset) == ((3, 2), (-1, 0))
+    field = fields_of(net(body, {"p": np.array([0, 0, before, 0, 0, 0, 1, 0])}, 17)).of("y")["x"]
+    assert (field.size, field.offset) == ((3, 2), (-before, 0))
     assert "(reflect)" in field.reason
 
 

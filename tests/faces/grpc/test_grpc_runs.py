@@ -261,6 +261,9 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(start, use_cases):
         assert details(refused)["RetryInfo"].retry_delay.seconds == 1
         with pytest.raises(BusyError, match="Try again"):
             client.audit("toy", [Raw("a", picture=b"")])
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.Audit(iter(())))
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # before anything was read
         assert client.models()  # listing goes on
         use_cases.go_on.set()
         assert [list(call)[-1].event.end.ok for call in (running, waiting)] == [True, True]

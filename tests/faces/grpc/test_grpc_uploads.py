@@ -208,6 +208,17 @@ def test_an_upload_that_was_stopped_is_not_published(models, when):
     assert untouched(models)
 
 
+def test_a_name_taken_while_the_model_was_loaded_is_kept(models):
+    def load(source, *, name=""):
+        (models / "new.onnx").write_bytes(MODEL)
+        return FakeUseCases().load(source, name=name)
+
+    announced = Announced("new", len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    with pytest.raises(ExistsError, match="overwrite"):
+        receive(Repository(models, load, 2), announced, iter([Piece(0, LARGE)]), Stop())
+    assert (models / "new.onnx").read_bytes() == MODEL
+
+
 def test_uploads_are_refused_unless_allowed(start, models, file):
     with Client(start(uploads=False), timeout=20) as client:
         with pytest.raises(NotAllowedError, match="takes no models"):
