@@ -145,10 +145,14 @@ def test_bounds_that_a_kernel_may_round_beyond_are_widened() -> None:
     assert 1 < high < 1.1
 
 
-def test_integers_that_are_coded_by_blocks_are_not_taken_for_real_numbers() -> None:
-    """Of sigmoids in steps of a thousandth come up to 255, not up to a thousandth."""
-    body = "s = Sigmoid(x) q = QuantizeLinear <axis=1, block_size=3> (s, e, z) v = Cast <to=1> (q) [c] y = Conv(v, w)"
-    weights = {"e": np.full((1, 1, 3, 3), 0.001, "f"), "z": np.zeros((1, 1, 3, 3), np.uint8), "w": numbers(2, 3, 1, 1)}
-    low, high = load(model(body, inputs="float[1,3,3,3] x", weights=weights, opset=21, ir=10)).input_range("c")
-    assert low <= 0
-    assert high >= 255
+def test_bounds_of_integers_in_blocks_are_those_of_the_widest_block() -> None:
+    body = "v = DequantizeLinear <axis=1, block_size=2> (x, e, z) [c] y = Conv(v, w)"
+    weights = {
+        "e": np.float32([0.5, 1]).reshape(1, 2, 1, 1),
+        "z": np.uint8([0, 10]).reshape(1, 2, 1, 1),
+        "w": numbers(2, 4, 1, 1),
+    }
+    data = model(body, inputs="uint8[1,4,1,1] x", weights=weights, opset=21, ir=10)
+    low, high = load(data).input_range("c")
+    assert low <= -10 <= 245 <= high
+    assert (low, high) == pytest.approx((-10, 245), rel=0.03)

@@ -16,7 +16,7 @@ from inspector import errors
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import model_pb2
 from inspector.contract import Picture
-from inspector.control import Progress
+from inspector.control import Progress, Stop
 from inspector.errors import InputError, LimitError, ParameterError, StoppedError
 from inspector.faces.grpc import errors as face
 from inspector.faces.grpc.calls import Calls
@@ -24,6 +24,7 @@ from inspector.faces.grpc.feed import Feed
 from inspector.faces.grpc.latest import Latest
 from inspector.faces.grpc.pages import MAX_SIZE, page
 from inspector.faces.grpc.runs import drawn
+from inspector.faces.grpc.turns import Turns
 from inspector.faces.grpc.workers import Workers
 from inspector.render.pixels import MAX_SIDE
 
@@ -227,6 +228,31 @@ async def test_workers_take_so_many_calls_and_no_more():
     assert await a_call(workers, lambda: "later", answered) == "later"
     assert (workers.busy, workers.waiting) == (0, 0)
     await workers.close()
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_worker_goes_past_a_call_that_leaves_just_as_its_turn_comes(late):
+    workers, answered = Workers("test", 1, 2), asyncio.Event()
+    async with workers.worker():
+        calls = [asyncio.create_task(a_call(workers, lambda: "done", answered)) for _ in range(2)]
+        await a_moment()
+        if not late:
+            calls[0].cancel()
+    if late:
+        calls[0].cancel()
+    answered.set()
+    assert await asyncio.wait_for(calls[1], 10) == "done"
+    assert calls[0].cancelled()
+    await a_moment()
+    assert (workers.busy, workers.waiting) == (0, 0)
+    await workers.close()
+
+
+def test_no_turn_begins_after_a_stop():
+    stop = Stop()
+    stop.set()
+    with pytest.raises(StoppedError), Turns().turn(stop):
+        pytest.fail("it began")
 
 
 async def test_a_worker_is_held_until_the_answer_was_taken():
