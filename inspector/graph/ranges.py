@@ -112,8 +112,6 @@ class Ranges:
         read = UNBOUNDED if data is None else self._known.get(data, UNBOUNDED)
         if coding is not None:
             return integer_bounds(coding, read if node.op_type == "QuantizeLinear" else UNBOUNDED, self._constants)
-        if "block_size" in node.attributes:
-            return UNBOUNDED
         low, high = real_bounds(read, input_of(node, 1), input_of(node, 2), self._constants)
         return _sum([(low, high)])
 

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
-import numpy as np
-
 from inspector.graph.receptive_step import Step, axes_of
 from inspector.graph.receptive_trace import Axis, Reading, Trace
 
@@ -77,7 +75,7 @@ def _scales(step: Step, rank: int) -> list[Fraction | None]:
 
 
 def _exact(scale: float) -> Fraction | None:
-    return Fraction(float(np.float32(scale))) if math.isfinite(scale) and scale > 0 else None
+    return Fraction(scale) if math.isfinite(scale) and scale > 0 else None
 
 
 def _ratio(step: Step, t: int) -> Fraction | None:

@@ -11,6 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from models import Case, geometry, model, numbers
+from models_quantized import channels_last, net
 
 from inspector import Layer
 from inspector.graph.costs import Cost, multiply_accumulates, total
@@ -171,6 +172,16 @@ def test_bytes_follow_the_element_type() -> None:
         model(BODY, inputs="float16[N,3,6,5] x", outputs="float16[N,C,H,W] y", weights={"w": WEIGHT.astype("float16")})
     )
     assert costs_of(view)["c"].activation_bytes == 4 * 4 * 3 * 2
+
+
+def test_maps_whose_channels_come_last_cost_what_others_do() -> None:
+    """A runtime's own layers have no shape unless the file declares it: rows, columns, channels."""
+    proto = onnx.load_from_string(net(channels_last("z0")))
+    kind = proto.graph.value_info.add(name="a").type.tensor_type
+    kind.elem_type = onnx.TensorProto.UINT8
+    kind.shape.dim.extend([onnx.TensorShapeProto.Dimension(dim_value=s) for s in (1, 6, 5, 4)])
+    (cost,) = costs_of(load(proto.SerializeToString())).values()
+    assert (cost.macs, cost.activation_bytes) == (108 * 6 * 5, 4 * 6 * 5)
 
 
 def test_no_layers_cost_nothing() -> None:

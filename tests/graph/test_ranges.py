@@ -143,3 +143,16 @@ def test_bounds_that_a_kernel_may_round_beyond_are_widened() -> None:
     low, high = load(model("v = Tanh(x) [c] a = Conv(v, w) y = Relu(a)", weights={"w": W})).input_range("c")
     assert -1.1 < low < -1
     assert 1 < high < 1.1
+
+
+def test_bounds_of_integers_in_blocks_are_those_of_the_widest_block() -> None:
+    body = "v = DequantizeLinear <axis=1, block_size=2> (x, e, z) [c] y = Conv(v, w)"
+    weights = {
+        "e": np.float32([0.5, 1]).reshape(1, 2, 1, 1),
+        "z": np.uint8([0, 10]).reshape(1, 2, 1, 1),
+        "w": numbers(2, 4, 1, 1),
+    }
+    data = model(body, inputs="uint8[1,4,1,1] x", weights=weights, opset=21, ir=10)
+    low, high = load(data).input_range("c")
+    assert low <= -10 <= 245 <= high
+    assert (low, high) == pytest.approx((-10, 245), rel=0.03)

@@ -32,6 +32,10 @@ UNBOUNDED = [  # name, body, the node that is named, whether rows and columns ar
      {"k": ONES}),
     ("groups", f"{C4} y = GroupNormalization <num_groups=2> (a, k, k)", "GroupNormalization 'y'", "hw", (2, 1), 21,
      {"k": ONES}),
+    ("trained", f"{C4} y = BatchNormalization <training_mode=1> (a, k, k, k, k)", "BatchNormalization 'y'", "hw", (2, 1),
+     17, {"k": ONES}),
+    ("read_backwards_and_wholly", f"{C4} b = Slice(a, s, e, t, s) g = ReduceMax <axes=[2]> (a) y = Add(b, g)",
+     "ReduceMax 'g'", "h", (None, 1), 17, {"s": np.array([-1]), "e": np.array([-99]), "t": np.array([2])}),
     ("layer", f"{C4} y = LayerNormalization <axis=1> (a, k)", "LayerNormalization 'y'", "hw", (2, 1), 17,
      {"k": np.ones((4, 6, 8), "f")}),
     ("mean_variance", f"{C4} y = MeanVarianceNormalization(a)", "MeanVarianceNormalization 'y'", "hw", (2, 1), 17, {}),
@@ -95,6 +99,7 @@ UNDETERMINED = [  # name, body, a part of the reason, opset, weights
      {"s": np.array([-1]), "e": np.array([-99]), "t": np.array([2]), "u": np.array([-1])}),
     ("side_by_side", f"{C} y = Concat <axis=2> (a, a)", "side by side", 17, {}),
     ("tiled", f"{C} y = Tile(a, r)", "side by side", 17, {"r": np.array([1, 1, 2, 1])}),
+    ("tiled_somehow", f"{C} n = RandomUniform <shape=[4]> () r = Cast <to=7> (n) y = Tile(a, r)", "side by side", 17, {}),
     ("data_decide", f"{C} s = Cast <to=7> (x) y = Slice(a, s, e, o)", "the image itself decides", 17,
      {"e": np.array([99]), "o": np.array([2])}),
     ("data_pick", f"{C} i = Cast <to=7> (x) y = Gather <axis=1> (a, i)", "which units Gather 'y' picks", 17, {}),
@@ -111,6 +116,8 @@ UNDETERMINED = [  # name, body, a part of the reason, opset, weights
      {"s": np.array([1, 1, 0.5, 0.5], "f")}),
     ("cropped", f'{C} y = Resize <coordinate_transformation_mode="tf_crop_and_resize"> (a, r, s)', "not known", 17,
      {"s": np.array([1, 1, 2, 2], "f"), "r": np.array([0, 0, 0, 0, 1, 1, 1, 1], "f")}),
+    ("aspect_kept", f'{C} y = Resize <keep_aspect_ratio_policy="not_larger", axes=[2,3]> (a, "", "", t)', "not known",
+     18, {"t": np.array([15, 14])}),
     ("shrunk_long_ago", f"{C} y = Upsample (a, s)", "not known", 9, {"s": np.array([1, 1, 0.5, 0.5], "f")}),
     ("odd_scale", f'{C} y = Resize (a, "", s)', "not known", 17, {"s": np.array([1, 1, 1.2345678, 2], "f")}),
     ("wrong_kernel", f"{C} y = MaxPool <kernel_shape=[3]> (a)", "cannot be read", 17, {}),
@@ -128,6 +135,7 @@ UNDETERMINED = [  # name, body, a part of the reason, opset, weights
 def test_what_is_not_known_says_why(body: str, reason: str, opset: int, weights: dict[str, np.ndarray]) -> None:
     field = fields_of(net(body, weights, opset)).of("y")["x"]
     assert None in field.size
+    assert field.aligned is not True
     assert not field.unbounded
     assert reason in field.reason
 
@@ -177,6 +185,20 @@ def test_units_that_are_alone_are_not_spread_by_each_other() -> None:
         "x"
     ]
     assert (field.size, field.offset, field.unbounded) == ((H, W), (0, 0), False)
+
+
+def test_ends_of_maps_of_different_free_sizes_are_not_taken_for_the_same() -> None:
+    body = "a = Conv(x, w1) b = Slice(a, s, e, t) c = Slice(x, s, e, t) d = MaxPool <kernel_shape=[1,2]> (c) y = Add(b, d)"
+    weights = {"s": np.array([-2]), "e": np.array([99]), "t": np.array([2])}
+    field = fields_of(net(body, weights, 17, free=True)).of("y")["x"]
+    assert (field.size, field.aligned) == ((None, 2), None)
+    assert "depends on the size of the input" in field.reason
+
+
+def test_axes_from_the_end_are_flattened() -> None:
+    body = "m = MaxPool <kernel_shape=[3,2]> (x) y = Flatten <axis=-1> (m)"
+    field = fields_of(model(body, inputs="float[1,1,6,5] x")).of("y")["x"]
+    assert (field.axes, field.size) == ((0, 1), (3, 2))
 
 
 def test_parts_of_unknown_size_are_cut_nobody_knows_where() -> None:
@@ -245,11 +267,54 @@ def test_the_space_of_a_channels_last_image_is_where_the_convolution_slides() ->
     assert (field.size, field.stride) == ((3, 2), (2, 1))
 
 
-def test_a_mirrored_border_is_noted() -> None:
+def test_axes_that_are_not_aligned_are_not_whatever_the_others_are() -> None:
+    """Every row is read, and of the columns the one beside the centre."""
+    body = "a = MaxPool <kernel_shape=[1,3]> (x) b = Slice(x, s, e, t) c = Add(a, b) y = ReduceMax <axes=[2]> (c)"
+    field = fields_of(net(body, {"s": np.array([0]), "e": np.array([6]), "t": np.array([3])}, 17)).of("y")["x"]
+    assert (field.size, field.aligned, field.unbounded) == ((None, 3), False, True)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_mirrored_border_is_noted(before: int) -> None:
     body = 'a = Pad <mode="reflect"> (x, p) y = Conv(a, w1)'
-    field = fields_of(net(body, {"p": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, 17)).of("y")["x"]
-    assert (field.size, field.offset) == ((3, 2), (-1, 0))
+    field = fields_of(net(body, {"p": np.array([0, 0, before, 0, 0, 0, 1, 0])}, 17)).of("y")["x"]
+    assert (field.size, field.offset) == ((3, 2), (-before, 0))
     assert "(reflect)" in field.reason
+
+
+def test_what_is_noted_of_the_smaller_branch_is_kept() -> None:
+    body = 'a = MaxPool <kernel_shape=[5,1], pads=[2,0,2,0]> (x) p = Pad <mode="reflect"> (x, t) '
+    body += "b = MaxPool <kernel_shape=[3,1]> (p) y = Add(a, b)"
+    field = fields_of(net(body, {"t": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, 17)).of("y")["x"]
+    assert (field.size, field.aligned) == ((5, 1), True)
+    assert "(reflect)" in field.reason
+
+
+def test_the_reason_begins_with_what_makes_the_field_unbounded() -> None:
+    body = 'a = Pad <mode="reflect"> (x, p) b = Conv(a, w1) y = ReduceMax <axes=[3]> (b)'
+    field = fields_of(net(body, {"p": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, 17)).of("y")["x"]
+    first, second = field.reason.split("; ")
+    assert "ReduceMax 'y' reads all of it" in first
+    assert "(reflect)" in second
+
+
+def test_only_the_first_notes_are_kept() -> None:
+    chain = " ".join(f'[n{i}] v{i} = Pad <mode="reflect"> (v{i - 1}, p)' for i in range(1, 7))
+    body = f"v0 = Relu(x) {chain} y = Conv(v6, w1)"
+    reason = fields_of(net(body, {"p": np.array([0, 0, 1, 0, 0, 0, 1, 0])}, 17)).of("y")["x"].reason
+    assert [note.split()[1] for note in reason.split("; ")] == ["'n1'", "'n2'", "'n3'", "'n4'"]
+
+
+@pytest.mark.parametrize(("kept", "axes"), [("", (None, 3)), ("keepdims=1,", (None, 3)), ("keepdims=0,", (None, 2))])
+def test_axes_that_are_reduced_stay_unless_told_to_go(kept: str, axes: tuple[int | None, ...]) -> None:
+    field = fields_of(net(f"{C4} y = ReduceMax <{kept} axes=[2]> (a)", {}, 17)).of("y")["x"]
+    assert field.axes == axes
+
+
+def test_values_in_the_branches_of_an_if_are_followed() -> None:
+    body = next(case[1] for case in UNDETERMINED if case[0] == "bodies")
+    fields = fields_of(net(body, {"c": np.array(True)}, 17))
+    assert fields.of("u")["x"].size == fields.of("v")["x"].size == (3, 2)
 
 
 def test_an_image_of_unknown_rank_is_not_followed() -> None:

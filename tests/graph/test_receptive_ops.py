@@ -42,6 +42,7 @@ CASES = [
     case("lp_pool", "y = LpPool <kernel_shape=[3,2], strides=[2,1], p=1> (x)"),
     case("pool_ceil", "y = MaxPool <kernel_shape=[3,2], strides=[2,2], ceil_mode=1> (x)"),
     case("pool_dilated", "y = MaxPool <kernel_shape=[3,2], dilations=[2,3]> (x)"),
+    case("pool_dilated_same", 'y = MaxPool <kernel_shape=[3,2], dilations=[2,3], auto_pad="SAME_UPPER"> (x)'),
     case("pool_same_behind", 'y = LpPool <kernel_shape=[1,2], strides=[3,4], auto_pad="SAME_UPPER"> (x)',
          opset=18, free=False),
     case("pool_same_behind_lower", 'y = LpPool <kernel_shape=[2,1], strides=[4,3], auto_pad="SAME_LOWER"> (x)',
@@ -79,9 +80,13 @@ CASES = [
     case("unsqueezed_attribute", "s = Squeeze <axes=[1]> (x) y = Unsqueeze <axes=[1]> (s)", opset=9),
     case("softmax_of_channels", f"{C4} y = Softmax <axis=1> (a)", tight=False),
     case("channels_gathered", f"{C4} y = Gather <axis=1> (a, i)", i=[2, 0]),
+    case("channels_gathered_in_rows", f"{C4} g = Gather <axis=1> (a, i) s = Squeeze (g, k) "
+         "y = MaxPool <kernel_shape=[2,1]> (s)", i=[[2, 0]], k=[1]),
+    case("alone", f"{C} y = Concat <axis=2> (a)"),
     case("channels_split", f"{C4} b, c = Split <axis=1> (a) y = Concat <axis=1> (c, b)", opset=13),
     case("channels_reduced", f"{C4} y = ReduceMax <axes=[1]> (a)"),
     case("channels_reduced_input", f"{C4} r = ReduceSum <keepdims=0> (a, k) y = Unsqueeze (r, k)", k=[1]),
+    case("reduced_nowhere", "y = ReduceSum <noop_with_empty_axes=1> (x)"),
     case("best_channel", f"{C4} b = ArgMax <axis=1> (a) y = Cast <to=1> (b)", tight=False),
     case("channels_normalised", f"{C4} y = LRN <size=3> (a)"),
     case("tiled_channels", "y = Tile (x, r)", r=[1, 3, 1, 1]),
@@ -122,6 +127,7 @@ CASES = [
     *[resize(f"nearest_{t}_{r}", f'coordinate_transformation_mode="{t}", nearest_mode="{r}"', (2, 1.5))
       for t in TRANSFORMS[:3] for r in ROUNDINGS],
     resize("cubic", 'mode="cubic", coordinate_transformation_mode="half_pixel"', (2, 1)),
+    resize("cubic_asymmetric", 'mode="cubic", coordinate_transformation_mode="asymmetric"', (2, 1)),
     case("resize_for_nn", 'y = Resize <coordinate_transformation_mode="tf_half_pixel_for_nn", nearest_mode="floor"> '
          "(x, r, s)", opset=11, s=np.array([1, 1, 2, 3], "f"), r=np.zeros(8, "f")),
 ]  # fmt: skip

@@ -38,7 +38,7 @@ def receive(pieces: Iterable[tuple[bytes, bool]], folder: Path, most: int, stop:
         for data, last in pieces:
             stop.check()
             left -= len(data)
-            if left < 0 or len(paths) > MAX_FILES:
+            if left < 0 or (file is None and len(paths) == MAX_FILES):
                 raise LimitError(
                     "summaries", "they are too large", expected=f"at most {most} bytes in {MAX_FILES} files"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -10,8 +11,10 @@ from grpc_fakes import MODEL, FakeUseCases, details
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector.control import Stop
-from inspector.errors import NotFoundError, ParameterError
+from inspector.errors import ModelError, NotFoundError, ParameterError
+from inspector.faces.grpc import repository as models_of
 from inspector.faces.grpc.repository import Repository
+from inspector.graph.external import data_files_beside
 
 
 def test_models_are_listed_by_name_and_broken_ones_with_their_reason(client, models):
@@ -170,3 +173,32 @@ def test_a_file_that_cannot_be_read_is_listed_with_its_reason(models):
     (entry,) = repository.entries()
     (models / "toy.onnx").unlink()
     assert repository.info(entry, Stop()).failure == "model 'toy': it cannot be read; found No such file or directory."
+
+
+def test_what_is_said_of_a_model_changes_with_the_files_beside_it(models):
+    """A broken one may be whole once another file came; a whole one is another once its numbers are."""
+    data = models / "toy.bin"
+
+    def load(source, *, name=""):
+        if not data.exists():
+            raise ModelError("toy.bin", "it is missing")
+        view = FakeUseCases().load(source, name=name)
+        return replace(view, sha256=data.read_text(), data_files=tuple(data_files_beside(models)))
+
+    repository = Repository(models, load, 2)
+    (entry,) = repository.entries()
+    assert repository.info(entry, Stop()).failure == "toy.bin: it is missing."
+    data.write_text("one")
+    assert (repository.info(entry, Stop()).failure, repository.info(entry, Stop()).sha256) == ("", "one")
+    data.write_text("another")
+    assert repository.info(entry, Stop()).sha256 == "another"
+
+
+def test_a_file_larger_than_any_message_is_not_read(models, monkeypatch):
+    monkeypatch.setattr(models_of, "MAX_BYTES", len(MODEL) - 1)
+    use_cases = FakeUseCases()
+    repository = Repository(models, use_cases.load, 2)
+    (entry,) = repository.entries()
+    expected = "model 'toy': it is too large; expected at most 20 bytes, found 21."
+    assert repository.info(entry, Stop()).failure == expected
+    assert use_cases.loads == []

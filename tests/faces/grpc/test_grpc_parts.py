@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc import error_details_pb2
 from hypothesis import given, settings
@@ -14,13 +15,18 @@ from hypothesis import strategies as st
 from inspector import errors
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import model_pb2
-from inspector.control import Progress
+from inspector.contract import Picture
+from inspector.control import Progress, Stop
 from inspector.errors import InputError, LimitError, ParameterError, StoppedError
 from inspector.faces.grpc import errors as face
+from inspector.faces.grpc.calls import Calls
 from inspector.faces.grpc.feed import Feed
 from inspector.faces.grpc.latest import Latest
 from inspector.faces.grpc.pages import MAX_SIZE, page
+from inspector.faces.grpc.runs import drawn
+from inspector.faces.grpc.turns import Turns
 from inspector.faces.grpc.workers import Workers
+from inspector.render.pixels import MAX_SIDE
 
 KINDS = [
     kind
@@ -224,6 +230,31 @@ async def test_workers_take_so_many_calls_and_no_more():
     await workers.close()
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_worker_goes_past_a_call_that_leaves_just_as_its_turn_comes(late):
+    workers, answered = Workers("test", 1, 2), asyncio.Event()
+    async with workers.worker():
+        calls = [asyncio.create_task(a_call(workers, lambda: "done", answered)) for _ in range(2)]
+        await a_moment()
+        if not late:
+            calls[0].cancel()
+    if late:
+        calls[0].cancel()
+    answered.set()
+    assert await asyncio.wait_for(calls[1], 10) == "done"
+    assert calls[0].cancelled()
+    await a_moment()
+    assert (workers.busy, workers.waiting) == (0, 0)
+    await workers.close()
+
+
+def test_no_turn_begins_after_a_stop():
+    stop = Stop()
+    stop.set()
+    with pytest.raises(StoppedError), Turns().turn(stop):
+        pytest.fail("it began")
+
+
 async def test_a_worker_is_held_until_the_answer_was_taken():
     workers, answered = Workers("test", 1, 1), asyncio.Event()
     calls = [asyncio.create_task(a_call(workers, threading.Event().is_set, answered)) for _ in range(2)]
@@ -278,3 +309,26 @@ async def test_only_the_newest_progress_is_given_and_the_last_is_never_lost():
 
     await asyncio.wait_for(follow(), 10)
     assert seen == [4, 5]
+
+
+class Answers(list):
+    """A call with answers, that may be cancelled."""
+
+    cancelled = False
+
+    def cancel(self):
+        self.cancelled = True
+
+
+def test_a_stream_of_answers_that_is_no_longer_read_ends_its_call():
+    call = Answers("ab")
+    following = Calls("nobody").follow(lambda _request, timeout: call, None)
+    assert (next(following), call.cancelled) == ("a", False)
+    following.close()
+    assert call.cancelled
+
+
+def test_a_picture_that_cannot_be_drawn_is_sent_without_its_drawing():
+    fine, wide = (Picture(np.zeros((1, width), np.float32), "p") for width in (MAX_SIDE, MAX_SIDE + 1))
+    assert drawn(fine, None).startswith(b"\x89PNG")
+    assert drawn(wide, None) == b""

@@ -82,6 +82,17 @@ async def test_those_that_wait_and_leave_pass_their_turn_on() -> None:
     assert clients[1].asked == 0
 
 
+async def test_one_that_leaves_just_as_its_turn_comes_passes_it_on() -> None:
+    readers = Readers(1, NEVER)
+    async with readers.place():
+        calls = [asyncio.create_task(incoming(Client().send(CONFIG), readers).only()) for _ in range(2)]
+        await a_moment()
+    calls[0].cancel()  # its turn has come, and it does not know yet
+    await a_moment()
+    assert calls[0].cancelled()
+    assert calls[1].done()
+
+
 async def test_the_silent_one_goes_where_others_wait() -> None:
     readers = Readers(2, hurry=0)
     silent, other = Client(), Client()

@@ -112,6 +112,17 @@ def test_activations_come_back_bit_by_bit(client, stub, use_cases):
     assert max(len(m.data) for m in messages) == 1 << 20
 
 
+def test_all_taps_are_meant_where_none_is_named(stub, use_cases):
+    list(stub.Activations(pb.ActivationsRequest(model="models/toy", inputs=[{"id": "a", "picture": b"x"}])))
+    assert use_cases.calls[-1]["taps"] == ("*",)
+
+
+def test_memory_below_zero_is_refused(stub):
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.Inspect(pb.InspectRequest(model="models/toy", memory_bytes=-1)))
+    assert details(caught.value)["BadRequest"].field_violations[0].field == "memory_bytes"
+
+
 def test_a_report_of_30_mb_streams_through_messages_that_any_client_takes(address, client):
     with grpc.insecure_channel(address) as channel:  # reads at most 4 MiB at once
         stub = inspector_service_pb2_grpc.InspectorServiceStub(channel)
@@ -261,6 +272,9 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(start, use_cases):
         assert details(refused)["RetryInfo"].retry_delay.seconds == 1
         with pytest.raises(BusyError, match="Try again"):
             client.audit("toy", [Raw("a", picture=b"")])
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.Audit(iter(())))
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED  # before anything was read
         assert client.models()  # listing goes on
         use_cases.go_on.set()
         assert [list(call)[-1].event.end.ok for call in (running, waiting)] == [True, True]

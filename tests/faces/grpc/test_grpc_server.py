@@ -121,6 +121,17 @@ def test_a_signal_ends_the_server_in_good_order(models, number):
                 client.models()
 
 
+def test_an_address_of_the_newer_protocol_is_written_in_brackets(start):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    address = start(host="::1")
+    assert address.startswith("[::1]:")
+    with Client(address, timeout=20) as client:
+        assert client.models()
+
+
 def test_a_port_that_is_taken_is_an_error(address, settings):
     port = int(address.rpartition(":")[2])
     with (

@@ -19,9 +19,10 @@ from inspector import Report, service
 from inspector.analysis import sums
 from inspector.control import Stop
 from inspector.errors import InputError, LimitError, ParameterError, StoppedError, SummaryError
+from inspector.faces.grpc import summaries
 from inspector.faces.grpc.client import Client
 from inspector.faces.grpc.settings import Settings
-from inspector.faces.grpc.summaries import receive
+from inspector.faces.grpc.summaries import of_the_files, receive
 from inspector.faces.wire import report_to_json
 from inspector.samples import SAMPLES
 
@@ -235,6 +236,22 @@ def test_files_are_told_apart_and_have_to_be_ended(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="the last file is cut short"):
         receive([(b"ab", False)], tmp_path / "other", 100, Stop())
+
+
+def test_as_many_files_are_taken_as_the_limit_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summaries, "MAX_FILES", 2)
+    pieces = [(b"a", True), (b"b", False), (b"c", True)]
+    (tmp_path / "two").mkdir()
+    assert len(receive(pieces, tmp_path / "two", 100, Stop())) == 2
+    with pytest.raises(LimitError, match="at most 100 bytes in 2 files"):
+        receive([*pieces, (b"d", True)], tmp_path, 100, Stop())
+    assert not (tmp_path / "3.sum").exists()
+
+
+@pytest.mark.parametrize("error", [OverflowError("secret"), KeyError("secret"), TypeError(), ValueError(), RecursionError()])
+def test_whatever_the_numbers_of_a_file_break_is_an_error_of_the_file(error: Exception) -> None:
+    with pytest.raises(SummaryError, match=f"they do not add up; found {type(error).__name__}"), of_the_files():
+        raise error
 
 
 def test_a_merge_that_was_stopped_or_has_no_room_ends(tmp_path: Path) -> None:

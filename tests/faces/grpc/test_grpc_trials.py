@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,15 +65,30 @@ def test_a_file_that_hangs_is_never_tried_again_and_every_error_names_its_own_mo
     assert [error.subject for error in found] == ["model 'm'", "model 'm'", "model 'n'"]
 
 
-def test_without_a_stop_nothing_is_tried(models: Path) -> None:
+def test_without_a_stop_nothing_is_tried_and_no_file_is_read(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_cases = FakeUseCases()
     trials, path = Trials(use_cases, Settings(models)), models / "toy.onnx"
-    for source in (path, MODEL):
-        with pytest.raises(UntriedError):
-            trials.check(source, "m", None)
+    with monkeypatch.context() as unread:
+        unread.setattr(hashlib, "file_digest", None)
+        for source in (path, MODEL):
+            with pytest.raises(UntriedError):
+                trials.check(source, "m", None)
     trials.check(path, "m", Stop())
     trials.check(path, "m", None)
     assert use_cases.checks == ["m"]
+
+
+def test_a_verdict_on_a_file_that_changed_meanwhile_is_not_kept(models: Path) -> None:
+    class Changing(FakeUseCases):
+        def vet(self, source: Path | bytes, **options: Any) -> None:
+            super().vet(source, **options)
+            (models / "toy.onnx").write_bytes(MODEL + b" that is another")
+
+    use_cases = Changing()
+    trials = Trials(use_cases, Settings(models))
+    trials.check(models / "toy.onnx", "toy", Stop())
+    trials.check(MODEL, "m", Stop())
+    assert use_cases.checks == ["toy", "m"]
 
 
 class SlowTrials(FakeUseCases):
@@ -192,3 +208,18 @@ def test_a_server_that_ends_does_not_wait_for_a_trial(models: Path) -> None:
     trials.end()
     with pytest.raises(StoppedError):
         trials.check(ZOO["chain"].data, "m", Stop())
+
+
+def test_the_end_ends_a_trial_that_goes_on_and_no_other_begins(models: Path, slow: SlowTrials) -> None:
+    trials = Trials(slow, Settings(models))
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(trials.check, MODEL, "m", Stop())
+        assert slow.trying.acquire(timeout=20)
+        trials.end()
+        try:
+            assert isinstance(going.exception(20), StoppedError)
+        finally:
+            slow.go_on.set()
+    with pytest.raises(StoppedError):
+        trials.check(HANGS, "n", Stop())
+    assert not slow.trying.acquire(blocking=False)

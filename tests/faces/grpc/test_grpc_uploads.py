@@ -132,6 +132,7 @@ BAD_STREAMS = {
     "too many chunks": ([HEADER, chunk(0, LARGE), chunk(len(LARGE), b"x")], "INVALID_INPUT", "longer"),
     "chunks swapped": ([HEADER, chunk(9, LARGE[9:]), chunk(0, LARGE[:9])], "INVALID_INPUT", "out of order"),
     "a chunk twice": ([HEADER, chunk(0, LARGE[:9]), chunk(0, LARGE[:9])], "INVALID_INPUT", "out of order"),
+    "a gap": ([HEADER, chunk(0, LARGE[:9]), chunk(10, LARGE[10:])], "INVALID_INPUT", "out of order"),
     "a negative offset": ([HEADER, chunk(-1, LARGE)], "INVALID_INPUT", "out of order"),
     "other bytes": ([HEADER, chunk(0, LARGE[:-1] + b"x")], "INVALID_INPUT", "SHA-256"),
     "no hash": ([pb.UploadModelRequest(header=header_of(LARGE, sha256=""))], "INVALID_PARAMETER", "SHA-256"),
@@ -206,6 +207,27 @@ def test_an_upload_that_was_stopped_is_not_published(models, when):
         receive(repository, announced, pieces(), stop)
     assert use_cases.loads == ([] if when == "written" else ["new"])
     assert untouched(models)
+
+
+@pytest.mark.parametrize("name", ["toy", "link"])
+def test_nothing_is_read_of_an_upload_under_a_name_that_is_taken(models, name):
+    (models / "link.onnx").symlink_to("nowhere")
+    announced = Announced(name, len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    pieces = iter([Piece(0, LARGE)])
+    with pytest.raises(ExistsError):
+        receive(Repository(models, FakeUseCases().load, 2), announced, pieces, Stop())
+    assert next(pieces).data == LARGE
+
+
+def test_a_name_taken_while_the_model_was_loaded_is_kept(models):
+    def load(source, *, name=""):
+        (models / "new.onnx").write_bytes(MODEL)
+        return FakeUseCases().load(source, name=name)
+
+    announced = Announced("new", len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    with pytest.raises(ExistsError, match="overwrite"):
+        receive(Repository(models, load, 2), announced, iter([Piece(0, LARGE)]), Stop())
+    assert (models / "new.onnx").read_bytes() == MODEL
 
 
 def test_uploads_are_refused_unless_allowed(start, models, file):
