@@ -32,8 +32,8 @@ UNBOUNDED = [  # name, body, the node that is named, whether rows and columns ar
      {"k": ONES}),
     ("groups", f"{C4} y = GroupNormalization <num_groups=2> (a, k, k)", "GroupNormalization 'y'", "hw", (2, 1), 21,
      {"k": ONES}),
-    ("trained", f"{C4} y = BatchNormalization <training_mode=1> (a, k, k, k, k)", "BatchNormalization 'y'", "hw", (2, 1),
-     17, {"k": ONES}),
+    ("trained", f"{C4} y = BatchNormalization <training_mode=1> (a, k, k, k, k)", "BatchNormalization 'y'", "hw",
+     (2, 1), 17, {"k": ONES}),
     ("read_backwards_and_wholly", f"{C4} b = Slice(a, s, e, t, s) g = ReduceMax <axes=[2]> (a) y = Add(b, g)",
      "ReduceMax 'g'", "h", (None, 1), 17, {"s": np.array([-1]), "e": np.array([-99]), "t": np.array([2])}),
     ("layer", f"{C4} y = LayerNormalization <axis=1> (a, k)", "LayerNormalization 'y'", "hw", (2, 1), 17,
@@ -99,7 +99,8 @@ UNDETERMINED = [  # name, body, a part of the reason, opset, weights
      {"s": np.array([-1]), "e": np.array([-99]), "t": np.array([2]), "u": np.array([-1])}),
     ("side_by_side", f"{C} y = Concat <axis=2> (a, a)", "side by side", 17, {}),
     ("tiled", f"{C} y = Tile(a, r)", "side by side", 17, {"r": np.array([1, 1, 2, 1])}),
-    ("tiled_somehow", f"{C} n = RandomUniform <shape=[4]> () r = Cast <to=7> (n) y = Tile(a, r)", "side by side", 17, {}),
+    ("tiled_somehow", f"{C} n = RandomUniform <shape=[4]> () r = Cast <to=7> (n) y = Tile(a, r)", "side by side", 17,
+     {}),
     ("data_decide", f"{C} s = Cast <to=7> (x) y = Slice(a, s, e, o)", "the image itself decides", 17,
      {"e": np.array([99]), "o": np.array([2])}),
     ("data_pick", f"{C} i = Cast <to=7> (x) y = Gather <axis=1> (a, i)", "which units Gather 'y' picks", 17, {}),
@@ -188,7 +189,8 @@ def test_units_that_are_alone_are_not_spread_by_each_other() -> None:
 
 
 def test_ends_of_maps_of_different_free_sizes_are_not_taken_for_the_same() -> None:
-    body = "a = Conv(x, w1) b = Slice(a, s, e, t) c = Slice(x, s, e, t) d = MaxPool <kernel_shape=[1,2]> (c) y = Add(b, d)"
+    body = """a = Conv(x, w1) b = Slice(a, s, e, t) c = Slice(x, s, e, t)
+        d = MaxPool <kernel_shape=[1,2]> (c) y = Add(b, d)"""
     weights = {"s": np.array([-2]), "e": np.array([99]), "t": np.array([2])}
     field = fields_of(net(body, weights, 17, free=True)).of("y")["x"]
     assert (field.size, field.aligned) == ((None, 2), None)

@@ -248,7 +248,9 @@ def test_as_many_files_are_taken_as_the_limit_says(tmp_path: Path, monkeypatch: 
     assert not (tmp_path / "3.sum").exists()
 
 
-@pytest.mark.parametrize("error", [OverflowError("secret"), KeyError("secret"), TypeError(), ValueError(), RecursionError()])
+@pytest.mark.parametrize(
+    "error", [OverflowError("secret"), KeyError("secret"), TypeError(), ValueError(), RecursionError()]
+)
 def test_whatever_the_numbers_of_a_file_break_is_an_error_of_the_file(error: Exception) -> None:
     with pytest.raises(SummaryError, match=f"they do not add up; found {type(error).__name__}"), of_the_files():
         raise error
