@@ -121,7 +121,7 @@ def test_inputs_are_shown_one_by_one_where_they_went() -> None:
         for tap in ["c:act"] + ["d:act"] * positive(x) + ["e~2:act"] * negative(x)
     ]
     titles = [b.title for b in report.result("activations").blocks if isinstance(b, Images)]
-    assert titles == [f"{tap} for {name}" for name, tap in shown]
+    assert titles == [f"Input x for {name}" for name in names] + [f"{tap} for {name}" for name, tap in shown]
     apart = service.inspect(net.data, X[:6], ['activations:inputs=6,taps=["d","e~2"]'])  # no tap saw them all
     rows = table(apart, "Feature maps", "activations")
     assert [(row["input"], row["tap"]) for row in rows] == [place for place in shown if place[1] != "c:act"]

@@ -54,9 +54,9 @@ def plan(plugin: str, twist: float = 1.0) -> Plan:
 
 
 def maps(seed: int, broken: bool) -> dict[str, Array]:
-    """Random maps (11, 5, 3, 4) of every tapped tensor; some are all zero and, where `broken`, some not finite."""
+    """Random maps (11, 5, 3, 4) of what is fed and of all tapped tensors; some are zero, and not finite if `broken`."""
     rng = np.random.default_rng(seed)
-    found = {}
+    found = {"x": rng.normal(size=(COUNT, CHANNELS, 3, 4)).astype(np.float32)}
     for i, op in enumerate(ACTIVATIONS):
         x = rng.normal(size=(COUNT, CHANNELS, 3, 4)).astype(np.float32) * np.exp(rng.normal(size=(1, CHANNELS, 1, 1)))
         x[rng.random(x.shape) < 0.3] = 0
@@ -225,7 +225,7 @@ def test_parts_of_another_model_are_of_another_run(plugin: str) -> None:
 def test_the_graph_gives_the_rows_that_numpy_gives_for_the_same_maps(plugin: str) -> None:
     """So what is said here of rows holds for those of a run. Counts and extremes bit for bit, means to 1e-5."""
     chosen, x = plan(plugin), np.random.default_rng(3).normal(size=(COUNT, 3, 6, 5)).astype(np.float32)
-    found = service.activations(view(), x, ["*"])
+    found = service.activations(view(), x, ["*"]) | {"x:input": x}
     by_tensor = {watch.tap.tensor: found[watch.tap.name] for watch in chosen.entries[0].watches}
     setting = Setting(
         preprocess="", device="cpu", fidelity="exact", batch_size=COUNT, watch=lambda _: None, stop=Stop()

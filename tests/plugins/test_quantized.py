@@ -107,7 +107,7 @@ def test_pictures_of_quantised_maps_show_real_numbers_and_frame_what_is_silent()
     real = (maps.astype(np.float64) + 128) * float(NUMBERS["sy"])
     assert (row["silent"], row["min"]) == (1, 0)
     assert row["max"] == pytest.approx(real.max(), rel=1e-6)
-    (grid,) = [b for b in inspect(view, x, ["activations"]).results[0].blocks if isinstance(b, Images)]
+    _, grid = [b for b in inspect(view, x, ["activations"]).results[0].blocks if isinstance(b, Images)]
     assert [picture.mark for picture in grid.pictures] == ["", "silent", "", ""]
     np.testing.assert_allclose(grid.pictures[0].values, real[0, 0], rtol=1e-6)
 
