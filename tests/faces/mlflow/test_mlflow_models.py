@@ -40,6 +40,13 @@ def test_the_file_is_a_copy_of_what_was_logged_with_the_data_beside_it(net: str,
     assert [layer.name for layer in load(file).layers] == ["/block/c1/Conv", "/block/c2/Conv"]
 
 
+def test_a_model_may_have_been_logged_outside_of_any_run(store: Path, tmp_path: Path) -> None:
+    info = mlflow.onnx.log_model(onnx.load_from_string(NET), name="net", pip_requirements=[])
+    model = mlflow.pyfunc.load_model(info.model_uri)
+    assert (bool(model.metadata.run_id), bool(model.metadata.model_id)) == (False, True)
+    assert fetch(model, tmp_path).is_file()
+
+
 def has_data_files(file: Path) -> bool:
     weights = onnx.load(file, load_external_data=False).graph.initializer
     return any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in weights)

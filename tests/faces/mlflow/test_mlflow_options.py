@@ -7,8 +7,11 @@ import inspect
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
+import ml_dtypes
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,13 +19,15 @@ from mlflow.models.evaluation import ModelEvaluator
 from mlflow.utils.validation import _validate_metric_name, _validate_tag
 
 from inspector import Finding, Metric, Severity, service
-from inspector.contract import Overruled
+from inspector.contract import Overruled, TensorInfo
+from inspector.errors import InputError
 from inspector.faces.exports.metrics import counts_of
 from inspector.faces.mlflow.evaluator import InspectorEvaluator
+from inspector.faces.mlflow.features import data_of
 from inspector.faces.mlflow.names import LONGEST, distinct, named
 from inspector.faces.mlflow.options import Options, meant
 from inspector.faces.mlflow.tags import tags_of
-from inspector.report import AnalysisResult, Failure, Provenance, Report
+from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = st.text("a./:\\\ud800 é-\n", max_size=6) | st.text(st.characters(), max_size=300)
@@ -69,6 +74,35 @@ def test_a_finding_that_a_policy_ignores_is_not_the_worst() -> None:
     assert tags_of(report, ())["inspector.worst_severity"] == "none"
 
 
+def test_tags_list_every_name_once_and_so_many_of_them() -> None:
+    found = tuple(Finding(f"policy/{k % 21:02d}", Severity.INFO, "So") for k in range(42))
+    origin = Provenance("m", "ab", data="x" * 6000)
+    judged = AnalysisResult("policy", "1", "{}", findings=found)
+    tags = tags_of(Report(origin, (judged,), (Skipped("a", "broken"),), 7), ())
+    assert tags["inspector.broken_rules"] == ", ".join(f"policy/{k:02d}" for k in range(20)) + ", … (21 in all)"
+    assert tags["inspector.data"] == "x" * 5000
+    assert tags["inspector.skipped"] == "7"  # though one of them is listed
+
+
+def dataset(**columns: object) -> SimpleNamespace:
+    """As MLflow hands it to an evaluator."""
+    return SimpleNamespace(features_data=pd.DataFrame(columns), has_targets=False, labels_data=None)
+
+
+def test_two_columns_of_texts_are_no_places() -> None:
+    with pytest.raises(InputError, match="column 'file' of data: its cells cannot be fed"):
+        data_of(dataset(file=["a.png", "b.png"], other=["c.png", "d.png"]), ())
+
+
+@pytest.mark.parametrize("kind", [ml_dtypes.bfloat16, np.complex64])
+def test_cells_may_be_of_any_type_that_a_model_may_take(kind: type) -> None:
+    cells = list(np.arange(6).reshape(2, 3).astype(kind))
+    found = data_of(dataset(anything=cells), (TensorInfo("x", "", ("N", 3)),))
+    assert isinstance(found, dict)
+    assert found["x"].dtype == kind
+    np.testing.assert_array_equal(found["x"], cells)
+
+
 def test_without_options_nobody_means_it() -> None:
     assert not meant({})
     assert not meant(None)
@@ -92,6 +126,12 @@ def test_every_name_is_one_that_mlflow_takes_and_no_two_are_the_same(paths: list
 def test_a_name_is_its_path_where_that_is_plain() -> None:
     paths = [("sparsity", "dead", "conv1:act"), ("sparsity", "dead", "/a/b"), ("filters", "zero", "..")]
     assert distinct(paths) == ["sparsity/dead/conv1:act", "sparsity/dead/a.b", "filters/zero/_"]
+
+
+def test_names_that_are_too_long_are_cut_and_stay_apart() -> None:
+    first, second, fits = distinct([("a", "m", "x" * 300), ("a", "m", "x" * 301), ("a", "m", "y" * (LONGEST - 4))])
+    assert (len(first), len(second), fits) == (LONGEST, LONGEST, "a/m/" + "y" * (LONGEST - 4))
+    assert first != second
 
 
 def test_layers_that_would_share_a_name_keep_their_own_in_every_order() -> None:
