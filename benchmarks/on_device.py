@@ -39,7 +39,7 @@ from benchmarks.timing import interleaved, machine
 from inspector import Array, Ops
 from inspector.contract.measures import TAPPED
 from inspector.graph.instrument import Instrumented, Request
-from inspector.graph.ops import PREFIX
+from inspector.graph.writing import PREFIX
 from inspector.runtime.session import Session, open_session
 
 BLOCK: Final = 1024

@@ -68,7 +68,7 @@ from inspector.errors import (
     StoppedError,
     SummaryError,
 )
-from inspector.graph.limits import Limits
+from inspector.graph.loading.limits import Limits
 from inspector.report import AnalysisResult, Provenance, Report
 from inspector.runtime.items import Raw
 from inspector.service import activations, audit, check, compare, inspect, load, merge, plugins, vet

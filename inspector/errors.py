@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from inspector.complaints import told
 
 _LONGEST: Final = 4096
-"""Characters of a name: see `inspector.graph.limits`."""
+"""Characters of a name: see `inspector.graph.loading.limits`."""
 
 
 class InspectorError(Exception):

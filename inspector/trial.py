@@ -16,10 +16,10 @@ from inspector import errors
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop
 from inspector.errors import Inapplicable, InspectorError, LimitError, ModelError
-from inspector.graph.external import data_files_beside
+from inspector.graph.data_files import data_files_beside
 from inspector.graph.instrument import Request, instrument
-from inspector.graph.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load
+from inspector.graph.loading.limits import DEFAULT_LIMITS, Limits
 from inspector.graph.view import OnnxView
 from inspector.runtime.confined import DEFAULT_BOUNDS, Bounds, End, run_confined
 from inspector.runtime.session import open_session

@@ -16,7 +16,7 @@ from models import SAME, ZOO, W, model
 
 import inspector
 from inspector.errors import InspectorError, LimitError, ModelError, NotFoundError
-from inspector.graph.limits import DEFAULT_LIMITS
+from inspector.graph.loading.limits import DEFAULT_LIMITS
 from inspector.runtime.confined import End, Outcome
 from inspector.trial import Trial, answer
 

@@ -24,7 +24,7 @@ from inspector.contract import Array
 from inspector.errors import InspectorError, StoppedError
 from inspector.graph.contents import operators
 from inspector.graph.instrument import Instrumented
-from inspector.graph.ops import PREFIX
+from inspector.graph.writing import PREFIX
 from inspector.report import Check, OperatorCount
 from inspector.runtime.session import Fidelity, Session
 

@@ -13,7 +13,7 @@ from inspector.contract.measures import TAPPED, keeps_maps
 from inspector.control import Stop
 from inspector.errors import LimitError, PluginError
 from inspector.graph.instrument import Request
-from inspector.graph.ops import is_known
+from inspector.graph.rewriting.ops import is_known
 from inspector.report import Failure
 
 MAX_ANALYSES: Final = 64

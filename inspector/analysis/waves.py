@@ -9,7 +9,7 @@ from typing import Final
 from inspector.contract import Tap
 from inspector.errors import LimitError
 from inspector.graph.instrument import Instrumented, Request
-from inspector.graph.ops import PREFIX
+from inspector.graph.writing import PREFIX
 from inspector.runtime.devices import cores
 
 CHOICES: Final = (1, 2, 4, 8, 16, 32, 64)

@@ -1,6 +1,6 @@
 """What an analysis can ask the graph to compute: expressions as plain values, so that equal requests are equal.
 
-Nothing is computed here. `inspector.graph.ops` writes a `Value` into a model as ONNX nodes.
+Nothing is computed here. `inspector.graph.rewriting.ops` writes a `Value` into a model as ONNX nodes.
 """
 
 from __future__ import annotations

@@ -10,9 +10,8 @@ import onnx_ir as ir
 
 from inspector.contract import Array, TensorInfo
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.ops import PREFIX
 from inspector.graph.shapes import Kinds, dims_of, forget_outputs, inferred
-from inspector.graph.writing import add_tensor
+from inspector.graph.writing import PREFIX, add_tensor
 
 
 def fixed_batch(inputs: tuple[TensorInfo, ...]) -> int | None:

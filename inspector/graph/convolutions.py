@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Zeros
 from inspector.errors import ModelError
-from inspector.graph.activations import clip
+from inspector.graph.activations.operators import clip
 from inspector.graph.constants import STANDARD, Constants
 
 MICROSOFT: Final = "com.microsoft"

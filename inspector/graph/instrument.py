@@ -15,18 +15,18 @@ import onnx
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
-from inspector.graph.batch_statistics import write_out_statistics
 from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
 from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, graphs, hold
-from inspector.graph.memory import Footprint, footprint
-from inspector.graph.ops import PREFIX
-from inspector.graph.pruning import prune
-from inspector.graph.rows import Place, Request, write_rows
+from inspector.graph.rewriting.batch_statistics import write_out_statistics
+from inspector.graph.rewriting.memory import Footprint, footprint
+from inspector.graph.rewriting.pruning import prune
+from inspector.graph.rewriting.rows import Place, Request, write_rows
+from inspector.graph.rewriting.unsigned import write_unsigned
 from inspector.graph.runnable import refuse_what_cannot_run
 from inspector.graph.shapes import Kinds, inferred
-from inspector.graph.unsigned import write_unsigned
 from inspector.graph.view import OnnxView
+from inspector.graph.writing import PREFIX
 
 __all__ = ["NEWEST_IR", "Instrumented", "Place", "Request", "instrument"]
 

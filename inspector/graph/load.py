@@ -15,23 +15,23 @@ from google.protobuf.message import DecodeError
 
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError, NotFoundError
-from inspector.graph.age import modernise
 from inspector.graph.bodies import Nesting, prepare
-from inspector.graph.checks import check, first_line
 from inspector.graph.collector import paused
 from inspector.graph.contents import Survey, hold, survey_of
 from inspector.graph.convolutions import NAMES
 from inspector.graph.doubts import doubtful, forget
-from inspector.graph.external import External, digest, has_external, read_external
-from inspector.graph.limits import DEFAULT_LIMITS, Limits
-from inspector.graph.reading import Contents, read
+from inspector.graph.loading.age import modernise
+from inspector.graph.loading.checks import check, first_line
+from inspector.graph.loading.external import External, digest, has_external, read_external
+from inspector.graph.loading.limits import DEFAULT_LIMITS, Limits
+from inspector.graph.loading.reading import Contents, read
+from inspector.graph.loading.sparse import write_out
+from inspector.graph.loading.tidy import drop_empty_ends, tidy
+from inspector.graph.loading.weights import APART, attach, declare, detach
 from inspector.graph.runnable import custom_operators
 from inspector.graph.shapes import infer
 from inspector.graph.skeleton import Skeleton, skeleton, write_again
-from inspector.graph.sparse import write_out
-from inspector.graph.tidy import drop_empty_ends, tidy
 from inspector.graph.view import OnnxView
-from inspector.graph.weights import APART, attach, declare, detach
 from inspector.origin import many
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "load"]
@@ -42,8 +42,8 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     """Reads an ONNX file, with the data files beside it, or the bytes of a self-contained one.
 
     Everything is read once, into memory of its own: what happens to the files afterwards does not matter. The view's
-    `sha256` is that of the file; with data files, see `inspector.graph.external.digest`. Its fact `bytes` counts the
-    file and the external tensors.
+    `sha256` is that of the file; with data files, see `inspector.graph.loading.external.digest`. Its fact `bytes`
+    counts the file and the external tensors.
 
     Args:
         source: path, or the file's content.

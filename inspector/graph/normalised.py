@@ -11,8 +11,8 @@ from typing import Final
 
 import onnx_ir as ir
 
+from inspector.graph.activations.curves import consumers
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.curves import consumers
 
 NORMS: Final = frozenset(
     {

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Zeros
 from inspector.contract.model import UNBOUNDED
-from inspector.graph.activations import Activation
+from inspector.graph.activations.operators import Activation
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.convolutions import MICROSOFT, as_numbers, input_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract.model import UNBOUNDED
-from inspector.graph.activations import clip_bounds
+from inspector.graph.activations.operators import clip_bounds
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.convolutions import form_of, input_of
 from inspector.graph.quantized import coding_of, integer_bounds, is_known, real_bounds

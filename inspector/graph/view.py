@@ -17,14 +17,14 @@ from inspector.graph.bodies import Nesting
 from inspector.graph.constants import Constants
 from inspector.graph.convolutions import as_numbers, input_of, stored_numbers
 from inspector.graph.costs import Cost, layer_costs
-from inspector.graph.external import DataFile
+from inspector.graph.data_files import DataFile
 from inspector.graph.folding import fold, rounding
 from inspector.graph.layers import Site, find_layers
-from inspector.graph.ops import PREFIX
 from inspector.graph.ranges import Ranges
-from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
+from inspector.graph.receptive.fields import ReceptiveField, ReceptiveFields, receptive_fields
 from inspector.graph.skeleton import Skeleton
 from inspector.graph.taps import find_taps, input_taps
+from inspector.graph.writing import PREFIX
 from inspector.origin import many
 from inspector.several import several
 

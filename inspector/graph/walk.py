@@ -21,9 +21,9 @@ import onnx_ir as ir
 
 from inspector.contract import Zeros
 from inspector.graph import quantized
-from inspector.graph.activations import Activation, activation, is_known
+from inspector.graph.activations.curves import Curves, consumers, goes_on
+from inspector.graph.activations.operators import Activation, activation, is_known
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.curves import Curves, consumers, goes_on
 from inspector.graph.normalised import NORMS, OPENING, normalised
 from inspector.graph.quantized import holds_integers, rectified
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import onnx
 import onnx_ir as ir
 
 from inspector.contract import Array
 
+PREFIX: Final = "inspector/"
+"""Every name that a rewrite adds begins so."""
 Attribute = int | float | Sequence[int] | onnx.TensorProto
 """What an attribute of an added node can be."""
 _Kind = onnx.AttributeProto

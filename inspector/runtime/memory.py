@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 SHARE: Final = 0.5
-"""Of the memory there is: estimates may be short by half (see `inspector.graph.memory`)."""
+"""Of the memory there is: estimates may be short by half (see `inspector.graph.rewriting.memory`)."""
 FALLBACK: Final = 4 << 30
 """Where a system does not say how much memory it has."""
 CGROUPS: Final = Path("/sys/fs/cgroup")

@@ -11,7 +11,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector import Array
 from inspector.graph.constants import Constants
-from inspector.graph.receptive import ReceptiveField, ReceptiveFields, receptive_fields
+from inspector.graph.receptive.fields import ReceptiveField, ReceptiveFields, receptive_fields
 
 H, W = 12, 8
 NUMBERS = {

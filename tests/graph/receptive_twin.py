@@ -14,7 +14,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector import Array
 from inspector.graph.constants import Constants
-from inspector.graph.receptive import ReceptiveField, receptive_fields
+from inspector.graph.receptive.fields import ReceptiveField, receptive_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from inspector.graph.constants import Constants
-from inspector.graph.receptive import ReceptiveField, receptive_fields
+from inspector.graph.receptive.fields import ReceptiveField, receptive_fields
 
 Size = int | tuple[int, int]
 Same = "SAME_UPPER"

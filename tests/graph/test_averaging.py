@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.graph.averaging import MOST, pieces
+from inspector.graph.rewriting.averaging import MOST, pieces
 
 spaces = st.lists(st.integers(1, 300), min_size=1, max_size=3)
 

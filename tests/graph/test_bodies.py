@@ -14,7 +14,7 @@ from inspector.contract.measures import TAPPED, Ops
 from inspector.graph.contents import nodes_of
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
-from inspector.graph.tidy import drop_empty_ends
+from inspector.graph.loading.tidy import drop_empty_ends
 from inspector.runtime.session import open_session
 
 op = Ops()

@@ -11,8 +11,8 @@ import pytest
 from models import SAME, ZOO, W, model
 
 from inspector.errors import InspectorError, LimitError, ModelError
-from inspector.graph.limits import DEFAULT_LIMITS
 from inspector.graph.load import load
+from inspector.graph.loading.limits import DEFAULT_LIMITS
 
 Change = Callable[[onnx.ModelProto], object]
 

@@ -16,7 +16,7 @@ from inspector.faces.describe import describe
 from inspector.graph.constants import Constants
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
-from inspector.graph.receptive import receptive_fields
+from inspector.graph.receptive.fields import receptive_fields
 from inspector.runtime.session import Fidelity, open_session
 
 op = Ops()

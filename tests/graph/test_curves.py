@@ -14,8 +14,9 @@ from models import SAME, W, model
 from onnx.reference import ReferenceEvaluator
 
 from inspector import Array, Layer, TapKind, Zeros
-from inspector.graph import closed_forms, curves, walk
-from inspector.graph.grids import BASE
+from inspector.graph import walk
+from inspector.graph.activations import closed_forms, curves
+from inspector.graph.activations.grids import BASE
 from inspector.graph.load import load
 
 

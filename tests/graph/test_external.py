@@ -46,7 +46,7 @@ def test_a_model_with_data_files_is_the_model_without(
     name: str, one_file: bool, least: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inspector.graph.load.APART", least)
-    monkeypatch.setattr("inspector.graph.weights.APART", least)
+    monkeypatch.setattr("inspector.graph.loading.weights.APART", least)
     path, case = saved(tmp_path, name, one_file=one_file), ZOO[name]
     beside, whole = load(path), load(case.data)
     assert (beside.layers, beside.inputs, beside.outputs) == (whole.layers, whole.inputs, whole.outputs)

@@ -13,7 +13,7 @@ from test_light_models import light
 from inspector import service
 from inspector.analysis.plan import make_plan
 from inspector.graph.instrument import instrument
-from inspector.graph.memory import Footprint, footprint
+from inspector.graph.rewriting.memory import Footprint, footprint
 from inspector.runtime.devices import runtime
 
 X = 3 * 6 * 5 * 4

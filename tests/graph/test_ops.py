@@ -16,10 +16,10 @@ from models import NEWEST, ZOO
 from inspector import Array, Ops, Value
 from inspector.contract.measures import TAPPED
 from inspector.errors import PluginError
-from inspector.graph import ops
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
-from inspector.graph.ops import Lowering, Watched, finish, space_of
+from inspector.graph.rewriting import ops
+from inspector.graph.rewriting.ops import Lowering, Watched, finish, space_of
 from inspector.graph.writing import add_output
 from inspector.runtime.session import Fidelity, open_session
 

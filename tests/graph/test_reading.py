@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import ZOO, W
 
-from inspector.graph.reading import Contents, read
+from inspector.graph.loading.reading import Contents, read
 
 CHAIN = ZOO["chain"].data
 
@@ -47,7 +47,7 @@ def test_it_does_not_matter_where_one_window_ends_and_the_next_begins(
     window: int, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("hashing", "reading"):
-        monkeypatch.setattr(f"inspector.graph.{module}.WINDOW", window)
+        monkeypatch.setattr(f"inspector.graph.loading.{module}.WINDOW", window)
     for name in ZOO:
         data = ZOO[name].data
         contents = of(data, least)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from receptive_twin import Net1, Unit, enlarge, join, slide, spread
 
-from inspector.graph.receptive import ReceptiveField
+from inspector.graph.receptive.fields import ReceptiveField
 
 SIZE = 37
 Draw = st.DrawFn

@@ -15,7 +15,7 @@ from receptive_pixels import C4, C, H, W, changes, fields_of, net
 from inspector.errors import LimitError
 from inspector.graph.constants import Constants
 from inspector.graph.load import load
-from inspector.graph.receptive import MAX_IMAGES, ReceptiveField, receptive_fields
+from inspector.graph.receptive.fields import MAX_IMAGES, ReceptiveField, receptive_fields
 
 ONES = np.ones(4, np.float32)
 TO_4D = np.array([-1, 1, 1, 2])

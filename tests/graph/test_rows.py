@@ -13,9 +13,9 @@ from reference import values
 
 from inspector import Array, Ops, TapKind
 from inspector.contract.measures import TAPPED
-from inspector.graph import rows as rows_module
 from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.load import load
+from inspector.graph.rewriting import rows as rows_module
 from inspector.graph.view import OnnxView
 from inspector.runtime.devices import runtime
 from inspector.runtime.session import Fidelity, open_session

@@ -17,8 +17,8 @@ from inspector import Array, Ops, Table
 from inspector.contract.measures import TAPPED
 from inspector.errors import LimitError, ModelError
 from inspector.graph.instrument import Request, instrument
-from inspector.graph.limits import DEFAULT_LIMITS
 from inspector.graph.load import load
+from inspector.graph.loading.limits import DEFAULT_LIMITS
 
 ZOOS = ("weight_sparse_places", "weight_sparse_coordinates", "weight_sparse_constant")
 FEW = np.where(np.abs(W) > 0.2, W, 0)

@@ -14,9 +14,9 @@ from inspector import Array, Ops, TapKind
 from inspector.contract.measures import TAPPED
 from inspector.errors import InspectorError
 from inspector.graph import load as loading
-from inspector.graph import weights
 from inspector.graph.instrument import Instrumented, Request, instrument
 from inspector.graph.load import load
+from inspector.graph.loading import weights
 from inspector.graph.view import OnnxView
 from inspector.runtime.session import Fidelity, open_session
 

@@ -20,7 +20,7 @@ from inspector.faces.grpc.trials import UntriedError
 from inspector.faces.grpc.turns import Turns
 from inspector.faces.grpc.use_cases import ServedView
 from inspector.faces.wire_model import ModelInfo, info_of
-from inspector.graph.external import DataFile, data_files_beside
+from inspector.graph.data_files import DataFile, data_files_beside
 
 SUFFIX: Final = ".onnx"
 MAX_BYTES: Final = (1 << 31) - 1

@@ -15,7 +15,7 @@ from inspector.faces.grpc.recent import Recent
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.grpc.turns import Turns
 from inspector.faces.grpc.use_cases import UseCases
-from inspector.graph.external import data_files_beside
+from inspector.graph.data_files import data_files_beside
 
 _KEPT: Final = 10_000
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from inspector.analysis.registry import PluginInfo
 from inspector.contract import Array, ModelView
 from inspector.control import Stop, Watcher
 from inspector.faces.wire_request import Fidelity
-from inspector.graph.external import DataFile
+from inspector.graph.data_files import DataFile
 from inspector.report import Report
 from inspector.runtime.data import Raw
 

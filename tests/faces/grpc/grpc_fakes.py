@@ -39,7 +39,7 @@ from inspector.contract import (
     Zeros,
 )
 from inspector.control import Progress
-from inspector.graph.external import DataFile
+from inspector.graph.data_files import DataFile
 from inspector.report import AnalysisResult, Failure, Provenance, Report, Skipped
 
 MODEL = b"a model with 3 layers"

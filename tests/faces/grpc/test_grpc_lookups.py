@@ -14,7 +14,7 @@ from inspector.control import Stop
 from inspector.errors import ModelError, NotFoundError, ParameterError
 from inspector.faces.grpc import repository as models_of
 from inspector.faces.grpc.repository import Repository
-from inspector.graph.external import data_files_beside
+from inspector.graph.data_files import data_files_beside
 
 
 def test_models_are_listed_by_name_and_broken_ones_with_their_reason(client, models):

@@ -7,13 +7,13 @@ from typing import Final
 
 from inspector.graph.constants import STANDARD
 from inspector.graph.convolutions import MICROSOFT
-from inspector.graph.receptive_axes import concat, cut, expand, gather, pad, split, squeeze, tile, transpose, unsqueeze
-from inspector.graph.receptive_join import join
-from inspector.graph.receptive_reshape import flatten, reshape
-from inspector.graph.receptive_resize import resize
-from inspector.graph.receptive_sliding import convolution, depth_to_space, pool, space_to_depth, transposed
-from inspector.graph.receptive_step import Step, axes_of
-from inspector.graph.receptive_trace import NOWHERE, Loss, Trace, worse
+from inspector.graph.receptive.axes import concat, cut, expand, gather, pad, split, squeeze, tile, transpose, unsqueeze
+from inspector.graph.receptive.join import join
+from inspector.graph.receptive.reshape import flatten, reshape
+from inspector.graph.receptive.resize import resize
+from inspector.graph.receptive.sliding import convolution, depth_to_space, pool, space_to_depth, transposed
+from inspector.graph.receptive.step import Step, axes_of
+from inspector.graph.receptive.trace import NOWHERE, Loss, Trace, worse
 
 Result = Trace | Sequence[Trace | None]
 """The first output's trace, or one for every output."""

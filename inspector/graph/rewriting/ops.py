@@ -26,9 +26,9 @@ import onnx_ir as ir
 
 from inspector.contract import Array
 from inspector.contract.measures import TAPPED, Value
-from inspector.graph.averaging import pieces
 from inspector.graph.quantized import Coding
-from inspector.graph.writing import Attribute, add_node, add_tensor
+from inspector.graph.rewriting.averaging import pieces
+from inspector.graph.writing import PREFIX, Attribute, add_node, add_tensor
 
 SLOPE: Final = 3.4e38
 """Slope of the step, near the largest float32."""
@@ -36,8 +36,6 @@ _LEAST_STEP: Final = 2.0**-100
 """Smallest threshold but 0 with a step of its own: its slope still is a float32."""
 EXACT_AREA: Final = 1 << 22
 """Largest map whose count survives being averaged in float32."""
-PREFIX: Final = "inspector/"
-"""Every name that the rewrite adds begins so."""
 _AXES_INPUT: Final = {"ReduceSum": 13, "Squeeze": 13, "Unsqueeze": 13}
 """Opset from which an operator takes its axes as an input; 18 for all the others."""
 NARROW: Final = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
-from inspector.graph.receptive_step import Step, axes_of
-from inspector.graph.receptive_trace import Axis, Reading, Trace
+from inspector.graph.receptive.step import Step, axes_of
+from inspector.graph.receptive.trace import Axis, Reading, Trace
 
 _MOST_PHASES: Final = 4096
 _HALF: Final = Fraction(1, 2)

@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import Final
 
 from inspector.graph.convolutions import adds_before_activation, form_of
-from inspector.graph.receptive_step import Step, dims
-from inspector.graph.receptive_trace import Extent, Loss, Reading, Shift, Trace, worse
+from inspector.graph.receptive.step import Step, dims
+from inspector.graph.receptive.trace import Extent, Loss, Reading, Shift, Trace, worse
 
 _WEIGHT: Final = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1, "FusedConv": 1}
 

@@ -17,11 +17,11 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Value
 from inspector.contract.measures import keeps_maps
-from inspector.graph.carrying import Home, carry, homes
 from inspector.graph.convolutions import has_channels_last
 from inspector.graph.doubts import doubtful
-from inspector.graph.ops import Lowering, Row, Watched, finish, space_of
 from inspector.graph.quantized import coding_of
+from inspector.graph.rewriting.carrying import Home, carry, homes
+from inspector.graph.rewriting.ops import Lowering, Row, Watched, finish, space_of
 from inspector.graph.shapes import Kinds, dims_of
 from inspector.graph.view import OnnxView
 from inspector.graph.writing import add_output

@@ -9,8 +9,8 @@ import onnx
 
 from inspector.errors import LimitError, ModelError
 from inspector.graph.contents import Survey, call_depth, texts
-from inspector.graph.limits import Limits
-from inspector.graph.payload import held_and_asked
+from inspector.graph.loading.limits import Limits
+from inspector.graph.loading.payload import held_and_asked
 
 _PROSE = ("doc_string", "value")
 """Fields with texts for people: descriptions, and values of metadata. They may be long."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from inspector.graph.receptive_trace import Axis, Extent, Loss, Shift, Trace, Window, worse
+from inspector.graph.receptive.trace import Axis, Extent, Loss, Shift, Trace, Window, worse
 
 Branch = tuple[str, Trace]
 """Name of a value, and its trace."""

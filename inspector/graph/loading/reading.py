@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from inspector.contract import Array
-from inspector.graph.hashing import WINDOW, HashedReader
+from inspector.graph.loading.hashing import WINDOW, HashedReader
 
 _GRAPH: Final = 7
 _INITIALIZER: Final = 5

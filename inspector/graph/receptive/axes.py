@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from inspector.graph.receptive_join import join
-from inspector.graph.receptive_step import Step, axes_of, dims
-from inspector.graph.receptive_trace import NOWHERE, Axis, Extent, Reading, Shift, Trace
+from inspector.graph.receptive.join import join
+from inspector.graph.receptive.step import Step, axes_of, dims
+from inspector.graph.receptive.trace import NOWHERE, Axis, Extent, Reading, Shift, Trace
 
 _TO_THE_END: Final = (1 << 31) - 1
 """Exporters write this, or more, for "to the end"."""

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array
 from inspector.graph.constants import Constants
-from inspector.graph.receptive_trace import Extent, Free, Shift, Trace, Unknown
+from inspector.graph.receptive.trace import Extent, Free, Shift, Trace, Unknown
 
 MOST_LISTED: Final = 64
 """Tensors have fewer axes than this; longer lists of axes or sizes are nonsense."""

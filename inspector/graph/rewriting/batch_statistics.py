@@ -15,7 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.graph.constants import STANDARD
-from inspector.graph.ops import NARROW, Lowering
+from inspector.graph.rewriting.ops import NARROW, Lowering
 from inspector.graph.shapes import Kinds
 from inspector.graph.writing import add_node
 

@@ -20,10 +20,10 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Array, Zeros
-from inspector.graph import closed_forms
-from inspector.graph.activations import Activation, clip_name, meaning
+from inspector.graph.activations import closed_forms
+from inspector.graph.activations.grids import BASE, Grid, deciding, refined
+from inspector.graph.activations.operators import Activation, clip_name, meaning
 from inspector.graph.constants import STANDARD, Constants, run_node
-from inspector.graph.grids import BASE, Grid, deciding, refined
 
 _ELEMENTWISE: Final = frozenset(
     {

@@ -22,9 +22,9 @@ import onnx_ir as ir
 from inspector.contract import Array
 from inspector.graph.constants import STANDARD
 from inspector.graph.convolutions import MICROSOFT
-from inspector.graph.ops import PREFIX, Lowering
+from inspector.graph.rewriting.ops import Lowering
 from inspector.graph.shapes import Kinds
-from inspector.graph.writing import add_tensor
+from inspector.graph.writing import PREFIX, add_tensor
 
 
 class _Inputs(NamedTuple):

@@ -13,8 +13,8 @@ from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.constants import STANDARD
 from inspector.graph.contents import Survey, sparse_of, survey_of
-from inspector.graph.limits import Limits
-from inspector.graph.weights import detach, goes_apart
+from inspector.graph.loading.limits import Limits
+from inspector.graph.loading.weights import detach, goes_apart
 
 _TYPES: Final = {
     int(ir.DataType[name]): ir.DataType[name]

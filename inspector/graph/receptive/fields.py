@@ -29,9 +29,9 @@ import onnx_ir as ir
 from inspector.errors import LimitError
 from inspector.graph.bodies import bodies
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.receptive_rules import SLIDING, follow_node, unread
-from inspector.graph.receptive_step import OpenNumbers, Step, dims
-from inspector.graph.receptive_trace import Axis, Trace, Window
+from inspector.graph.receptive.rules import SLIDING, follow_node, unread
+from inspector.graph.receptive.step import OpenNumbers, Step, dims
+from inspector.graph.receptive.trace import Axis, Trace, Window
 
 MAX_IMAGES: Final = 64
 """Inputs of a model that are followed; every one costs a walk through the graph."""

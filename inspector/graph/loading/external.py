@@ -25,39 +25,12 @@ import onnx_ir as ir
 from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.contents import Survey
-from inspector.graph.hashing import HashedReader
+from inspector.graph.data_files import DataFile
+from inspector.graph.loading.hashing import HashedReader
 
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum"})
 _MOST_AXES: Final = 16
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """A data file as it was when it was opened: `size` in bytes, `changed_ns` its time of change."""
-
-    path: Path
-    size: int
-    changed_ns: int
-
-    def unchanged(self) -> bool:
-        """Whether it still looks as it did."""
-        try:
-            status = self.path.lstat()
-        except OSError:
-            return False
-        return (status.st_size, status.st_mtime_ns) == (self.size, self.changed_ns)
-
-
-def data_files_beside(folder: Path) -> frozenset[DataFile]:
-    """Files of a folder that could be data files of a model in it: not hidden, and no models."""
-    files = []
-    with contextlib.suppress(OSError), os.scandir(folder) as found:  # the folder is gone: nothing is there
-        for item in found:
-            if not item.name.startswith(".") and not item.name.endswith(".onnx"):
-                status = item.stat(follow_symlinks=False)
-                files.append(DataFile(Path(item.path), status.st_size, status.st_mtime_ns))
-    return frozenset(files)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

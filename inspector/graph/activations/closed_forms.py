@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from inspector.contract import Array
-from inspector.graph.activations import clip_name
-from inspector.graph.grids import Grid
+from inspector.graph.activations.grids import Grid
+from inspector.graph.activations.operators import clip_name
 
 Function = Callable[[Array], Array]
 

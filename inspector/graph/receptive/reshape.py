@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from inspector.graph.receptive_step import Dims, Step, dims
-from inspector.graph.receptive_trace import NOWHERE, Axis, Reading, Trace
+from inspector.graph.receptive.step import Dims, Step, dims
+from inspector.graph.receptive.trace import NOWHERE, Axis, Reading, Trace
 
 MAX_RANK = 16
 """Tensors of a higher rank are not followed."""

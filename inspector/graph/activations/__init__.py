@@ -1,0 +1,1 @@
+"""Which activation stands behind a convolution, in one node or in several."""

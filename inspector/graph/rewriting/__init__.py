@@ -1,0 +1,1 @@
+"""What a rewrite adds to a graph, and takes away."""
