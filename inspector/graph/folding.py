@@ -10,8 +10,10 @@ import numpy as np
 import onnx_ir as ir
 
 from inspector.contract import Array, Filters
-from inspector.graph.constants import Constants
+from inspector.graph.constants import STANDARD, Constants
 
+SPATIAL: Final = frozenset({"Squeeze", "Unsqueeze"})
+"""Operators that take or add axes of size 1."""
 _HALF_STEPS: Final[Mapping[ir.DataType | None, float]] = {
     ir.DataType.FLOAT16: 2.0**-11,
     ir.DataType.BFLOAT16: 2.0**-8,
@@ -22,23 +24,50 @@ _HALF_STEPS: Final[Mapping[ir.DataType | None, float]] = {
 def fold(filters: Filters, steps: Sequence[ir.Node], constants: Constants) -> Filters:
     """Folds steps into filters: W'[c] = scale[c] W[c], b'[c] = scale[c] b[c] + shift[c], in float64.
 
-    Ends at the first step that is no scale and shift per channel.
+    Ends at the first step that is no scale and shift per channel; axes of size 1 that come or go change nothing.
 
     BatchNormalization in inference: scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale.
     """
     with np.errstate(invalid="ignore"):  # a signalling NaN, of whatever a hostile file holds, stays a NaN
         weight, bias = filters.weight.astype(np.float64), filters.bias.astype(np.float64)
     folded: list[str] = []
+    views, rank = 0, weight.ndim
     for node in steps:
+        viewed = rank_after(node, rank, constants)
+        if viewed is not None:
+            views, rank = views + 1, viewed
+            continue
         with np.errstate(divide="ignore", invalid="ignore"):  # a hostile variance gives NaN here as it does in a run
-            affine = _affine(node, len(bias), weight.ndim, constants)
+            affine = _affine(node, len(bias), rank, constants)
         if affine is None:
             break
         scale, shift = affine
         weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
         bias = bias * scale + shift
         folded.append(node.name or node.outputs[0].name or node.op_type)
-    return replace(filters, weight=weight, bias=bias, folded=tuple(folded), whole=len(folded) == len(steps))
+    return replace(filters, weight=weight, bias=bias, folded=tuple(folded), whole=len(folded) + views == len(steps))
+
+
+def rank_after(node: ir.Node, rank: int, constants: Constants) -> int | None:
+    """How many axes a value (N, C, *space) of `rank` axes has behind a node that takes or adds spatial ones of size 1.
+
+    None for every other node, and where it is only known at run time which axes they are.
+    """
+    if node.op_type not in SPATIAL or node.domain not in STANDARD:
+        return None
+    axes = _axes(node, constants)
+    after = rank + len(axes) * (1 if node.op_type == "Unsqueeze" else -1)
+    most = max(rank, after)
+    spatial = {axis % most for axis in axes if -most <= axis < most}
+    return after if axes and len(spatial) == len(axes) and min(spatial) >= 2 else None
+
+
+def _axes(node: ir.Node, constants: Constants) -> list[int]:
+    """As an attribute, or from opset 13 on as an input; empty where they are not given or not constant."""
+    if "axes" in node.attributes:
+        return [int(axis) for axis in node.attributes["axes"].as_ints()]
+    array = constants(node.inputs[1]) if len(node.inputs) > 1 else None
+    return [] if array is None else [int(axis) for axis in array.reshape(-1)]
 
 
 def rounding(values: Iterable[ir.Value | None]) -> float:

@@ -122,13 +122,14 @@ def _path(  # noqa: PLR0917 - what `follow` takes, and the node
     output, added = node.outputs[0], adds_before_activation(node)
     inside = carried_activation(node)
     if inside is not None:
-        return Path(act=output, activation=inside[0], zeros=inside[1], shared=added)
+        return Path(act=output, activation=inside[0], zeros=inside[1], shared=added, act_axes=rank)
     if not form.channels_last:
         path = walks.follow(output, channels, rank, home=home)
         return replace(path, shared=True) if added else path
     saturated = rectified(output, walks.constants)
     if saturated is not None:
-        return Path(act=saturated.value, activation=saturated.name, zeros=saturated.zeros, shared=added)
+        name, zeros = saturated.name, saturated.zeros
+        return Path(act=saturated.value, activation=name, zeros=zeros, shared=added, act_axes=rank)
     return Path(shared=added, linear="has its channels last, where nothing is followed")
 
 

@@ -150,10 +150,15 @@ class OnnxView:
         fed = {v.name: v for v in self.model.graph.inputs}
         found = {t.tensor: _fed(t, fed[t.tensor]) for t in self.input_taps}
         for site in self._sites.values():
-            values = [v for v in (site.node.outputs[0], site.path.norm, site.path.act) if v is not None]
+            path, channels = site.path, site.layer.out_channels
+            raw = (site.node.outputs[0], len(site.layer.kernel) + 2)
+            values = (raw, (path.norm, path.norm_axes), (path.act, path.act_axes))
             of = {tap.tensor: tap for tap in site.layer.taps.values()}
-            axes, channels = len(site.layer.kernel) + 2, site.layer.out_channels
-            found.update((n, Watchable(v, of[n], axes, channels)) for v in values if (n := str(v.name)) in of)
+            found.update(
+                (n, Watchable(v, of[n], axes, channels))
+                for v, axes in values
+                if v is not None and (n := str(v.name)) in of
+            )
         return found
 
     @cached_property

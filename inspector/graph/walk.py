@@ -7,13 +7,13 @@ The walk follows one value downstream and stops at the first of these cases:
 2. anything else, two activations, or none at all: linear, with the reason.
 
 On the way it passes a separate bias, normalisations, Identity and Dropout (these make the `norm` tap), residual sums
-(these make what follows `shared`), and what rounds to integers and back. What may be passed is `_passed`: one function
-for each kind. Where no activation follows, quantisation that saturates at its zero point is one in itself.
+(these make what follows `shared`), spatial axes of size 1 that come or go (a convolution over time is written as one
+over pictures of one row), and what rounds to integers and back. What may be passed is `_passed`: one function for each
+kind. Where no activation follows, quantisation that saturates at its zero point is one in itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
@@ -24,13 +24,14 @@ from inspector.graph import quantized
 from inspector.graph.activations.curves import Curves, consumers, goes_on
 from inspector.graph.activations.operators import Activation, activation, is_known
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.folding import SPATIAL, rank_after
 from inspector.graph.normalised import NORMS, OPENING, normalised
 from inspector.graph.quantized import holds_integers, rectified
 
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _PASS: Final = frozenset({"Identity", "Dropout"})
 _SUMS: Final = frozenset({"Add", "Sum"})
-_PASSED: Final = _AFFINE | _PASS | _SUMS | quantized.PASSED | OPENING
+_PASSED: Final = _AFFINE | _PASS | _SUMS | SPATIAL | quantized.PASSED | OPENING
 """Where anything is passed, one of these reads the value; so most ways end without a closer look."""
 _VIEWS: Final = frozenset({"Transpose", "Reshape", "Flatten"})
 _MAX_STEPS: Final = 64
@@ -50,6 +51,7 @@ class Path:
         shared: True where a residual sum lies between the layer and the activation.
         bypassed: True where the value before the activation is also read by something else, or given out.
         linear: why there is no activation.
+        norm_axes, act_axes: how many axes `norm` and `act` have.
     """
 
     norm: ir.Value | None = None
@@ -60,15 +62,18 @@ class Path:
     shared: bool = False
     bypassed: bool = False
     linear: str = ""
+    norm_axes: int = 0
+    act_axes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """Nodes on the way to an activation, what they are together, and the value after them."""
+    """Nodes on the way to an activation, what they are together, and the value after them, which has `rank` axes."""
 
-    kind: Literal["step", "pass", "sum", "round"]
+    kind: Literal["step", "pass", "sum", "round", "view"]
     value: ir.Value
     nodes: tuple[ir.Node, ...]
+    rank: int
 
 
 class _End(NamedTuple):
@@ -93,44 +98,45 @@ class Walks:
     def follow(self, output: ir.Value, channels: int, rank: int, *, home: str = "the model") -> Path:
         """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes. `home` names its graph."""
         maker = output.producer()
-        rounding = [maker] if maker is not None and holds_integers(output) else []
-        steps: list[ir.Node] = []
-        value, norm, saturated = output, None, None
+        waiting = [maker] if maker is not None and holds_integers(output) else []
+        value, saturated, before = output, None, Path()
         for _ in range(_MAX_STEPS):
             saturated = rectified(value, self.constants) or saturated
             reached = self._next(value, channels, rank, home, saturated)
             if isinstance(reached, _End):
                 apart = reached.found is not None and (saturated is None or reached.found.value is not saturated.value)
                 bypassed = reached.bypassed or (apart and value.is_graph_output())
-                return _path(_End(reached.found, bypassed, reached.linear), norm, steps)
-            value = reached.value
+                return _path(_End(reached.found, bypassed, reached.linear), before, rank)
+            value, rank = reached.value, reached.rank
             if reached.kind == "sum":
-                return replace(self._after_sum(value, channels, rank, home), norm=norm, steps=tuple(steps))
-            if reached.kind == "round":
-                rounding.extend(reached.nodes)
+                after = self._after_sum(value, channels, rank, home)
+                return replace(after, norm=before.norm, steps=before.steps, norm_axes=before.norm_axes)
+            if reached.kind in ("round", "view"):
+                waiting.extend(reached.nodes)
             if reached.kind == "step":
-                steps += [*rounding, *reached.nodes]
-                rounding.clear()
-                norm = value
-        return _path(_ended(value, home, saturated), norm, steps)
+                before = Path(value, (*before.steps, *waiting, *reached.nodes), norm_axes=rank)
+                waiting.clear()
+        return _path(_ended(value, home, saturated), before, rank)
 
     def _after_sum(self, value: ir.Value, channels: int, rank: int, home: str) -> Path:
         """From a residual sum on, where nothing belongs to the layer alone any more."""
         key = (value, channels, rank)
         if key not in self._after_sums:
-            self._after_sums[key] = _path(self._shared(value, channels, rank, home), None, (), shared=True)
+            end, axes = self._shared(value, channels, rank, home)
+            self._after_sums[key] = _path(end, Path(shared=True), axes)
         return self._after_sums[key]
 
-    def _shared(self, value: ir.Value, channels: int, rank: int, home: str) -> _End:
+    def _shared(self, value: ir.Value, channels: int, rank: int, home: str) -> tuple[_End, int]:
+        """How it ends, and with how many axes."""
         saturated = None
         for _ in range(_MAX_STEPS):
             saturated = rectified(value, self.constants) or saturated
             reached = self._next(value, channels, rank, home, saturated)
             if isinstance(reached, _End):
                 # Where the sum itself goes on, the activation belongs to the block that reads it.
-                return _ended(value, home, None) if reached.bypassed else reached
-            value = reached.value
-        return _ended(value, home, saturated)
+                return (_ended(value, home, None) if reached.bypassed else reached), rank
+            value, rank = reached.value, reached.rank
+        return _ended(value, home, saturated), rank
 
     def _next(
         self, value: ir.Value, channels: int, rank: int, home: str, saturated: Activation | None
@@ -141,21 +147,24 @@ class Walks:
             return _ended(value, home, saturated)
         ends = _PASSED.isdisjoint(node.op_type for node in readers)
         passed = None if ends else _passed(value, channels, rank, self.constants)
-        if saturated is not None and passed is not None and passed.kind in ("step", "sum"):
+        if saturated is not None and passed is not None and passed.kind in ("step", "sum", "view"):
             passed = None
         found = _activation(value, channels, rank, self._curves)
-        later = _activation(passed.value, channels, rank, self._curves) if found and passed else None
+        later = _activation(passed.value, channels, passed.rank, self._curves) if found and passed else None
         if found is not None and (passed is None or later is None or later[0].value is not found[0].value):
             return _End(*found)
         # What has a name without what is passed begins behind it: `x * 2`, then Clip.
         return _ended(value, home, saturated) if passed is None else passed
 
 
-def _path(end: _End, norm: ir.Value | None, steps: Sequence[ir.Node], *, shared: bool = False) -> Path:
+def _path(end: _End, before: Path, axes: int) -> Path:
+    """What was passed, and how the way ends: at a value of so many axes."""
     found = end.found
     if found is None:
-        return Path(norm, tuple(steps), shared=shared, bypassed=end.bypassed, linear=end.linear)
-    return Path(norm, tuple(steps), found.value, found.name, found.zeros, shared, end.bypassed)
+        return replace(before, bypassed=end.bypassed, linear=end.linear)
+    return replace(
+        before, act=found.value, activation=found.name, zeros=found.zeros, bypassed=end.bypassed, act_axes=axes
+    )
 
 
 def _ended(value: ir.Value, home: str, saturated: Activation | None) -> _End:
@@ -189,18 +198,20 @@ def _passed(value: ir.Value, channels: int, rank: int, constants: Constants) -> 
     readers = consumers(value)
     node = readers[0]
     if len(readers) == 1 and node.op_type in _PASS:
-        return _Passed("pass", node.outputs[0], (node,))
+        return _Passed("pass", node.outputs[0], (node,), rank)
     over = quantized.passed_over(node, value, constants) if len(readers) == 1 else None
     if over is not None or holds_integers(value):
-        return None if over is None or (over == "sum" and channels == 1) else _Passed(over, node.outputs[0], (node,))
+        known = over is not None and (over != "sum" or channels > 1)
+        return _Passed(over, node.outputs[0], (node,), rank) if over is not None and known else None
     if len(readers) == 1 and _is_affine(node, channels, rank, constants):
-        return _Passed("step", node.outputs[0], (node,))
+        return _Passed("step", node.outputs[0], (node,), rank)
     norm = normalised(value, channels, rank, constants)
     if norm is not None:
-        return _Passed("step", norm.value, norm.nodes)
+        return _Passed("step", norm.value, norm.nodes, rank)
     if len(readers) == 1 and _is_sum(node, value, channels, rank, constants):
-        return _Passed("sum", node.outputs[0], (node,))
-    return None
+        return _Passed("sum", node.outputs[0], (node,), rank)
+    viewed = rank_after(node, rank, constants) if len(readers) == 1 and node.inputs[0] is value else None
+    return None if viewed is None else _Passed("view", node.outputs[0], (node,), viewed)
 
 
 def _is_known(node: ir.Node, value: ir.Value) -> bool:
