@@ -24,6 +24,7 @@ from inspector.graph.loading.age import modernise
 from inspector.graph.loading.checks import check, first_line
 from inspector.graph.loading.external import External, digest, has_external, read_external
 from inspector.graph.loading.limits import DEFAULT_LIMITS, Limits
+from inspector.graph.loading.order import put_in_order
 from inspector.graph.loading.reading import Contents, read
 from inspector.graph.loading.sparse import write_out
 from inspector.graph.loading.tidy import drop_empty_ends, tidy
@@ -71,6 +72,7 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     }
     tensors = detach(proto, {**contents.numbers, **(external.numbers if external else {})})
     modernise(survey, label)
+    survey = put_in_order(survey)
     check(survey, label, limits)
     model, frame, nesting = _model(survey, tensors, label, limits)
     if custom := custom_operators(nesting.nodes):
