@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from inspector.graph.activations.curves import consumers
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.layout import Layout
 
 NORMS: Final = frozenset(
     {
@@ -42,9 +43,9 @@ class Normalised:
     nodes: tuple[ir.Node, ...]
 
 
-def normalised(value: ir.Value, channels: int, rank: int, constants: Constants) -> Normalised | None:
-    """The normalisation that all of `value`, (N, channels, *space) with `rank` axes, goes through next."""
-    return _core(value) or _wrapped(value, channels, rank, constants)
+def normalised(value: ir.Value, channels: int, layout: Layout, constants: Constants) -> Normalised | None:
+    """The normalisation that all of `value`, which lies so, goes through next."""
+    return _core(value) or _wrapped(value, channels, layout, constants)
 
 
 def _core(value: ir.Value) -> Normalised | None:
@@ -54,7 +55,7 @@ def _core(value: ir.Value) -> Normalised | None:
     return _written_out(value)
 
 
-def _wrapped(value: ir.Value, channels: int, rank: int, constants: Constants) -> Normalised | None:
+def _wrapped(value: ir.Value, channels: int, layout: Layout, constants: Constants) -> Normalised | None:
     """A normalisation of a view of the value, and the view taken back."""
     opening = _only(value)
     if opening is None or opening.op_type not in ("Reshape", "Transpose") or opening.inputs[0] is not value:
@@ -66,9 +67,9 @@ def _wrapped(value: ir.Value, channels: int, rank: int, constants: Constants) ->
         node = _only(current)
         if node is not None and node.op_type == opening.op_type and node.inputs[0] is current:
             undone = (
-                _is_inverse(opening, node, rank)
+                _is_inverse(opening, node, layout.rank)
                 if node.op_type == "Transpose"
-                else _is_shaped_like(node, value, channels, rank, constants)
+                else _is_shaped_like(node, value, channels, layout, constants)
             )
             return Normalised(node.outputs[0], (*nodes, node)) if undone else None
         if node is None or len(nodes) > _MAX_NODES or not _is_scale(node, constants):
@@ -89,7 +90,7 @@ def _is_inverse(opening: ir.Node, closing: ir.Node, rank: int) -> bool:
     return len(first) == len(second) == rank and [first[k] for k in second] == list(range(rank))
 
 
-def _is_shaped_like(node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants) -> bool:
+def _is_shaped_like(node: ir.Node, value: ir.Value, channels: int, layout: Layout, constants: Constants) -> bool:
     """True where a Reshape, which keeps the order of all elements, gives every one its channel back."""
     target = node.inputs[1] if len(node.inputs) > 1 else None
     source = None if target is None else target.producer()
@@ -97,9 +98,9 @@ def _is_shaped_like(node: ir.Node, value: ir.Value, channels: int, rank: int, co
         return source.inputs[0] is value
     sizes = constants(target)
     if sizes is not None:
-        return sizes.shape == (rank,) and int(sizes[1]) == channels
+        return sizes.shape == (layout.rank,) and int(sizes[layout.axis]) == channels
     shape = node.outputs[0].shape
-    return shape is not None and len(shape) == rank and shape[1] == channels
+    return shape is not None and len(shape) == layout.rank and shape[layout.axis] == channels
 
 
 def _permutation(node: ir.Node) -> list[int]:
