@@ -109,7 +109,6 @@ def quantized() -> list[Net]:
     leaky = "com.microsoft.QLinearLeakyRelu <alpha=0.1> (a, sy, z90, sy, z90)"
     per_tensor = {"weight": (U8.astype(np.float64) - 7) * float(W_SCALES[0]), "bias": np.zeros(4)}
     signed = f"[c] a = QLinearConv {SAME} (q, sx, zero8, w8, sw, zw, sy, zi, b32)"
-    last = "has its channels last, where nothing is followed"
     add = "s = com.microsoft.QLinearAdd(a, sy, z90, j, sx, zx, sy, z0) y = DequantizeLinear(s, sy, z0)"
     added = f"{d90} t = {dequantized('j', 'zx', 'sx')} v = Add(t, d) s = QuantizeLinear(v, sy, z0) y = "
     residual = f"{mid} {FOUR} j = QuantizeLinear(z, sx, zx)"
@@ -130,8 +129,10 @@ def quantized() -> list[Net]:
             **exact),
         Net("relu_of_integers", f"{mid} r = Relu(a) y = Cast <to=1> (r)", {"conv": "a"}, linear="feeds Relu",
             runs=False, **real),
-        Net("channels_last", channels_last("z0"), {"act": "a"}, twin=f"{low} {y0}", **exact),
-        Net("channels_last_centred", channels_last("z90"), {"conv": "a"}, linear=last, twin=f"{mid} {y90}", **real),
+        Net("channels_last", channels_last("z0"), {"act": "y"}, twin=f"{low} {y0}", **exact),
+        Net("channels_last_relu", f"{channels_last('z90').replace(' y = ', ' d = ')} y = Relu(d)",
+            {"conv": "a", "act": "y"}, activation="Relu", zeros=Zeros.EXACT, twin=f"{mid} {d90} y = Relu(d)", **real),
+        Net("channels_last_centred", channels_last("z90"), {"conv": "a"}, twin=f"{mid} {y90}", **out, **real),
         Net("residual", f"{residual} {add}", {"conv": "a", "act": "y"}, shared=True,
             twin=f"{residual} {added}{dequantized('s', 'z0')}", **exact),
         Net("quantized_leaky", f"{mid} r = {leaky} y = {dequantized('r', 'z90')}", {"conv": "a", "act": "r"},

@@ -51,7 +51,7 @@ class Verifier:
         for slot, row in rows.items():
             known = self._known[slot.tensor]
             maps, op = keeps_maps(slot.measure), slot.measure.op
-            axes = known.axes if maps else 2
+            axes = known.layout.rank if maps else 2
             channels = 1 if op == "positions" else known.channels
             if op in _COUNTS and row.dtype.kind != "i":
                 raise self._error(slot, "its counts are no whole numbers", "int64", row.dtype.name)

@@ -21,6 +21,7 @@ from inspector.graph.convolutions import (
     input_of,
     why_unread,
 )
+from inspector.graph.layout import Layout
 from inspector.graph.quantized import coding_of, numbers_of, rectified
 from inspector.graph.walk import Path, Walks
 
@@ -29,12 +30,13 @@ _AUTO_PADS: Final = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
-    """A layer and where it sits in the graph."""
+    """A layer and where it sits in the graph; in its output maps lie as `layout` says."""
 
     layer: Layer
     node: ir.Node
     form: Form
     path: Path
+    layout: Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, walk
             f"{node.op_type} {name!r}", "its auto_pad is none", expected=", ".join(_AUTO_PADS), found=repr(auto_pad)
         )
     channels_in, channels_out = (shape[0], shape[1] * groups) if form.transposed else (shape[1] * groups, shape[0])
-    path = _path(node, form, channels_out, rank + 2, walks, place.home)
+    layout = Layout(rank + 2, rank + 1 if form.channels_last else 1)
+    path = _path(node, channels_out, layout, walks, place.home)
     bias = channels_out if input_of(node, form.bias) is not None else 0
     layer = Layer(
         name=name,
@@ -108,29 +111,21 @@ def _site(node: ir.Node, form: Form, shape: tuple[int, ...], place: _Place, walk
         in_channels=channels_in,
         out_channels=channels_out,
         parameters=math.prod(shape) + bias,
-        taps=_taps(name, node, path, channels_out, walks.constants),
+        taps=_taps(name, node, path, channels_out, layout, walks.constants),
         activation=path.activation,
         linear=path.linear,
     )
-    return Site(layer, node, form, path)
+    return Site(layer, node, form, path, layout)
 
 
-def _path(  # noqa: PLR0917 - what `follow` takes, and the node
-    node: ir.Node, form: Form, channels: int, rank: int, walks: Walks, home: str
-) -> Path:
+def _path(node: ir.Node, channels: int, layout: Layout, walks: Walks, home: str) -> Path:
     """What follows the convolution, or is inside of its node."""
     output, added = node.outputs[0], adds_before_activation(node)
     inside = carried_activation(node)
     if inside is not None:
-        return Path(act=output, activation=inside[0], zeros=inside[1], shared=added, act_axes=rank)
-    if not form.channels_last:
-        path = walks.follow(output, channels, rank, home=home)
-        return replace(path, shared=True) if added else path
-    saturated = rectified(output, walks.constants)
-    if saturated is not None:
-        name, zeros = saturated.name, saturated.zeros
-        return Path(act=saturated.value, activation=name, zeros=zeros, shared=added, act_axes=rank)
-    return Path(shared=added, linear="has its channels last, where nothing is followed")
+        return Path(act=output, activation=inside[0], zeros=inside[1], shared=added, act_layout=layout)
+    path = walks.follow(output, channels, layout, home=home)
+    return replace(path, shared=True) if added else path
 
 
 def _weight_shape(weight: ir.Value | None, constants: Constants) -> tuple[int, ...] | None:
@@ -146,31 +141,35 @@ def _weight_shape(weight: ir.Value | None, constants: Constants) -> tuple[int, .
     return tuple(weight.shape.numpy()) if known and weight.shape is not None else None
 
 
-def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Constants) -> dict[TapKind, Tap]:
+def _taps(  # noqa: PLR0917 - what a tap is made of
+    layer: str, node: ir.Node, path: Path, channels: int, layout: Layout, constants: Constants
+) -> dict[TapKind, Tap]:
     """Without `conv` where the node gives only what an activation, its own or saturation, has made of it."""
 
     def tap(
         kind: TapKind,
         value: ir.Value,
+        lies: Layout,
         *,
         activation: str | None = None,
         zeros: Zeros = Zeros.NOT_MEANINGFUL,
         shared: bool = False,
         bypassed: bool = False,
     ) -> Tap:
-        scale, zero = _coding_numbers(value, channels, constants)
+        scale, zero = _coding_numbers(value, channels, lies, constants)
         return Tap(layer, kind, str(value.name), channels, activation, zeros, shared, scale, zero, bypassed)
 
     taps: dict[TapKind, Tap] = {}
     output = node.outputs[0]
     if carried_activation(node) is None and rectified(output, constants) is None:
-        taps[TapKind.CONV] = tap(TapKind.CONV, output, shared=adds_before_activation(node))
+        taps[TapKind.CONV] = tap(TapKind.CONV, output, layout, shared=adds_before_activation(node))
     if path.norm is not None:
-        taps[TapKind.NORM] = tap(TapKind.NORM, path.norm)
+        taps[TapKind.NORM] = tap(TapKind.NORM, path.norm, path.norm_layout)
     if path.act is not None:
         taps[TapKind.ACT] = tap(
             TapKind.ACT,
             path.act,
+            path.act_layout,
             activation=path.activation,
             zeros=path.zeros,
             shared=path.shared,
@@ -179,14 +178,16 @@ def _taps(layer: str, node: ir.Node, path: Path, channels: int, constants: Const
     return taps
 
 
-def _coding_numbers(value: ir.Value, channels: int, constants: Constants) -> tuple[tuple[float, ...], tuple[int, ...]]:
+def _coding_numbers(
+    value: ir.Value, channels: int, layout: Layout, constants: Constants
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Scale and zero point of quantised values, one or one per channel; empty where there are none such."""
     coding = coding_of(value)
     found = None if coding is None else numbers_of(coding, constants)
     if coding is None or found is None:
         return (), ()
     sizes = {array.size for array in found}
-    if sizes != {1} and (coding.axis != 1 or not sizes <= {1, channels}):
+    if sizes != {1} and (coding.axis != layout.axis or not sizes <= {1, channels}):
         return (), ()
     return tuple(float(s) for s in found[0]), tuple(int(z) for z in found[1])
 

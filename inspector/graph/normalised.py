@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from inspector.graph.activations.curves import consumers
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.layout import Layout
 
 NORMS: Final = frozenset(
     {
@@ -42,9 +43,9 @@ class Normalised:
     nodes: tuple[ir.Node, ...]
 
 
-def normalised(value: ir.Value, channels: int, rank: int, constants: Constants) -> Normalised | None:
-    """The normalisation that all of `value`, (N, channels, *space) with `rank` axes, goes through next."""
-    return _core(value) or _wrapped(value, channels, rank, constants)
+def normalised(value: ir.Value, channels: int, layout: Layout, constants: Constants) -> Normalised | None:
+    """The normalisation that all of `value`, which lies so, goes through next."""
+    return _core(value) or _wrapped(value, channels, layout, constants)
 
 
 def _core(value: ir.Value) -> Normalised | None:
@@ -54,7 +55,7 @@ def _core(value: ir.Value) -> Normalised | None:
     return _written_out(value)
 
 
-def _wrapped(value: ir.Value, channels: int, rank: int, constants: Constants) -> Normalised | None:
+def _wrapped(value: ir.Value, channels: int, layout: Layout, constants: Constants) -> Normalised | None:
     """A normalisation of a view of the value, and the view taken back."""
     opening = _only(value)
     if opening is None or opening.op_type not in ("Reshape", "Transpose") or opening.inputs[0] is not value:
@@ -66,9 +67,9 @@ def _wrapped(value: ir.Value, channels: int, rank: int, constants: Constants) ->
         node = _only(current)
         if node is not None and node.op_type == opening.op_type and node.inputs[0] is current:
             undone = (
-                _is_inverse(opening, node, rank)
+                _is_inverse(opening, node, layout.rank)
                 if node.op_type == "Transpose"
-                else _is_shaped_like(node, value, channels, rank, constants)
+                else _is_shaped_like(node, value, channels, layout, constants)
             )
             return Normalised(node.outputs[0], (*nodes, node)) if undone else None
         if node is None or len(nodes) > _MAX_NODES or not _is_scale(node, constants):
@@ -89,7 +90,7 @@ def _is_inverse(opening: ir.Node, closing: ir.Node, rank: int) -> bool:
     return len(first) == len(second) == rank and [first[k] for k in second] == list(range(rank))
 
 
-def _is_shaped_like(node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants) -> bool:
+def _is_shaped_like(node: ir.Node, value: ir.Value, channels: int, layout: Layout, constants: Constants) -> bool:
     """True where a Reshape, which keeps the order of all elements, gives every one its channel back."""
     target = node.inputs[1] if len(node.inputs) > 1 else None
     source = None if target is None else target.producer()
@@ -97,9 +98,9 @@ def _is_shaped_like(node: ir.Node, value: ir.Value, channels: int, rank: int, co
         return source.inputs[0] is value
     sizes = constants(target)
     if sizes is not None:
-        return sizes.shape == (rank,) and int(sizes[1]) == channels
+        return sizes.shape == (layout.rank,) and int(sizes[layout.axis]) == channels
     shape = node.outputs[0].shape
-    return shape is not None and len(shape) == rank and shape[1] == channels
+    return shape is not None and len(shape) == layout.rank and shape[layout.axis] == channels
 
 
 def _permutation(node: ir.Node) -> list[int]:
@@ -107,33 +108,46 @@ def _permutation(node: ir.Node) -> list[int]:
 
 
 def _written_out(value: ir.Value) -> Normalised | None:
-    """(x - mean) / root(mean((x - mean)²) + eps), and x times the reciprocal root."""
+    """(x - mean) over the root of a variance and a little: mean((x - mean)²), or as JAX has it mean(x²) - mean²."""
     mean, centre = _of(value, "ReduceMean"), _of(value, "Sub")
-    if len(consumers(value)) != 2 or mean is None or centre is None:
+    if mean is None or centre is None or list(centre.inputs) != [value, mean.outputs[0]]:
         return None
     centred = centre.outputs[0]
-    square = next((n for n in consumers(centred) if n.op_type == "Pow" or list(n.inputs) == [centred, centred]), None)
-    nodes = [mean, centre, square]
-    for operator in ("ReduceMean", "Add", "Sqrt"):
-        nodes.append(None if nodes[-1] is None else _of(nodes[-1].outputs[0], operator))
-    root = nodes[-1]
-    inverse = None if root is None else _of(root.outputs[0], "Reciprocal")
-    nodes += [inverse] * (inverse is not None)
-    divisor = inverse or root
-    last = None if divisor is None else _only(divisor.outputs[0])
-    found = [n for n in [*nodes, last] if n is not None]
-    whole = (
-        square is not None
-        and square.op_type in ("Pow", "Mul")
-        and last is not None
-        and divisor is not None
-        and len(found) == len(nodes) + 1
-        and last.op_type == ("Div" if inverse is None else "Mul")
-        and list(centre.inputs) == [value, mean.outputs[0]]
-        and list(last.inputs) == [centred, divisor.outputs[0]]
-        and set(consumers(centred)) == {square, last}
-    )
-    return Normalised(found[-1].outputs[0], tuple(found)) if whole else None
+    divisor = _divisor(centred, None) or _divisor(value, mean)
+    last = _only(divisor[-1].outputs[0]) if divisor else None
+    if last is None:
+        return None
+    parts = [centred, divisor[-1].outputs[0]]
+    divided = last.op_type == "Div" and list(last.inputs) == parts
+    multiplied = last.op_type == "Mul" and divisor[-1].op_type == "Reciprocal" and set(last.inputs) == set(parts)
+    nodes = [mean, centre, *divisor, last]
+    inner = [value, *(node.outputs[0] for node in nodes[:-1])]
+    closed = all(reader in nodes for part in inner for reader in consumers(part))
+    return Normalised(last.outputs[0], tuple(nodes)) if closed and (divided or multiplied) else None
+
+
+def _divisor(squared: ir.Value, mean: ir.Node | None) -> list[ir.Node]:
+    """From what is squared to the root, or one over it; with a `mean`, its square is taken away. Empty: not that."""
+    nodes = [_square(squared)]
+    nodes.append(_next(nodes[-1], "ReduceMean"))
+    if mean is not None:
+        nodes += [square := _square(mean.outputs[0]), _next(square, "Sub")]
+    for operator in ("Max", "Add", "Sqrt", "Reciprocal"):
+        found = _next(nodes[-1], operator)
+        if found is not None or operator in ("Add", "Sqrt"):
+            nodes.append(found)
+    found_all = [node for node in nodes if node is not None]
+    return found_all if len(found_all) == len(nodes) else []
+
+
+def _square(value: ir.Value) -> ir.Node | None:
+    """The reader that gives the square of the value."""
+    readers = [n for n in consumers(value) if n.domain in STANDARD]
+    return next((n for n in readers if n.op_type == "Pow" or list(n.inputs) == [value, value]), None)
+
+
+def _next(node: ir.Node | None, operator: str) -> ir.Node | None:
+    return None if node is None else _of(node.outputs[0], operator)
 
 
 def _of(value: ir.Value, operator: str) -> ir.Node | None:

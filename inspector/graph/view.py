@@ -20,6 +20,7 @@ from inspector.graph.costs import Cost, layer_costs
 from inspector.graph.data_files import DataFile
 from inspector.graph.folding import fold, rounding
 from inspector.graph.layers import Site, find_layers
+from inspector.graph.layout import Layout
 from inspector.graph.ranges import Ranges
 from inspector.graph.receptive.fields import ReceptiveField, ReceptiveFields, receptive_fields
 from inspector.graph.skeleton import Skeleton
@@ -37,11 +38,11 @@ _COARSE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watchable:
-    """A value that can be watched, one of its taps, the number of its axes, and C, None where that is open."""
+    """A value that can be watched, one of its taps, how maps lie in it, and C, None where that is open."""
 
     value: ir.Value
     tap: Tap
-    axes: int
+    layout: Layout
     channels: int | None
 
 
@@ -120,7 +121,7 @@ class OnnxView:
             whole=not site.path.steps,
             rounding=rounding(_computed(site)),
         )
-        return fold(filters, site.path.steps, self._constants) if fold_norm else filters
+        return fold(filters, site.path.steps, site.layout, self._constants) if fold_norm else filters
 
     def input_range(self, layer: str) -> tuple[float, float]:
         """Bounds of every element the layer can read."""
@@ -151,8 +152,8 @@ class OnnxView:
         found = {t.tensor: _fed(t, fed[t.tensor]) for t in self.input_taps}
         for site in self._sites.values():
             path, channels = site.path, site.layer.out_channels
-            raw = (site.node.outputs[0], len(site.layer.kernel) + 2)
-            values = (raw, (path.norm, path.norm_axes), (path.act, path.act_axes))
+            raw = (site.node.outputs[0], site.layout)
+            values = (raw, (path.norm, path.norm_layout), (path.act, path.act_layout))
             of = {tap.tensor: tap for tap in site.layer.taps.values()}
             found.update(
                 (n, Watchable(v, of[n], axes, channels))
@@ -186,7 +187,7 @@ class OnnxView:
 
 
 def _fed(tap: Tap, value: ir.Value) -> Watchable:
-    return Watchable(value, tap, 0 if value.shape is None else len(value.shape), tap.channels or None)
+    return Watchable(value, tap, Layout(0 if value.shape is None else len(value.shape)), tap.channels or None)
 
 
 def _computed(site: Site) -> list[ir.Value | None]:

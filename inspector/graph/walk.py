@@ -7,9 +7,9 @@ The walk follows one value downstream and stops at the first of these cases:
 2. anything else, two activations, or none at all: linear, with the reason.
 
 On the way it passes a separate bias, normalisations, Identity and Dropout (these make the `norm` tap), residual sums
-(these make what follows `shared`), spatial axes of size 1 that come or go (a convolution over time is written as one
-over pictures of one row), and what rounds to integers and back. What may be passed is `_passed`: one function for each
-kind. Where no activation follows, quantisation that saturates at its zero point is one in itself.
+(these make what follows `shared`), nodes that only move axes (see `layout`), and what rounds to integers and back. What
+may be passed is `_passed`: one function for each kind. Where no activation follows, quantisation that saturates at its
+zero point is one in itself.
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ from inspector.graph import quantized
 from inspector.graph.activations.curves import Curves, consumers, goes_on
 from inspector.graph.activations.operators import Activation, activation, is_known
 from inspector.graph.constants import STANDARD, Constants
-from inspector.graph.folding import SPATIAL, rank_after
+from inspector.graph.layout import MOVING, Layout, layout_after
 from inspector.graph.normalised import NORMS, OPENING, normalised
 from inspector.graph.quantized import holds_integers, rectified
 
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _PASS: Final = frozenset({"Identity", "Dropout"})
 _SUMS: Final = frozenset({"Add", "Sum"})
-_PASSED: Final = _AFFINE | _PASS | _SUMS | SPATIAL | quantized.PASSED | OPENING
+_PASSED: Final = _AFFINE | _PASS | _SUMS | MOVING | quantized.PASSED | OPENING
 """Where anything is passed, one of these reads the value; so most ways end without a closer look."""
 _VIEWS: Final = frozenset({"Transpose", "Reshape", "Flatten"})
 _MAX_STEPS: Final = 64
 """Nodes between a convolution and its activation: a hostile graph must not make every walk as long as itself."""
+
+
+NOWHERE: Final = Layout(0)
+"""Of a value that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Path:
         shared: True where a residual sum lies between the layer and the activation.
         bypassed: True where the value before the activation is also read by something else, or given out.
         linear: why there is no activation.
-        norm_axes, act_axes: how many axes `norm` and `act` have.
+        norm_layout, act_layout: how the maps lie in `norm` and `act`.
     """
 
     norm: ir.Value | None = None
@@ -62,18 +66,18 @@ class Path:
     shared: bool = False
     bypassed: bool = False
     linear: str = ""
-    norm_axes: int = 0
-    act_axes: int = 0
+    norm_layout: Layout = NOWHERE
+    act_layout: Layout = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """Nodes on the way to an activation, what they are together, and the value after them, which has `rank` axes."""
+    """Nodes on the way to an activation, what they are together, and the value after them, in which maps lie so."""
 
     kind: Literal["step", "pass", "sum", "round", "view"]
     value: ir.Value
     nodes: tuple[ir.Node, ...]
-    rank: int
+    layout: Layout
 
 
 class _End(NamedTuple):
@@ -93,77 +97,77 @@ class Walks:
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
         self._curves = Curves(constants)
-        self._after_sums: dict[tuple[ir.Value, int, int], Path] = {}
+        self._after_sums: dict[tuple[ir.Value, int, Layout], Path] = {}
 
-    def follow(self, output: ir.Value, channels: int, rank: int, *, home: str = "the model") -> Path:
-        """Walks from a convolution's raw output, (N, channels, *space) with `rank` axes. `home` names its graph."""
+    def follow(self, output: ir.Value, channels: int, layout: Layout, *, home: str = "the model") -> Path:
+        """Walks from a convolution's raw output, in which maps lie so. `home` names its graph."""
         maker = output.producer()
         waiting = [maker] if maker is not None and holds_integers(output) else []
         value, saturated, before = output, None, Path()
         for _ in range(_MAX_STEPS):
             saturated = rectified(value, self.constants) or saturated
-            reached = self._next(value, channels, rank, home, saturated)
+            reached = self._next(value, channels, layout, home, saturated)
             if isinstance(reached, _End):
                 apart = reached.found is not None and (saturated is None or reached.found.value is not saturated.value)
                 bypassed = reached.bypassed or (apart and value.is_graph_output())
-                return _path(_End(reached.found, bypassed, reached.linear), before, rank)
-            value, rank = reached.value, reached.rank
+                return _path(_End(reached.found, bypassed, reached.linear), before, layout)
+            value, layout = reached.value, reached.layout
             if reached.kind == "sum":
-                after = self._after_sum(value, channels, rank, home)
-                return replace(after, norm=before.norm, steps=before.steps, norm_axes=before.norm_axes)
+                after = self._after_sum(value, channels, layout, home)
+                return replace(after, norm=before.norm, steps=before.steps, norm_layout=before.norm_layout)
             if reached.kind in ("round", "view"):
                 waiting.extend(reached.nodes)
             if reached.kind == "step":
-                before = Path(value, (*before.steps, *waiting, *reached.nodes), norm_axes=rank)
+                before = Path(value, (*before.steps, *waiting, *reached.nodes), norm_layout=layout)
                 waiting.clear()
-        return _path(_ended(value, home, saturated), before, rank)
+        return _path(_ended(value, home, saturated), before, layout)
 
-    def _after_sum(self, value: ir.Value, channels: int, rank: int, home: str) -> Path:
+    def _after_sum(self, value: ir.Value, channels: int, layout: Layout, home: str) -> Path:
         """From a residual sum on, where nothing belongs to the layer alone any more."""
-        key = (value, channels, rank)
+        key = (value, channels, layout)
         if key not in self._after_sums:
-            end, axes = self._shared(value, channels, rank, home)
-            self._after_sums[key] = _path(end, Path(shared=True), axes)
+            end, after = self._shared(value, channels, layout, home)
+            self._after_sums[key] = _path(end, Path(shared=True), after)
         return self._after_sums[key]
 
-    def _shared(self, value: ir.Value, channels: int, rank: int, home: str) -> tuple[_End, int]:
-        """How it ends, and with how many axes."""
+    def _shared(self, value: ir.Value, channels: int, layout: Layout, home: str) -> tuple[_End, Layout]:
+        """How it ends, and how the maps lie there."""
         saturated = None
         for _ in range(_MAX_STEPS):
             saturated = rectified(value, self.constants) or saturated
-            reached = self._next(value, channels, rank, home, saturated)
+            reached = self._next(value, channels, layout, home, saturated)
             if isinstance(reached, _End):
                 # Where the sum itself goes on, the activation belongs to the block that reads it.
-                return (_ended(value, home, None) if reached.bypassed else reached), rank
-            value, rank = reached.value, reached.rank
-        return _ended(value, home, saturated), rank
+                return (_ended(value, home, None) if reached.bypassed else reached), layout
+            value, layout = reached.value, reached.layout
+        return _ended(value, home, saturated), layout
 
     def _next(
-        self, value: ir.Value, channels: int, rank: int, home: str, saturated: Activation | None
+        self, value: ir.Value, channels: int, layout: Layout, home: str, saturated: Activation | None
     ) -> _End | _Passed:
         """What is passed next, or how the way ends. `saturated`: what quantisation has rectified so far."""
         readers = consumers(value)
         if not readers or not all(_is_known(node, value) for node in readers):
             return _ended(value, home, saturated)
         ends = _PASSED.isdisjoint(node.op_type for node in readers)
-        passed = None if ends else _passed(value, channels, rank, self.constants)
+        passed = None if ends else _passed(value, channels, layout, self.constants)
         if saturated is not None and passed is not None and passed.kind in ("step", "sum", "view"):
             passed = None
-        found = _activation(value, channels, rank, self._curves)
-        later = _activation(passed.value, channels, passed.rank, self._curves) if found and passed else None
+        found = _activation(value, channels, layout, self._curves)
+        later = _activation(passed.value, channels, passed.layout, self._curves) if found and passed else None
         if found is not None and (passed is None or later is None or later[0].value is not found[0].value):
             return _End(*found)
         # What has a name without what is passed begins behind it: `x * 2`, then Clip.
         return _ended(value, home, saturated) if passed is None else passed
 
 
-def _path(end: _End, before: Path, axes: int) -> Path:
-    """What was passed, and how the way ends: at a value of so many axes."""
+def _path(end: _End, before: Path, layout: Layout) -> Path:
+    """What was passed, and how the way ends: at a value in which maps lie so."""
     found = end.found
     if found is None:
         return replace(before, bypassed=end.bypassed, linear=end.linear)
     return replace(
-        before, act=found.value, activation=found.name, zeros=found.zeros, bypassed=end.bypassed, act_axes=axes
+        before, act=found.value, activation=found.name, zeros=found.zeros, bypassed=end.bypassed, act_layout=layout
     )
 
 
@@ -172,7 +176,7 @@ def _ended(value: ir.Value, home: str, saturated: Activation | None) -> _End:
     return _End(None, linear=_why(value, home)) if saturated is None else _End(saturated)
 
 
-def _activation(value: ir.Value, channels: int, rank: int, curves: Curves) -> tuple[Activation, bool] | None:
+def _activation(value: ir.Value, channels: int, layout: Layout, curves: Curves) -> tuple[Activation, bool] | None:
     """The activation that follows, and whether something else reads the linear value as well.
 
     Readers that compute elementwise from the value alone have to go through one activation together, as in
@@ -185,7 +189,7 @@ def _activation(value: ir.Value, channels: int, rank: int, curves: Curves) -> tu
     single = {n: a for n in readers if n.inputs[0] is value and (a := activation(n, curves.constants)) is not None}
     if len(readers) == 1 and single and not goes_on(readers[0].outputs[0]):
         return single[readers[0]], False
-    region = curves.region(value, channels, rank)
+    region = curves.region(value, channels, layout)
     own = {n for n in readers if n in region or n in single}
     found = curves.activation(value, region) if all(n in region for n in own) else None
     if found is None and len(own) == 1 and single:
@@ -193,25 +197,25 @@ def _activation(value: ir.Value, channels: int, rank: int, curves: Curves) -> tu
     return None if found is None else (found, len(own) < len(readers))
 
 
-def _passed(value: ir.Value, channels: int, rank: int, constants: Constants) -> _Passed | None:
+def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants) -> _Passed | None:
     """What all of the value goes through on the way to an activation; None where the way ends at it."""
     readers = consumers(value)
     node = readers[0]
     if len(readers) == 1 and node.op_type in _PASS:
-        return _Passed("pass", node.outputs[0], (node,), rank)
+        return _Passed("pass", node.outputs[0], (node,), layout)
     over = quantized.passed_over(node, value, constants) if len(readers) == 1 else None
     if over is not None or holds_integers(value):
         known = over is not None and (over != "sum" or channels > 1)
-        return _Passed(over, node.outputs[0], (node,), rank) if over is not None and known else None
-    if len(readers) == 1 and _is_affine(node, channels, rank, constants):
-        return _Passed("step", node.outputs[0], (node,), rank)
-    norm = normalised(value, channels, rank, constants)
+        return _Passed(over, node.outputs[0], (node,), layout) if over is not None and known else None
+    if len(readers) == 1 and _is_affine(node, channels, layout, constants):
+        return _Passed("step", node.outputs[0], (node,), layout)
+    norm = normalised(value, channels, layout, constants)
     if norm is not None:
-        return _Passed("step", norm.value, norm.nodes, rank)
-    if len(readers) == 1 and _is_sum(node, value, channels, rank, constants):
-        return _Passed("sum", node.outputs[0], (node,), rank)
-    viewed = rank_after(node, rank, constants) if len(readers) == 1 and node.inputs[0] is value else None
-    return None if viewed is None else _Passed("view", node.outputs[0], (node,), viewed)
+        return _Passed("step", norm.value, norm.nodes, layout)
+    if len(readers) == 1 and _is_sum(node, value, channels, layout, constants):
+        return _Passed("sum", node.outputs[0], (node,), layout)
+    moved = layout_after(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
+    return None if moved is None else _Passed("view", node.outputs[0], (node,), moved)
 
 
 def _is_known(node: ir.Node, value: ir.Value) -> bool:
@@ -251,19 +255,19 @@ def _label(node: ir.Node, value: ir.Value) -> str:
     return name + " in the body of an If, Loop or Scan" * _is_nested(node, value)
 
 
-def _is_affine(node: ir.Node, channels: int, rank: int, constants: Constants) -> bool:
+def _is_affine(node: ir.Node, channels: int, layout: Layout, constants: Constants) -> bool:
     """A bias or a scale by constants that leaves the channels as they are."""
     if node.op_type not in _AFFINE or len(node.inputs) != 2:
         return False
     arrays = [constants(i) for i in node.inputs]
     operand = next((a for a in arrays if a is not None), None)
-    if operand is None or operand.ndim > rank or (node.op_type == "Div" and arrays[0] is not None):
+    if operand is None or (node.op_type == "Div" and arrays[0] is not None):
         return False
-    shape = (1,) * (rank - operand.ndim) + operand.shape
-    return shape[0] == 1 and shape[1] in (1, channels)
+    shape = layout.against(operand)
+    return bool(shape) and shape[0] == 1 and shape[layout.axis] in (1, channels)
 
 
-def _is_sum(node: ir.Node, value: ir.Value, channels: int, rank: int, constants: Constants) -> bool:
+def _is_sum(node: ir.Node, value: ir.Value, channels: int, layout: Layout, constants: Constants) -> bool:
     """A residual sum, of values that are no constants, which has the channels of `value`."""
     others = [i for i in node.inputs if i is not value]
     if node.op_type not in _SUMS or not others or any(constants.is_constant(i) for i in others):
@@ -271,4 +275,5 @@ def _is_sum(node: ir.Node, value: ir.Value, channels: int, rank: int, constants:
     shape = node.outputs[0].shape
     if shape is None:
         return channels > 1  # then broadcasting cannot change it
-    return len(shape) == rank and (shape[1] == channels or (channels > 1 and not isinstance(shape[1], int)))
+    found = shape[layout.axis] if len(shape) == layout.rank else 0
+    return found == channels or (channels > 1 and not isinstance(found, int))

@@ -17,6 +17,7 @@ from inspector import Array, Ops, Value
 from inspector.contract.measures import TAPPED
 from inspector.errors import PluginError
 from inspector.graph.instrument import Request, instrument
+from inspector.graph.layout import Layout
 from inspector.graph.load import load
 from inspector.graph.rewriting import ops
 from inspector.graph.rewriting.ops import Lowering, Watched, finish, space_of
@@ -38,7 +39,7 @@ def measured(maps: Array, *measures: Value, opset: int = NEWEST, area_known: boo
     message = ir.to_proto(ir.Model(ir.Graph([fed], [], nodes=[node], opset_imports={"": opset}), ir_version=8))
     lower = Lowering(message.graph, opset)
     known = space_of((None, *maps.shape[1:])) if area_known else None
-    tensor = Watched("tensor", dtype, maps.ndim, known, maps.shape[1])
+    tensor = Watched("tensor", dtype, Layout(maps.ndim), known, maps.shape[1])
     rows = [lower(tensor, m) for m in measures]
     for row in rows:
         add_output(message.graph, row.value, row.written)

@@ -37,6 +37,12 @@ FOUND = {
     "as an attribute": over_time("s = Squeeze <axes=[2]> (a) n = Add(s, b) y = Relu(n)", opset=11),
     "as an input": over_time("s = Squeeze (a, two) n = Add(b, s) y = Relu(n)"),
     "from the end": over_time("s = Squeeze (a, back) n = Add(s, b) y = Relu(n)", back=np.array([-2])),
+    "before the channels": over_time(
+        "t = Unsqueeze (a, one) n = Add(t, d) r = Relu(n) y = Squeeze (r, more)",
+        one=np.array([1]),
+        more=np.array([1, 3]),
+        d=BIAS.reshape(1, 4, 1, 1),
+    ),
     "there and back": over_time(
         "s = Squeeze (a, two) t = Unsqueeze (s, two) n = Add(t, c) r = Relu(n) y = Squeeze (r, two)",
         c=BIAS.reshape(4, 1, 1),
@@ -81,9 +87,7 @@ def test_a_filter_that_can_never_fire_is_found_behind_them() -> None:
 LINEAR = {
     "channels go, by an axis": over_time("s = Squeeze (a, one) n = Add(s, b) y = Relu(n)", one=np.array([1])),
     "every axis of size 1": over_time("s = Squeeze (a) n = Add(s, b) y = Relu(n)"),
-    "an axis before the channels": over_time(
-        "t = Unsqueeze (a, one) r = Relu(t) y = Squeeze (r, more)", one=np.array([1]), more=np.array([1, 3])
-    ),
+    "inputs leave the first axis": over_time("t = Unsqueeze (a, none) y = Relu(t)", none=np.array([0])),
 }
 
 

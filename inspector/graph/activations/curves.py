@@ -24,6 +24,7 @@ from inspector.graph.activations import closed_forms
 from inspector.graph.activations.grids import BASE, Grid, deciding, refined
 from inspector.graph.activations.operators import Activation, clip_name, meaning
 from inspector.graph.constants import STANDARD, Constants, run_node
+from inspector.graph.layout import Layout
 
 _ELEMENTWISE: Final = frozenset(
     {
@@ -134,8 +135,8 @@ class Curves:
         self._known: dict[tuple[object, ...], Curve | None] = {}
         self._starts: dict[tuple[bytes, str], Curve] = {}
 
-    def region(self, value: ir.Value, channels: int, rank: int) -> dict[ir.Node, list[ir.Value | float | None]]:
-        """Nodes that compute from `value`, (N, channels, *space), and numbers alone: in order, with their operands."""
+    def region(self, value: ir.Value, channels: int, layout: Layout) -> dict[ir.Node, list[ir.Value | float | None]]:
+        """Nodes that compute from `value` and numbers alone: in order, with their operands."""
         nodes: dict[ir.Node, list[ir.Value | float | None]] = {}
         home = value.producer()
         graph = None if home is None else home.graph
@@ -144,7 +145,7 @@ class Curves:
         while queue and len(nodes) < _MAX_NODES:
             for node in consumers(queue.popleft())[:_MAX_READERS]:
                 elsewhere = node in nodes or node.graph is not graph
-                operands = None if elsewhere else self._operands(inside, node, channels, rank)
+                operands = None if elsewhere else self._operands(inside, node, channels, layout)
                 if operands is not None:
                     nodes[node] = operands
                     inside[node.outputs[0]] = None
@@ -222,7 +223,7 @@ class Curves:
         return self._starts[key]
 
     def _operands(
-        self, inside: Container[ir.Value], node: ir.Node, channels: int, rank: int
+        self, inside: Container[ir.Value], node: ir.Node, channels: int, layout: Layout
     ) -> list[ir.Value | float | None] | None:
         """What the node computes with: values of the region, and numbers. None where there is anything else."""
         if node.op_type not in _ELEMENTWISE or node.domain not in STANDARD or len(node.outputs) != 1:
@@ -231,19 +232,18 @@ class Curves:
             return None
         operands: list[ir.Value | float | None] = []
         for value in node.inputs:
-            number = None if value is None or value in inside else self._number(value, channels, rank)
+            number = None if value is None or value in inside else self._number(value, channels, layout)
             if value is not None and value not in inside and number is None:
                 return None
             operands.append(value if number is None else number)
         return operands
 
-    def _number(self, value: ir.Value, channels: int, rank: int) -> float | None:
+    def _number(self, value: ir.Value, channels: int, layout: Layout) -> float | None:
         """A constant that is one number, and leaves the shape of what it meets as it is."""
         array = self.constants(value)
-        if array is None or not 0 < array.size <= _MAX_NUMBERS or array.ndim > rank or not _is_of_numbers(array):
+        if array is None or not 0 < array.size <= _MAX_NUMBERS or not _is_of_numbers(array):
             return None
-        shape = (1,) * (rank - array.ndim) + array.shape
-        if any(d != 1 for axis, d in enumerate(shape) if axis != 1) or shape[1] not in (1, channels):
+        if not layout.is_per_channel(array, channels):
             return None
         return float(array.flat[0]) if (array == array.flat[0]).all() else None
 

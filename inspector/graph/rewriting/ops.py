@@ -26,6 +26,7 @@ import onnx_ir as ir
 
 from inspector.contract import Array
 from inspector.contract.measures import TAPPED, Value
+from inspector.graph.layout import Layout
 from inspector.graph.quantized import Coding
 from inspector.graph.rewriting.averaging import pieces
 from inspector.graph.writing import PREFIX, Attribute, add_node, add_tensor
@@ -45,26 +46,24 @@ _MOST_POSITIONS: Final = (1 << 63) - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """A tensor that is measured, (N, C, *space), as it lies in the message.
+    """A tensor that is measured, as it lies in the message.
 
     Attributes:
         name: of the value.
         dtype: its element type.
-        rank: number of its axes.
-        space: sizes of the axes from 2 on; None where they are only known at run time.
+        layout: how the maps lie in it.
+        space: sizes of the axes of one map; None where they are only known at run time.
         channels: C, where it is known.
         is_of_inputs: True where N is known to be the number of inputs that share the run.
-        channels_last: True where it is (N, *space, C).
         coding: how it is quantised: such tensors are measured as the real numbers that they stand for.
     """
 
     name: str
     dtype: ir.DataType
-    rank: int
+    layout: Layout
     space: tuple[int, ...] | None
     channels: int | None
     is_of_inputs: bool = True
-    channels_last: bool = False
     coding: Coding | None = None
 
     @property
@@ -222,7 +221,7 @@ class _Measuring:
     """Lowers the measures of one tensor."""
 
     def __init__(self, to: Lowering, tensor: Watched) -> None:
-        self.to, self.tensor, self.rank, self.area = to, tensor, tensor.rank, tensor.area
+        self.to, self.tensor, self.rank, self.area = to, tensor, tensor.layout.rank, tensor.area
         self.wide = tensor.dtype == ir.DataType.DOUBLE
 
     def row(self, measure: Value) -> Row:
@@ -257,9 +256,9 @@ class _Measuring:
 
     def _turned(self, maps: str) -> str:
         """(N, C, *space), whatever the layout of the tensor."""
-        if not self.tensor.channels_last:
+        if self.tensor.layout.axis == 1:
             return maps
-        return self.to.node("Transpose", [maps], perm=[0, self.rank - 1, *range(1, self.rank - 1)])
+        return self.to.node("Transpose", [maps], perm=self.tensor.layout.channels_first)
 
     def abs(self, measure: Value) -> str:
         return self.to.node("Abs", [self.elementwise(measure.inputs[0])])
@@ -312,7 +311,7 @@ class _Measuring:
     def _mirrored(self, x: str) -> str:
         """-x, exactly. BatchNormalization by -1 has a kernel for the blocked layout, Neg has none."""
         channels = self.tensor.channels
-        if channels is None or self.tensor.channels_last:
+        if channels is None or self.tensor.layout.axis != 1:
             return self.to.node("Neg", [x])
         minus, zero, one = (self.to.constant("float32", *[number] * channels) for number in (-1.0, 0.0, 1.0))
         return self.to.node("BatchNormalization", [x, minus, zero, zero, one], epsilon=0.0)

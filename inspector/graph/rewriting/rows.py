@@ -156,18 +156,16 @@ class _Outputs:
     def _facts(self, tensor: str) -> Watched:
         if tensor not in self._watched:
             found = self._view.watchable[tensor]
-            value, rank = found.value, found.axes
-            last, dims = has_channels_last(value), dims_of(self._kinds.get(tensor))
-            known = None if last or tensor in self._doubtful else dims
-            channels = None if dims is None or len(dims) != rank else dims[-1 if last else 1]
+            value, layout, dims = found.value, found.layout, dims_of(self._kinds.get(tensor))
+            fits = dims is not None and len(dims) == layout.rank
+            turned = [dims[axis] for axis in layout.channels_first] if dims is not None and fits else None
             self._watched[tensor] = Watched(
                 tensor,
                 value.dtype or ir.DataType.FLOAT,
-                rank,
-                space_of(known),
-                channels,
+                layout,
+                None if has_channels_last(value) or tensor in self._doubtful else space_of(turned),
+                None if turned is None else turned[1],
                 is_of_inputs=_batch(self._kinds.get(tensor)) in self._batches,
-                channels_last=last,
                 coding=coding_of(value),
             )
         return self._watched[tensor]
