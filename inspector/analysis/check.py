@@ -1,10 +1,10 @@
 """The self-check of a run: whether watching a model changes what it computes, and what the runtime makes of it.
 
 One input goes through the plain model and through the watched one with the model's own outputs kept, on the same
-device with the same fidelity. Without optimisation nothing may change but outputs of 16 bits: the CPU computes them in
-32, and rounds a value where it is watched (ADR 10). With it, a watched value can no longer be fused away, so that other
-kernels run and the last bits differ; more than that means that the optimiser computes something else, unless not even
-the plain model gives the same twice.
+device with the same fidelity. Without optimisation nothing may change but what is computed in 16 bits: the CPU does so
+in 32, and rounds a value where it is watched (ADR 10). With it, a watched value can no longer be fused away, so that
+other kernels run and the last bits differ; more than that means that the optimiser computes something else, unless not
+even the plain model gives the same twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from inspector.runtime.session import Fidelity, Session
 TOLERANCE: Final = 1e-3
 """Of an output's largest magnitude: how far `fast` may move a number."""
 HALF_TOLERANCE: Final = 2e-2
-"""The same for outputs of 16 bits, whose own steps are 2^-11 and 2^-8."""
+"""The same for numbers of 16 bits, whose own steps are 2^-11 and 2^-8."""
 RANDOM: Final = (
     "warning: one input gives other numbers every time it runs: the model is random, as Dropout in training is, or "
     "keeps something from run to run; so are its numbers here"
@@ -54,7 +54,7 @@ class Checked:
 
 def self_check(
     plain: Instrumented, watched: Sequence[Instrumented], feeds: Mapping[str, Array], fidelity: Fidelity, *,
-    open_: Open, run: Run,
+    half: bool, open_: Open, run: Run,
 ) -> Checked:  # fmt: skip
     """Compares the outputs of one input; never raises but for StoppedError.
 
@@ -63,6 +63,7 @@ def self_check(
         watched: it with taps, in one or more waves, its own outputs kept.
         feeds: one input, by name, batch axis first.
         fidelity: what the difference is judged by.
+        half: whether the model computes in float16, whatever it gives.
         open_: opens a session; with a path, it has the optimised model written there.
         run: runs one.
     """
@@ -88,15 +89,15 @@ def self_check(
             raise
         except (InspectorError, ValueError, OSError) as error:
             return Checked(notes=(f"outputs not checked: the watched model cannot keep its own: {error}",))
-        checks.append(compare(expected, wave.own_of(found), fidelity))
+        checks.append(compare(expected, wave.own_of(found), fidelity, half=half))
         after.update(counts)
     check = _worst(checks)
-    notes = _notes(check, fidelity) if compare(expected, again, "fast").passed else (RANDOM,)
+    notes = _notes(check, fidelity) if compare(expected, again, "fast", half=half).passed else (RANDOM,)
     return Checked(check, _table(before, after), notes)
 
 
-def compare(expected: Sequence[Array], found: Sequence[Array], fidelity: Fidelity) -> Check:
-    """The model's outputs without and with watching, in order."""
+def compare(expected: Sequence[Array], found: Sequence[Array], fidelity: Fidelity, *, half: bool = False) -> Check:
+    """The model's outputs without and with watching, in order. `half`: all of it may have been rounded to 16 bits."""
     max_abs = max_rel = 0.0
     equal, near = True, len(expected) == len(found)
     for a, b in zip(expected, found, strict=False):
@@ -109,8 +110,8 @@ def compare(expected: Sequence[Array], found: Sequence[Array], fidelity: Fidelit
             continue
         apart, relative = _distance(a, b)
         max_abs, max_rel = max(max_abs, apart), max(max_rel, relative)
-        half = a.dtype.itemsize < 4
-        near = near and (half or fidelity == "fast") and relative <= (HALF_TOLERANCE if half else TOLERANCE)
+        rounded = half or a.dtype.itemsize < 4
+        near = near and (rounded or fidelity == "fast") and relative <= (HALF_TOLERANCE if rounded else TOLERANCE)
     equal = equal and len(expected) == len(found)
     return Check(len(expected), max_abs, max_rel, equal, near)
 

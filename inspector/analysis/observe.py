@@ -120,7 +120,8 @@ class Observer:
             return in_parts(session, one, takes or 1, fill=takes is not None)
 
         first = {name: array[:1] for name, array in feeds.items()}
-        return self_check(write(()), watched, first, self._how.fidelity, open_=self._how.open, run=run)
+        half = self._view.is_half
+        return self_check(write(()), watched, first, self._how.fidelity, half=half, open_=self._how.open, run=run)
 
     def _remember(self, fitted: Fitted) -> None:
         waves, known = fitted.waves, self.memory or Memory(0, self._how.memory, 1)
@@ -143,7 +144,7 @@ def _left_out(view: OnnxView) -> Iterator[str]:
 
 def _computed(view: OnnxView, device: str) -> Iterator[str]:
     """What is to know of how this device computes."""
-    if device == "cpu" and any(i.dtype == "float16" for i in view.inputs):
+    if device == "cpu" and view.is_half:
         yield "float16 on the CPU: onnxruntime computes in float32, and rounds what is measured and given out"
     if device.startswith("cuda"):
         yield "CUDA: no TF32, deterministic kernels, convolutions chosen by heuristics"

@@ -168,6 +168,11 @@ class OnnxView:
         return any(v.dtype in _COARSE for node in self._nesting.nodes for v in node.outputs)
 
     @cached_property
+    def is_half(self) -> bool:
+        """Whether nodes give float16, whatever the model takes and gives."""
+        return any(v.dtype == ir.DataType.FLOAT16 for node in self._nesting.nodes for v in node.outputs)
+
+    @cached_property
     def reserved(self) -> str:
         """A name in the model that a rewrite needs for itself; empty where there is none."""
         return next((v.name for v in self._nesting.values() if v.name and v.name.startswith(PREFIX)), "")

@@ -226,6 +226,19 @@ def test_half_precision_may_move_further(dtype: Any, passed: bool, fidelity: Any
     assert (check.passed, check.equal) == (passed, False)
 
 
+@pytest.mark.parametrize("fidelity", ["fast", "exact"])
+def test_float32_outputs_of_a_model_with_float16_inside_may_move_as_far(fidelity: Any) -> None:
+    """Converters leave what a model takes and gives in float32, behind casts."""
+    kernel = numbers(16, 3, 3, 3, scale=9).astype(np.float16)
+    body = f"h = Cast <to=10> (x) [c] a = Conv {SAME} (h, w) r = Relu (a) [d] e = Conv (r, v) y = Cast <to=1> (e)"
+    narrow = numbers(4, 16, 1, 1).astype(np.float16)
+    report = audit(model(body, weights={"w": kernel, "v": narrow}), CHAIN.inputs(2), fidelity=fidelity)
+    check = check_of(report)
+    assert 1e-5 < check.max_rel < 1e-3  # as `c:act` is rounded where it is watched
+    assert check.passed
+    assert [n[:18] for n in report.provenance.notes if "warning" in n or "float16" in n] == ["float16 on the CPU"]
+
+
 def test_without_optimisation_32_bits_move_by_nothing() -> None:
     a = np.array([1.0], np.float32)
     assert not compare([a], [np.nextafter(a, np.float32(2))], "exact").passed
