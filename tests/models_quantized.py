@@ -151,6 +151,11 @@ def fake() -> list[Net]:
     def there_and_back(value: str, zero: str, result: str) -> str:
         return f"r = QuantizeLinear({value}, sy, {zero}) {result} = {dequantized('r', zero)}"
 
+    def twice(zero: str, other: str, scale: str) -> str:
+        second = f"f = QuantizeLinear(a, {scale}, {other}) g = {dequantized('f', other, scale)}"
+        return f"{there_and_back('a', zero, 'd')} {second} p = MaxPool <kernel_shape=[1,1]> (g) y = Add(d, p)"
+
+    forked = known | {"linear": "feeds QuantizeLinear"}
     return [
         Net("qdq_rectifying", f"{conv} {there_and_back('a', 'z0', 'y')}", {"conv": "a", "act": "y"}, **exact),
         Net("qdq_centred", f"{conv} {there_and_back('a', 'z90', 'y')}", {"conv": "a"}, linear=OUTPUT, **known),
@@ -163,6 +168,10 @@ def fake() -> list[Net]:
             {"conv": "a", "norm": "n", "act": "y"}, **relu | none),
         Net("saturation_before_a_sum", f"{conv} {FOUR} {there_and_back('a', 'z0', 'd')} s = Add(d, z) y = Relu(s)",
             {"conv": "a", "act": "d"}, **exact),
+        Net("quantised_for_each_reader", f"{conv} {twice('z0', 'z02', 'sy2')}", {"conv": "a", "act": "d"}, **exact),
+        Net("differently_for_each", f"{conv} {twice('z0', 'z0', 's9')}", {"conv": "a"}, **forked),
+        Net("of_another_zero_for_each", f"{conv} {twice('z0', 'z90', 'sy')}", {"conv": "a"}, **forked),
+        Net("centred_for_each", f"{conv} {twice('z90', 'z90', 'sy')}", {"conv": "a"}, **forked),
         Net("weights_of_integers", f"v = DequantizeLinear <axis=0> (w8, sw, zw) [c] a = Conv {SAME} (x, v) y = Relu(a)",
             {"conv": "a", "act": "y"}, **relu | none | {"weight": REAL}),
     ]  # fmt: skip

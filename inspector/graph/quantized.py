@@ -7,7 +7,7 @@ that is negative becomes 0: an activation in itself, and how quantisers write a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -123,6 +123,17 @@ def rectified(value: ir.Value, constants: Constants) -> Activation | None:
     return Activation(value, f"Saturation(0,{high:g})", Zeros.EXACT)
 
 
+def rectified_alike(readers: Sequence[ir.Node], value: ir.Value, constants: Constants) -> Activation | None:
+    """What rectified a value that is quantised once for each of its readers, by the same numbers every time."""
+    codings = [coding_of(node.outputs[0]) for node in readers if _is_quantize(node) and node.inputs[0] is value]
+    first = codings[0] if len(codings) == len(readers) > 1 else None
+    if first is None or not all(c is not None and _codes_alike(c, first, constants) for c in codings):
+        return None
+    after = readers[0].outputs[0]
+    pair = next((use.node for use in after.uses() if _is_dequantize(use.node, constants)), None)
+    return None if pair is None else rectified(pair.outputs[0], constants)
+
+
 def activation(node: ir.Node, value: ir.Value) -> Activation | None:
     """What an activation operator on integers gives; None where it is none."""
     if node.domain != MICROSOFT or node.op_type not in _ACTIVATIONS or node.inputs[0] is not value:
@@ -218,6 +229,12 @@ def _is_dequantize(node: ir.Node, constants: Constants) -> bool:
         return False
     pairs = ((input_of(node, 1), coding.scale), (input_of(node, 2), coding.zero_point))
     return all(_are_equal(a, b, constants) for a, b in pairs)
+
+
+def _codes_alike(a: Coding, b: Coding, constants: Constants) -> bool:
+    """The same real numbers become the same integers of the same type."""
+    pairs = ((a.scale, b.scale), (a.zero_point, b.zero_point))
+    return type_range(a, constants) == type_range(b, constants) and all(_are_equal(*pair, constants) for pair in pairs)
 
 
 def _are_equal(a: ir.Value | None, b: ir.Value | None, constants: Constants) -> bool:

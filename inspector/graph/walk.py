@@ -157,6 +157,8 @@ class Walks:
         later = _activation(passed.value, channels, passed.layout, self._curves) if found and passed else None
         if found is not None and (passed is None or later is None or later[0].value is not found[0].value):
             return _End(*found)
+        if passed is None and saturated is None:
+            saturated = quantized.rectified_alike(readers, value, self.constants)
         # What has a name without what is passed begins behind it: `x * 2`, then Clip.
         return _ended(value, home, saturated) if passed is None else passed
 
