@@ -18,6 +18,7 @@ from inspector.graph.activations.operators import clip
 from inspector.graph.constants import STANDARD, Constants
 
 MICROSOFT: Final = "com.microsoft"
+_BLOCKED: Final = "com.microsoft.nchwc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def has_channels_last(value: ir.Value) -> bool:
 def why_unread(node: ir.Node) -> str:
     """Why a convolution by name cannot be watched; empty where it can."""
     if form_of(node) is None:
-        return _UNWATCHED.get((node.domain, node.op_type), "is of an operator that is not watched yet")
+        return _UNWATCHED.get((node.domain, node.op_type)) or _why_unknown(node.domain)
     if not node.outputs:
         return "gives nothing"
     wrong = next((n for n, a in node.attributes.data.items() if a.type != _ATTRIBUTES.get(n, a.type)), "")
@@ -107,6 +108,14 @@ def why_unread(node: ir.Node) -> str:
     if name and name not in _ACTIVATIONS and name != "Clip":
         return f"carries an activation that is not known, {name!r}"
     return ""
+
+
+def _why_unknown(domain: str) -> str:
+    if domain == _BLOCKED:
+        return "keeps its channels in blocks, as onnxruntime optimised it for one processor: load what it was made from"
+    if domain in (*STANDARD, MICROSOFT):
+        return "is of an operator that is not watched yet"
+    return f"is an operator of {domain[:80]!r}, where it may mean anything"
 
 
 def carried_activation(node: ir.Node) -> tuple[str, Zeros] | None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Final
 
 import onnx
 import onnx.inliner
@@ -36,6 +37,10 @@ from inspector.graph.view import OnnxView
 from inspector.origin import many
 
 __all__ = ["DEFAULT_LIMITS", "Limits", "load"]
+
+
+_ORT_FORMAT: Final = b"ORTM"
+"""What a file of onnxruntime's own says of itself, behind four bytes that tell where its content begins."""
 
 
 @paused()
@@ -131,6 +136,9 @@ def _parse(contents: Contents, label: str) -> onnx.ModelProto:
     data, size = contents.skeleton, contents.size
     if not data:
         raise ModelError(label, "it is empty", expected="an ONNX model", found="0 bytes")
+    if data[4:8] == _ORT_FORMAT:
+        remedy = "Load the .onnx file that it was made from."
+        raise ModelError(label, "it is in onnxruntime's own format", expected="a serialized ModelProto", remedy=remedy)
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)  # type: ignore[arg-type]  # any bytes do; a copy could be large

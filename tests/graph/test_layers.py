@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from decomposed import CONTRIBUTED, DECOMPOSED, OPERATORS, PIECES, Written
 from models import SAME, ZOO, Case, Expected, W, model, numbers
@@ -125,8 +126,16 @@ def test_convolutions_that_are_not_watched_are_listed_with_the_reason() -> None:
     )
     assert load(data).left_out == (
         "Conv 'd' has a weight whose shape is only known at run time",
-        "Conv 'f' is of an operator that is not watched yet",
+        "Conv 'f' is an operator of 'com.example', where it may mean anything",
     )
+
+
+def test_what_the_runtime_optimised_for_one_processor_says_so() -> None:
+    proto = onnx.load_from_string(model("[c] a = com.example.Conv (x, w) y = Relu(a)", weights={"w": W}))
+    proto.graph.node[0].domain = "com.microsoft.nchwc"
+    proto.opset_import.add(domain="com.microsoft.nchwc", version=1)
+    with pytest.raises(ModelError, match=r"Conv 'c' keeps its channels in blocks, .*: load what it was made from"):
+        load(proto.SerializeToString())
 
 
 def test_a_model_without_convolutions_is_refused_and_says_what_it_holds() -> None:

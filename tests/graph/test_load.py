@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +64,16 @@ def test_what_is_not_there_is_told_apart_from_what_is_no_model(tmp_path: Path) -
 def test_other_files_are_not_models(content: bytes) -> None:
     with pytest.raises(ModelError, match=r"not an ONNX (file|model)"):
         load(content)
+
+
+def test_the_runtimes_own_format_is_told_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "net.ort"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(CHAIN, options)
+    with pytest.raises(ModelError, match=r"net\.ort: it is in onnxruntime's own format.*\.onnx file that it was made"):
+        load(path)
 
 
 @given(st.integers(0, len(CHAIN) - 1))
