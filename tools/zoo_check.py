@@ -290,11 +290,11 @@ def _taps(row: Row, known: Trace, pair: Pair, maps: Mapping[str, Array]) -> Iter
         yield f"activation {layer.activation!r}, in PyTorch {_said(theirs)}"
     elif act:
         row.acts_equal += 1
-        yield from _value("act", known, theirs.act, maps[act.name])
+        yield from _value("act", known, theirs.act, theirs.act_axis, maps[act.name])
         if act.shared != theirs.shared:
             yield f"shared {act.shared}, in PyTorch {theirs.shared}"
     if norm and theirs.norm is not None:
-        yield from _value("norm", known, theirs.norm, maps[norm.name])
+        yield from _value("norm", known, theirs.norm, theirs.norm_axis, maps[norm.name])
     elif norm and not pair.folded:
         yield "has a norm tap, in PyTorch nothing normalises it"
     elif theirs.norm is not None and not pair.folded:
@@ -333,8 +333,8 @@ def _said(following: Following) -> str:
     return " or ".join(sorted(following.names)) or repr(following.reason)
 
 
-def _value(kind: str, known: Trace, value: int | None, ours: Array) -> Iterator[str]:
+def _value(kind: str, known: Trace, value: int | None, axis: int, ours: Array) -> Iterator[str]:
     assert value is not None
-    found = difference(ours, known.arrays[value].numpy())
+    found = difference(ours, np.moveaxis(known.arrays[value].numpy(), axis, 1))
     if not found <= TOLERANCE:
         yield f"the value of its {kind} tap differs by {found:.1e}"

@@ -90,13 +90,18 @@ class Conv:
 
 @dataclass(frozen=True)
 class Following:
-    """What follows a value: see `Trace.following`. Values are numbers of the trace, None where there is none."""
+    """What follows a value: see `Trace.following`. Values are numbers of the trace, None where there is none.
+
+    `norm_axis` and `act_axis` hold the channels of these values.
+    """
 
     norm: int | None
     act: int | None
     names: frozenset[str]
     shared: bool
     reason: str
+    norm_axis: int = 1
+    act_axis: int = 1
 
 
 @dataclass
@@ -136,20 +141,36 @@ class Trace:
 
     def following(self, value: int) -> Following:
         """Walks from a convolution's output to its first activation, by the same rules as the inspector."""
-        norm, shared = None, False
+        norm, shared, axis, norm_axis = None, False, 1, 1
         for _ in range(_MAX_STEPS):
             ops = self.consumers[value]
             found = self._activation(value, ops) or (None if shared else self._beside(value, ops))
             if found:
-                return Following(norm, found[0], frozenset(found[1]), shared, "")
-            step = self._step(value, ops) if len(ops) == 1 and value not in self.outputs else None
+                return Following(norm, found[0], frozenset(found[1]), shared, "", norm_axis, axis)
+            alone = len(ops) == 1 and value not in self.outputs
+            step = self._step(value, ops) or self._moved(value, ops[0], axis) if alone else None
             if not step:
                 break
-            value, kind = step
+            value, kind = step[:2]
+            axis = step[2] if len(step) > 2 else axis
             shared = shared or kind == "sum"
-            norm = value if kind == "step" and not shared else norm
+            if kind == "step" and not shared:
+                norm, norm_axis = value, axis
         names = ", ".join(dict.fromkeys(op.name for op in self.consumers[value]))
-        return Following(norm, None, frozenset(), shared, f"feeds {names or 'nothing'}")
+        return Following(norm, None, frozenset(), shared, f"feeds {names or 'nothing'}", norm_axis)
+
+    def _moved(self, value: int, op: Op, axis: int) -> tuple[int, str, int] | None:
+        """Where a permutation leads that leaves images first and space in order, and which axis has the channels."""
+        rank = self.arrays[value].ndim
+        order = list(range(rank))
+        if op.name == "permute":
+            order = [dim % rank for dim in op.args[1]]
+        elif op.name == "transpose":
+            one, other = (dim % rank for dim in op.args[1:3])
+            order[one], order[other] = other, one
+        space = [dim for dim in order if dim not in (0, axis)]
+        moves = op.name in ("permute", "transpose") and order[0] == 0 and space == sorted(space)
+        return (op.writes[0], "view", order.index(axis)) if moves else None
 
     def _step(self, value: int, ops: Sequence[Op]) -> tuple[int, str] | None:
         """Where one operator leads on the way to an activation, and what it is; None where the way ends."""

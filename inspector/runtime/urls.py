@@ -303,7 +303,7 @@ def _refusal(error: BaseException) -> OSError | None:
     status = getattr(error, "status", None)
     if not isinstance(status, int) or not 400 <= status < 500 or status in _BUSY:
         return None
-    return _ANSWERS.get(status, OSError)(_told(error))
+    return _ANSWERS.get(status, io.UnsupportedOperation)(_told(error))
 
 
 def _told(error: BaseException) -> str:

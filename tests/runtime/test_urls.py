@@ -300,6 +300,7 @@ def test_a_file_that_the_web_server_does_not_have_is_an_error_of_that_file(serve
 @pytest.mark.parametrize(
     ("status", "pauses", "says"),
     [
+        (400, 0, r"it cannot be opened \(400 Bad Request\)\. Check the URL"),
         (403, 0, r"it cannot be opened \(403 Forbidden\)\. Check the URL"),
         (404, 0, r"it cannot be opened \(404 Not Found\)\. Check the URL"),
         (429, 3, r"it cannot be opened \(429 Too Many Requests; tried 4 times\)\. Try again later"),
