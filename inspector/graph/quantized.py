@@ -163,6 +163,23 @@ def passed_over(node: ir.Node, value: ir.Value, constants: Constants) -> Passed 
     return "sum" if len(terms) == 1 and not constants.is_constant(terms[0]) else None
 
 
+def rounding(node: ir.Node, constants: Constants) -> tuple[float, float] | None:
+    """Bounds of what a node leaves as it is but for rounding: what is quantised, or made real again.
+
+    They are infinite, but 0 on the side on which the integer type holds nothing. None for other nodes, and where the
+    numbers are computed or differ by channel.
+    """
+    if _is_dequantize(node, constants):
+        return UNBOUNDED
+    coding = coding_of(node.outputs[0]) if _is_quantize(node) else None
+    limits = None if coding is None else type_range(coding, constants)
+    numbers = None if coding is None else numbers_of(coding, constants)
+    if limits is None or numbers is None or max(n.size for n in numbers) > 1:
+        return None
+    low, high = (0.0 if numbers[1][0] == limit else end for limit, end in zip(limits, UNBOUNDED, strict=True))
+    return low, high
+
+
 def is_known(node: ir.Node) -> bool:
     """True for an operator of the runtime's own that is understood here."""
     return node.domain == MICROSOFT and (node.op_type in _CODED or node.op_type == "DequantizeLinear")
