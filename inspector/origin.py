@@ -37,9 +37,9 @@ def _data_text(origin: Provenance) -> str:
     if not origin.data:
         return ""
     count = many(origin.inputs, "input")
-    batch = (
-        "" if not origin.batch else ", one batch" if origin.inputs <= origin.batch else f", batches of {origin.batch}"
-    )
+    few = "up to " * (origin.inputs <= origin.batch)  # of several sizes, each has batches of its own
+    size = "one batch" if origin.inputs == 1 else f"batches of {few}{origin.batch}"
+    batch = f", {size}" if origin.batch else ""
     return f"{origin.data}{'' if count in origin.data else f': {count}'}{batch}"
 
 
