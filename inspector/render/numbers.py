@@ -14,6 +14,7 @@ DASH = "\N{EN DASH}"
 """How a missing number is written."""
 
 _DIGITS, _EXACT, _LONG = 4, 17, 10_000
+_MOST = 12
 
 
 def number(value: float) -> str:
@@ -45,6 +46,13 @@ def told_apart(low: float, high: float) -> tuple[str, str]:
     while texts[0] == texts[1] and digits <= _EXACT:
         texts, digits = (f"{low:.{digits}g}", f"{high:.{digits}g}"), digits + 1
     return texts
+
+
+def listed(noun: str, numbers: Sequence[int]) -> str:
+    """`channel 3`, `channels 3, 4`, and of many the first twelve with how many there are; empty where there is none."""
+    shown = ", ".join(map(str, numbers[:_MOST]))
+    more = f", … ({len(numbers):,} in all)" if len(numbers) > _MOST else ""
+    return f"{noun}{'s' * (len(numbers) != 1)} {shown}{more}" if numbers else ""
 
 
 def cell(value: Cell) -> str:
