@@ -144,7 +144,7 @@ def result_html(result: AnalysisResult, prefix: str = "") -> str:
 
 def _made_html(result: AnalysisResult) -> str:
     """Version and parameters, which are to be unfolded."""
-    version, options = f"Version {result.version}", options_of(result.params)
+    version, options = f"Version {result.version or 'unknown'}", options_of(result.params)
     return folded(f"{version}, {many(len(options), 'parameter')}", pairs(options)) or paragraph(version, muted=True)
 
 

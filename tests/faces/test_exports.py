@@ -20,6 +20,7 @@ from inspector.contract import Overruled
 from inspector.faces.exports import FORMATS, parse_formats, write_format
 from inspector.faces.exports.plain_text import in_markdown, in_xml
 from inspector.faces.exports.summary import MOST
+from inspector.faces.wire import report_from_json
 from inspector.policy.judge import judged
 from inspector.policy.rules import Policy, Rule
 from inspector.report import AnalysisResult, Provenance, Report
@@ -278,6 +279,17 @@ def test_a_name_on_a_page_is_text_and_nothing_else(text: str) -> None:
         "summary", "div", "ul", "li", "span", "strong", "table", "tr", "th", "td", "thead", "tbody",
     }  # fmt: skip
     assert any("<script>" in said for said in page.texts)
+
+
+def test_a_report_of_an_earlier_version_lacks_fields_and_every_face_shows_it() -> None:
+    finding = {"rule": "a/b", "severity": "SEVERITY_INFO", "message": "Said"}
+    tree = {"provenance": {"model": "m"}, "results": [{"name": "a", "findings": [finding]}]}
+    report = report_from_json(json.dumps(tree))
+    assert (report.provenance, report.results[0].version) == (Provenance("m", ""), "")
+    assert all("m" in FORMATS[name](report) for name in FORMATS.keys() - {"metrics"})
+    assert "a" in json.loads(FORMATS["metrics"](report))
+    assert "Version unknown" in report._repr_html_()
+    assert not re.search(r"Version\s*[,<]", report._repr_html_())
 
 
 @pytest.mark.parametrize("text", ["junit", "=x", "junit=", "xml=a"])
