@@ -141,8 +141,10 @@ def _decimals(values: Sequence[float]) -> int | None:
         return 0
     large, small = _exponent(max(sizes)), _exponent(min(sizes))
     needed = max(_DIGITS - 1 - large, 1 - small, 0)
-    fits = needed <= 6 and large < 6
-    return max(_honest(v, min(needed, max(_places(v) for v in values))) for v in values) if fits else None
+    if needed > 6 or large >= 6:
+        return None
+    shared = min(needed, max(map(_places, values)))
+    return max(_honest(value, shared) for value in values)
 
 
 def _honest(value: float, decimals: int) -> int:
