@@ -141,7 +141,7 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
         yield _finding(
             x, x.unvarying, f"gave the same mean and the same peak for each of {inputs}",
             rule="distribution/unvarying", severity=sure,
-            remedy="What never varies says nothing about the input; look at its weights, or fold it into the next bias.",
+            remedy="What never varies says nothing about the input; look at its weights, or fold it into a bias.",
         )  # fmt: skip
 
 
