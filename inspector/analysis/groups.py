@@ -77,5 +77,6 @@ def _group_size(row_bytes: int) -> int:
 
 
 def _part(rows: Rows, batch: BatchInfo, start: int, end: int) -> tuple[Rows, BatchInfo]:
-    part = {request: row[start:end] for request, row in rows.items()}
+    """Copied: what a runtime gave lies in its session's memory, all of which it would keep when that is closed."""
+    part = {request: row[start:end].copy() for request, row in rows.items()}
     return part, BatchInfo(batch.ids[start:end], batch.first + start, batch.labels[start:end])

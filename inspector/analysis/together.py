@@ -175,7 +175,8 @@ def _fixes(view: OnnxView) -> str:
             "its inputs fix different batch sizes, so that none holds as many inputs of each",
             expected="one size, or free ones",
             found=shown,
-            remedy="Export it with a batch axis that is free. Analyses of weights work.",
+            remedy="Export it with a batch axis that is free. What is no data, such as a state, can be fixed in the "
+            "model (docs/data.md says how). Analyses of weights work.",
         )
     if len(sizes) < len(view.inputs):
         return f"the model fixes the batch of {shown}"

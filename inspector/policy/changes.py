@@ -17,6 +17,8 @@ LEVEL: Final = 0.01
 """Chance that any channel at all is called drifted where none has: it is shared out over all channels (Bonferroni)."""
 LEAST: Final = Fraction(1, 20)
 """A smaller change of the share of inputs is no drift, however sure it is."""
+_LISTS: Final = frozenset({"channel_active", "channel_finite", "channel_dead"})
+"""What is compared channel by channel."""
 _MOST: Final = 1 << 31
 """Counts beyond it are none that a run gives."""
 
@@ -115,8 +117,9 @@ def _taps(a: Numbers, b: Numbers) -> Iterator[tuple[str, str, dict[str, Array], 
         sides = [{k[1]: v for k, v in x.values.items() if k[0] == "sparsity" and k[2] == tap} for x in (a, b)]
         shapes = [{v.shape for v in side.values() if v.ndim} for side in sides]
         whole = all({"channel_active", "channel_finite"} <= side.keys() for side in sides)
+        lists = all(v.ndim for side in sides for n, v in side.items() if n in _LISTS)
         alike = len({"channel_dead" in side for side in sides}) == 1
-        if whole and alike and shapes[0] == shapes[1] and len(shapes[0]) == 1:
+        if whole and lists and alike and shapes[0] == shapes[1] and len(shapes[0]) == 1:
             yield b.name, tap, sides[0], sides[1]
 
 
@@ -128,7 +131,7 @@ def _change(layer: str, tap: str, a: dict[str, Array], b: dict[str, Array], test
     sides = (side[name] for side in (a, b) for name in ("channel_active", "channel_finite"))
     counts = list(zip(*(_counts(values) for values in sides), strict=True))
     p = np.where(sound, [min(1.0, tests * _p(*four)) for four in counts], 1.0)
-    drifted = (p < LEVEL) & [_is_large(*four) for four in counts]
+    drifted = (p < LEVEL) & np.array([_is_large(*four) for four in counts], bool)
     return Change(
         layer,
         tap,

@@ -159,15 +159,15 @@ _SEARCH: Final = "Look for what changed between the two versions: data, learning
 _OVERFLOW: Final = "Find the first layer that is not finite; look for NaN among its weights, or an overflow."
 _SAYS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     "not_finite": (Severity.ERROR, "gave NaN or Inf for some input and did not before", _OVERFLOW),
-    "died": (Severity.WARNING, "are dead and were not before", _SEARCH),
-    "revived": (Severity.INFO, "were dead before and are not any more", _SEARCH),
-    "drifted": (Severity.INFO, "are active in another share of inputs than before", _SEARCH),
-    "finite_again": (Severity.INFO, "gave NaN or Inf for some input before and do not any more", ""),
+    "died": (Severity.WARNING, "fired for no input and did before", _SEARCH),
+    "revived": (Severity.INFO, "fired for no input before and did now", _SEARCH),
+    "drifted": (Severity.INFO, "fired for another share of inputs than before", _SEARCH),
+    "finite_again": (Severity.INFO, "gave NaN or Inf for some input before and for none now", ""),
 }
 
 _OF_ONE: Final[Mapping[str, str]] = {
     "died": "gave only zeros and did not before",
-    "revived": "gave only zeros before and do not any more",
+    "revived": "gave only zeros before and did not now",
 }
 """What is said where a side had a single input, which makes no channel dead."""
 
@@ -178,7 +178,8 @@ def _about(x: Change, name: str, flag: Array) -> Finding:
     severity, says, remedy = _SAYS[name]
     if min(was, now) <= 1 and name in _OF_ONE:
         severity, says = Severity.INFO, f"{_OF_ONE[name]} (inputs: {was} before, {now} after)"
-    message = f"{x.where}: {len(channels)} of {flag.size} channels {says}"
+    noun = "channel" if flag.size == 1 else "channels"
+    message = f"{x.where}: {len(channels)} of {flag.size} {noun} {says}"
     evidence: dict[str, Cell] = {"tap": x.tap, "inputs before": was, "inputs after": now}
     if name == "drifted" and (told := int(np.count_nonzero(flag & (x.died | x.revived)))):
         evidence["died or revived among them"] = told

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import ml_dtypes
 import numpy as np
@@ -23,6 +23,8 @@ from inspector.runtime.array_file import Header, Rows
 
 SUFFIXES = (".npy", ".npz")
 """Endings of array files, lower case."""
+NO_DATA: Final = "Fix its value in the model, as an initializer (docs/data.md says how)"
+"""What to do about an input that is one for a whole run."""
 MAX_BYTES = 2**30
 """Bytes of one input of a .npy file (which is read piece by piece), or of a whole .npz file (which is not)."""
 
@@ -55,7 +57,13 @@ class Stack:
         counts = {name: len(column) for name, column in columns.items()}
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{n} in {name!r}" for name, n in counts.items())
-            raise InputError(subject, "its arrays hold different numbers of inputs", expected="equal", found=found)
+            raise InputError(
+                subject,
+                "its arrays hold different numbers of inputs",
+                expected="as many along axis 0 of each",
+                found=found,
+                remedy=f"If one of them is no data, such as a state: {NO_DATA[0].lower()}{NO_DATA[1:]}.",
+            )
         count = min(counts.values())
         if count == 0:
             raise InputError(subject, "it holds no inputs", expected="at least one along axis 0")
@@ -182,7 +190,7 @@ def _column(array: Any, info: TensorInfo, subject: str) -> Array | Rows:
             f"the model's input {info.name!r} has no batch axis, so it cannot be fed one for each input",
             expected="(N, ...)",
             found="()",
-            remedy="Fix its value in the model, as an initializer.",
+            remedy=f"{NO_DATA}.",
         )
     alone = info.shape is not None and array.ndim == len(info.shape) - 1
     with_batch: Array | Rows = array.reshape(1, *array.shape) if alone else array

@@ -14,7 +14,7 @@ import numpy as np
 from inspector.contract import TensorInfo
 from inspector.errors import InputError, ParameterError
 from inspector.origin import many
-from inspector.runtime.arrays import MAX_BYTES, taken
+from inspector.runtime.arrays import MAX_BYTES, NO_DATA, taken
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered, ranges
 
 PREFIX: Final = "noise:"
@@ -111,7 +111,8 @@ class Noise:
     def _check(self) -> None:
         for info in self.inputs:
             if info.dtype not in {"float32", "float16", "float64", "bfloat16"} or not info.shape:
-                raise InputError(f"input {info.name!r}", "noise cannot feed it", found=taken([info]))
+                remedy = f"{NO_DATA}." if info.shape == () else "Feed arrays."
+                raise InputError(f"input {info.name!r}", "noise cannot feed it", found=taken([info]), remedy=remedy)
             if 0 in (shape := self._shape(info)):
                 raise ParameterError(
                     "noise",

@@ -14,6 +14,14 @@ from inspector_plugins._ranked import ranked
 from inspector_plugins._tables import mean_of, number, numbers, verdicts, without_empty
 from inspector_plugins._wording import channels_of, counted
 
+_GATES: Final = frozenset({"Sigmoid", "HardSigmoid"})
+"""Activations of gates and of outputs, which go to their bounds where a network is sure."""
+_DECIDES: Final = (
+    "Healthy where this is a gate that is open or shut for good, or an output that is sure: a detector finds nothing "
+    "nearly everywhere. Elsewhere look at the scale of weights and inputs: at a bound there is no gradient."
+)
+_LOST: Final = "Look at the scale of weights and inputs: what lies beyond a bound is lost, as is its gradient."
+
 RULES: Final = ("distribution/dormant", "distribution/saturated", "distribution/unvarying")
 _MOST_SCORE: Final = 2.0
 
@@ -111,6 +119,7 @@ def _definitions(params: Any) -> Note:
 
 def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
     sure, inputs = severity_after(x.inputs), counted(x.inputs, "input")
+    decides = x.tap.activation in _GATES
     if x.dormant.sum() >= max(1, params.many * x.tap.channels):
         be, their = _of(x.dormant, "is", "are"), _of(x.dormant, "its", "their")
         state, over = ("quiet", "for the only input") if x.inputs == 1 else ("dormant", f"over {inputs}")
@@ -125,14 +134,14 @@ def _findings(x: TapDistribution, params: Any) -> Iterator[Finding]:
         yield _finding(
             x, x.saturated, f"{_of(x.saturated, 'has', 'have')} at least {params.saturated:g} of "
             f"{_of(x.saturated, 'its', 'their')} elements {x.bound}",
-            rule="distribution/saturated", severity=Severity.WARNING,
-            remedy="Look at the scale of weights and inputs: what lies beyond a bound is lost, as is its gradient.",
+            rule="distribution/saturated", severity=Severity.INFO if decides else Severity.WARNING,
+            remedy=_DECIDES if decides else _LOST,
         )  # fmt: skip
     if x.unvarying.any():
         yield _finding(
             x, x.unvarying, f"gave the same mean and the same peak for each of {inputs}",
             rule="distribution/unvarying", severity=sure,
-            remedy="They say nothing about the input; look at their weights, or fold them into the next layer's bias.",
+            remedy="What never varies says nothing about the input; look at its weights, or fold it into a bias.",
         )  # fmt: skip
 
 

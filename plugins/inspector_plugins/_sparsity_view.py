@@ -176,7 +176,7 @@ _REMEDIES: Final = {
     "not-finite": "Look for an overflow upstream, or for NaN among the weights.",
     "dead": "Check with more data; look at the learning rate; prune what stays dead.",
     "structurally-dead": "Prune: nothing changes.",
-    "constant": "It carries no information; fold it into the next layer's bias.",
+    "constant": "A value that never changes carries no information; fold it into the next layer's bias.",
 }
 _ELSEWHERE: Final = "Something else reads these channels before the activation; look there before pruning them."
 _MORE: Final = "Look at more inputs: one says nothing about others."

@@ -201,8 +201,7 @@ class Connectivity:
                 "without a link to any input map",
                 rule="connectivity/idle-filter",
                 severity=severity,
-                remedy="Remove them; their constant output goes into the next layer's bias (exact unless that layer "
-                "pads).",
+                remedy="Such a filter can go: its output joins the next layer's bias (exact unless that layer pads).",
             ),
         )
 

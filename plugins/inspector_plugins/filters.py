@@ -275,10 +275,10 @@ def _findings(item: LayerFilters) -> tuple[Finding, ...]:
         *about_channels(
             layer,
             facts.zero,
-            "with no weight but 0, hence a constant output map",
+            "with no weight but 0, so with constant output",
             rule="filters/zero",
             severity=Severity.WARNING,
-            remedy="Remove them; their constant output goes into the next layer's bias (exact unless that layer pads).",
+            remedy="Such a filter can go: its output joins the next layer's bias (exact unless that layer pads).",
         ),
         *about_channels(
             layer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -83,6 +84,17 @@ def test_a_group_has_no_more_inputs_than_its_rows_may_have_bytes(monkeypatch: py
     assert [len(info.ids) for _, info in added(of)] == [4, 4, 1]
     of.add(*batch(9, 11, channels=100))  # more than that for one
     assert [len(info.ids) for _, info in added(of)] == [1, 1]
+
+
+def test_rows_that_wait_keep_nothing_of_the_session_that_gave_them() -> None:
+    """A runtime's results lie in the memory of their session, which is as large as the largest run of it."""
+    of = Groups(PLAN)
+    rows, info = batch(0, 5)
+    given = weakref.ref(rows[A])
+    of.add(rows, info)
+    del rows
+    assert given() is None
+    assert len(added(of)) == 1
 
 
 def test_every_shard_has_groups_of_its_own() -> None:

@@ -152,6 +152,13 @@ def test_a_channel_beyond_the_bound_for_most_elements_is_saturated_and_one_below
     assert found.message == "c:act: 1 of 3 channels has at least 0.6 of its elements at 6"
 
 
+@pytest.mark.parametrize("activation", ["Sigmoid", "HardSigmoid"])
+def test_a_gate_or_an_output_that_is_sure_is_no_warning(activation: str) -> None:
+    found = findings(audited(np.full((60, 3, 2, 2), 9, np.float32), identity_net(activation)), "distribution")
+    assert found["saturated"].severity is Severity.INFO
+    assert "output that is sure" in found["saturated"].remedy
+
+
 # ------------------------------------------------------------------------------------------------ planted channels
 
 

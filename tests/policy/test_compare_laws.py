@@ -100,6 +100,8 @@ SIDE = st.dictionaries(st.sampled_from(KEYS), NUMBERS, min_size=1)
 
 @given(sides=st.tuples(SIDE, SIDE))
 @example(sides=({"not_finite": np.array(0)}, {"not_finite": np.array(1e300)}))
+@example(sides=({name: np.zeros(0, np.int64) for name in KEYS[2:5]},) * 2)
+@example(sides=({name: np.zeros(() if name != KEYS[4] else 0, np.int64) for name in KEYS[2:5]},) * 2)
 @example(sides=({name: np.array([np.nan]) for name in KEYS[2:4]},) * 2)
 def test_whatever_a_file_holds_can_be_compared(sides: tuple[dict[str, Array], dict[str, Array]]) -> None:
     made = [report(*(Metric(name, values, "c", "act") for name, values in side.items())) for side in sides]

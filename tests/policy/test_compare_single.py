@@ -25,4 +25,4 @@ def test_what_one_input_shows_is_a_remark(before: int, after: int) -> None:
 def test_two_inputs_are_judged_as_before() -> None:
     (found,) = compare(report(*tap("c", [2], 2)), report(*tap("c", [0], 2))).findings
     assert (found.rule, found.severity) == ("compare/died", Severity.WARNING)
-    assert found.message == "c:act: 1 of 1 channels are dead and were not before"
+    assert found.message == "c:act: 1 of 1 channel fired for no input and did before"

@@ -120,3 +120,10 @@ def test_thinned_labels_never_touch_and_are_no_rarer_than_needed(count, pitch, e
     assert step * pitch >= extent * (1 - 1e-9)
     assert step == 1 or step * pitch <= 2.5 * max(extent, pitch) * (1 + 1e-9)
     assert int(str(step).rstrip("0")) in {1, 2, 5}
+
+
+def test_a_long_column_takes_a_look_at_every_number_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, places = [], numbers._places
+    monkeypatch.setattr(numbers, "_places", lambda value: looks.append(value) or places(value))
+    assert numbers.column([0.5, 0.25] * 500)[:2] == ["0.50", "0.25"]
+    assert len(looks) == 1000

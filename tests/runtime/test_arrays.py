@@ -115,7 +115,10 @@ def test_arrays_that_the_model_does_not_take_are_refused_with_a_reason(named, me
 
 
 def test_different_numbers_of_inputs_are_refused():
-    with pytest.raises(InputError, match="different numbers of inputs; expected equal, found 5 in 'x', 4 in 'flag'"):
+    with pytest.raises(
+        InputError,
+        match="different numbers of inputs; expected as many along axis 0 of each, found 5 in 'x', 4 in 'flag'",
+    ):
         Stack.of({"x": X5, "flag": np.arange(4)}, [X, FLAG], "arrays")
 
 

@@ -79,6 +79,11 @@ def test_what_noise_cannot_feed_is_refused(info):
         open_source("noise:1", [info])
 
 
+def test_what_has_no_axes_is_no_data_and_the_page_says_what_to_do():
+    with pytest.raises(InputError, match=r"noise cannot feed it.* Fix its value in the model, .*docs/data\.md"):
+        open_source("noise:1", [X, TensorInfo("sr", "int64", ())])
+
+
 def test_noise_goes_alone():
     with pytest.raises(ParameterError, match="noise: it goes alone"):
         open_source(["noise:1", "noise:2"], [X], RAW)
