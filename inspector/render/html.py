@@ -91,7 +91,7 @@ def _image(sheet: Sheet, words: str) -> str:
     """Its size is told, so that nothing moves while pictures are unpacked and links lead where they should."""
     source = f"data:image/{sheet.kind};base64,{base64.b64encode(sheet.data).decode('ascii')}"
     size = f'width="{sheet.width}" height="{sheet.height}"'
-    return f'<div class="scroll"><img alt="{escape(words)}" {size} decoding="async" src="{source}"></div>'
+    return f'<div class="scroll"><img alt="{escape(words)}" {size} src="{source}"></div>'
 
 
 def _table(table: Table) -> str:

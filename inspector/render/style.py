@@ -16,6 +16,9 @@ COLOURS: Final = {Severity.ERROR: "#d93a30", Severity.WARNING: "#b86e00", Severi
 """Of the line beside a finding, to be seen on white and in the dark. Its word has the colour of the text around it."""
 IGNORED: Final = "#808080"
 
+_WITHIN: Final = f".{ROOT}" * 3
+"""Three times, so that our rules go before those of notebooks, which set the cells of every table to the right."""
+
 _LINES: Final = {**{severity.value: colour for severity, colour in COLOURS.items()}, "ignored": IGNORED}
 _RULES: Final[Mapping[str, str]] = {
     "": "font:13px/1.45 system-ui,sans-serif",
@@ -57,7 +60,7 @@ def _written(rules: Mapping[str, str]) -> str:
 
 
 def _within(names: str) -> str:
-    return ",".join(f".{ROOT} {name}".rstrip() for name in names.split(","))
+    return ",".join(f"{_WITHIN} {name}".rstrip() for name in names.split(","))
 
 
 _SHEET: Final = (

@@ -231,6 +231,12 @@ def test_the_sheet_of_a_notebook_reaches_nothing_else_there() -> None:
     assert all(name.startswith(".onnx-inspector") for name in selectors)
 
 
+def test_the_sheet_goes_before_that_of_jupyter() -> None:
+    """Its rule about cells, `:not(.jp-RenderedMarkdown).jp-RenderedHTMLCommon td`, counts two classes."""
+    (cells,) = re.findall(r"^(\S+) th,\S+ td\{.*text-align:left", RUN._repr_html_(), re.MULTILINE)
+    assert cells.count(".") > 2
+
+
 def test_every_picture_is_made_once_however_often_its_analysis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr(html, "block_sheets", lambda block: drawn.append(block) or ())

@@ -78,7 +78,7 @@ def test_nothing_in_a_block_becomes_markup_or_a_request(block):
     for tag, attributes in page(block_html(block)).tags:
         assert tag in {"div", "span", "img", "table", "thead", "tbody", "tr", "th", "td", "h3", "details", "summary"}
         assert set(attributes) <= {"class", "title", "alt", "src", "scope", "aria-label", "role", "tabindex", "width",
-                                   "height", "decoding"}  # fmt: skip
+                                   "height"}  # fmt: skip
         assert attributes.get("class", "n") in {"n", "block", "scroll", "text", "text muted", "muted", "pairs"}
         assert re.match("data:image/(webp|png);base64,", attributes.get("src", "data:image/webp;base64,"))
 
