@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from inspector.control import Stop
 from inspector.errors import InputError
 from inspector.runtime.items import Feeds, Item, Items, content
+from inspector.runtime.readers import LEFT_ALONE, Readers
 
 MAX_HELD: Final = 256 * 2**20
 """Bytes of unread inputs at which no more are fetched."""
-LEFT_ALONE: Final = 1.0
-"""Seconds that closing waits for a source that does not give its next input; it ends when that comes."""
-
-
 _Read = tuple[Feeds, bytes]
 
 
@@ -38,7 +36,7 @@ class Ahead:
         self._changed = threading.Condition()
         self._ready: deque[tuple[Item, Future[_Read]] | BaseException | None] = deque()
         self._closing = False
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+        self._readers = Readers(workers)
         self._lister = threading.Thread(target=self._list, name="list", daemon=True)
 
     def __enter__(self) -> Ahead:
@@ -50,7 +48,7 @@ class Ahead:
             self._closing = True
             self._changed.notify_all()
         self._lister.join(LEFT_ALONE)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._readers.close()
 
     def take(self) -> Outcome | None:
         """The next item, waiting for it; None at the end.
@@ -60,8 +58,8 @@ class Ahead:
             BaseException: whatever the source raised, or reading other than InputError.
         """
         with self._stop.during(self._wake), self._changed:
-            self._changed.wait_for(lambda: self._ready or self._stop.asked)
-            if not self._ready:
+            self._changed.wait_for(lambda: self._comes() or self._stop.asked)
+            if not self._comes():
                 self._stop.check()
             entry = self._ready[0]
         if entry is None or isinstance(entry, BaseException):
@@ -84,7 +82,14 @@ class Ahead:
             self._room += number
             self._changed.notify_all()
 
-    def _wake(self) -> None:
+    def _comes(self) -> bool:
+        """Whether the next item was read, or there is none."""
+        if not self._ready:
+            return False
+        entry = self._ready[0]
+        return not isinstance(entry, tuple) or entry[1].done()
+
+    def _wake(self, *_: object) -> None:
         with self._changed:
             self._changed.notify_all()
 
@@ -93,7 +98,7 @@ class Ahead:
         try:
             items = iter(self._items)
             while self._has_room() and (item := next(items, None)) is not None:
-                self._put((item, self._pool.submit(_read, item)), item.held)
+                self._put((item, self._readers.submit(partial(_read, item))), item.held)
         except BaseException as error:  # noqa: BLE001 - it is raised where the items are taken
             end = error
         self._put(end, 0)
@@ -110,6 +115,8 @@ class Ahead:
             self._held += held
             self._ready.append(entry)
             self._changed.notify_all()
+        if isinstance(entry, tuple):
+            entry[1].add_done_callback(self._wake)
 
 
 def _read(item: Item) -> _Read:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
@@ -17,6 +16,7 @@ from inspector.runtime.door import Door, stacked
 from inspector.runtime.files import File
 from inspector.runtime.items import Feeds, Item, Part, Shard, numbered, ranges
 from inspector.runtime.parquet import parquet_items, parquet_parts
+from inspector.runtime.readers import Readers
 from inspector.runtime.stored import UNMARKED, Stored, Watch, kind_of
 from inspector.runtime.tars import tar_items
 
@@ -134,8 +134,9 @@ def _stamps(files: Sequence[Stored]) -> str:
     if all(isinstance(file, File) for file in files):
         stamps = [file.stamp() for file in files]
     else:
-        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-            stamps = list(pool.map(lambda file: file.stamp(), files))
+        with Readers(ASKED_AT_ONCE) as readers:
+            asked = [readers.submit(file.stamp) for file in files]
+            stamps = [stamp.result() for stamp in asked]
     text = "\n".join(f"{file.id} {stamp}" for file, stamp in zip(files, stamps, strict=True))
     found = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{found}-{UNMARKED}" if any(stamp.endswith(UNMARKED) for stamp in stamps) else found

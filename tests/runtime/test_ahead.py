@@ -87,6 +87,31 @@ def test_a_source_that_gives_nothing_more_does_not_keep_a_caller_who_leaves(monk
     assert threading.active_count() == before
 
 
+def test_a_stop_is_heard_while_an_input_is_read_from_a_store_that_is_silent():
+    """It is in nobody's power to end such a read; nobody waits for it either."""
+    stop, reading, answers = Stop(), threading.Event(), threading.Event()
+
+    def silent():
+        reading.set()
+        answers.wait(30)
+        return good(1)()
+
+    def end() -> None:
+        reading.wait(30)
+        stop.set()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(StoppedError):
+        list(batches(Listed([silent, good(2)]), 1, workers=1, stop=stop))
+    assert not answers.is_set()
+    left = [t for t in threading.enumerate() if t.name == "read"]
+    answers.set()
+    for thread in (ending, *left):
+        thread.join(5)
+    assert [(thread.daemon, thread.is_alive()) for thread in left] == [(True, False)]
+
+
 class Panic(BaseException):
     """What readers that are written in other languages raise."""
 

@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from inspector.errors import LimitError, ParameterError, RunError, StoppedError
 from inspector.report import Skipped
 from inspector.runtime.data import LOOK_AHEAD, Batch, Item, batches, open_source
 from inspector.runtime.preprocess import Preprocess
+from inspector.runtime.readers import Readers
 
 
 def rows(result: list[Batch]) -> list[tuple[str, float]]:
@@ -243,12 +243,12 @@ def test_reading_goes_on_while_the_caller_works():
 def test_closing_ends_the_readers_and_what_was_not_begun_is_never_read(monkeypatch):
     read: list[int] = []
     closing = threading.Event()
-    shutdown = ThreadPoolExecutor.shutdown
+    submit, cancelled = Readers.submit, []
 
-    def noticed(pool, wait=True, *, cancel_futures=False):
-        shutdown(pool, wait=False, cancel_futures=cancel_futures)
-        closing.set()
-        shutdown(pool, wait=wait)
+    def noticed(readers, act):
+        future = submit(readers, act)
+        future.add_done_callback(lambda done: (cancelled.append(done), closing.set()) if done.cancelled() else None)
+        return future
 
     def noted(i: int) -> Callable[[], Feeds]:
         def act():
@@ -258,7 +258,7 @@ def test_closing_ends_the_readers_and_what_was_not_begun_is_never_read(monkeypat
 
         return act
 
-    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", noticed)
+    monkeypatch.setattr(Readers, "submit", noticed)
     before = threading.active_count()
     source = Listed([noted(i) for i in range(100)])
     running = batches(source, 2, workers=1)
@@ -267,6 +267,7 @@ def test_closing_ends_the_readers_and_what_was_not_begun_is_never_read(monkeypat
     running.close()
     assert threading.active_count() == before
     assert set(read) <= {0, 1, 2}  # the third was under way
+    assert cancelled
     assert len(source.pulled) <= (LOOK_AHEAD + 1) * 2
 
 
