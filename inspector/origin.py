@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from inspector.contract.blocks import Column, Table
 from inspector.provenance import MEASURES, OperatorCount, Provenance
 
 _MIB = 1 << 20
@@ -32,14 +35,63 @@ def lines_of(origin: Provenance) -> tuple[Line, ...]:
     return tuple(line for line in lines if line[1])
 
 
+def facts_of(origin: Provenance) -> tuple[Line, ...]:
+    """The same to the last digit, for those who want to have the numbers again; tables of it: `tables_of`."""
+    check, memory = origin.check, origin.memory
+    lines = (
+        ("Model", origin.model),
+        ("SHA-256 of the model", origin.sha256),
+        ("Data", origin.data),
+        ("SHA-256 of the data", origin.data_sha256),
+        ("Inputs", str(origin.inputs)),
+        ("Batch size", str(origin.batch or "")),
+        ("Preprocess", origin.preprocess.replace(",", ", ")),
+        ("Fidelity", origin.fidelity),
+        ("Device", origin.device),
+        ("Ran on", ", ".join(f"{name}: {many(n, 'node')}" for name, n in origin.providers.items())),
+        ("Self-check", check_text(origin)),
+        ("Largest difference", f"{check.max_abs!r}, relative to the largest {check.max_rel!r}" if check else ""),
+        ("Memory", f"{memory.estimate:,} of {memory.budget:,} bytes, {many(memory.waves, 'wave')}" if memory else ""),
+        ("Started", origin.started),
+        ("Seconds", f"{origin.seconds!r}, of them {origin.waited!r} waiting for inputs" if origin.started else ""),
+        ("Lost", "; ".join(origin.gaps)),
+        *(("Note", note) for note in origin.notes),
+    )
+    return tuple(line for line in lines if line[1])
+
+
+def tables_of(origin: Provenance) -> tuple[Table, ...]:
+    """Versions, and which operators ran; only tables that have rows."""
+    versions = Table("Versions", (Column("software"), Column("version")), tuple(origin.versions.items()))
+    columns = (
+        Column("domain", f"empty for standard operators; {MEASURES}: nodes that measure, whatever they became"),
+        Column("operator"),
+        Column("plain", "how many run in the model as it is, once the runtime has optimised it", "nodes"),
+        Column("watched", "how many run in the copy that is watched", "nodes"),
+    )
+    ran = tuple((o.domain, o.op, o.plain, o.watched) for o in origin.operators)
+    return tuple(table for table in (versions, Table("Operators that ran", columns, ran)) if table.rows)
+
+
+def options_of(params: str) -> tuple[Line, ...]:
+    """Names and values of an analysis's parameters, from their JSON; where that is no object, the text with no name."""
+    try:
+        values = json.loads(params or "{}")
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        return (("", params),)
+    return tuple((name, v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for name, v in values.items())
+
+
 def _data_text(origin: Provenance) -> str:
     """What was fed, how many inputs that were, where it is not said yet, and how many ran at a time."""
     if not origin.data:
         return ""
     count = many(origin.inputs, "input")
-    batch = (
-        "" if not origin.batch else ", one batch" if origin.inputs <= origin.batch else f", batches of {origin.batch}"
-    )
+    few = "up to " * (origin.inputs <= origin.batch)  # of several sizes, each has batches of its own
+    size = "one batch" if origin.inputs == 1 else f"batches of {few}{origin.batch}"
+    batch = f", {size}" if origin.batch else ""
     return f"{origin.data}{'' if count in origin.data else f': {count}'}{batch}"
 
 

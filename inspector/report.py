@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from inspector.contract.blocks import Block, Finding, Severity
+from inspector.contract.blocks import Block, Column, Finding, Severity, Table
 from inspector.contract.metrics import Metric
 from inspector.errors import Inapplicable
-from inspector.origin import Line, lines_of, many
+from inspector.origin import Line, facts_of, lines_of, many, options_of, tables_of
 from inspector.provenance import Check, Memory, OperatorCount, Provenance
-from inspector.render.html import block_html, findings_html, heading, pairs, paragraph
+from inspector.render.html import block_html, findings_html, folded, heading, pairs, paragraph
+from inspector.render.style import styled
 
 __all__ = ["AnalysisResult", "Check", "Failure", "Memory", "OperatorCount", "Provenance", "Report", "Skipped"]
 
@@ -125,7 +126,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
-        return head_html(self) + "".join(result_html(result) for result in self.results)
+        return styled(head_html(self) + "".join(map(result_html, self.results)) + skipped_html(self) + run_html(self))
 
 
 def head_html(report: Report) -> str:
@@ -134,10 +135,43 @@ def head_html(report: Report) -> str:
 
 
 def result_html(result: AnalysisResult, prefix: str = "") -> str:
-    """What one analysis said; with a prefix, its findings have ids, see `findings_html`."""
-    failure = paragraph(f"{result.failure.kind}: {result.failure.message}") if result.failure else ""
-    said = failure + findings_html(result.findings, prefix) + "".join(block_html(b) for b in result.blocks)
-    return heading(result.name, 2) + said
+    """What one analysis said; with a prefix, as `1-`, its findings and blocks have ids: `finding-1-1`, `block-1-1`."""
+    names = [f"block-{prefix}{at}" if prefix else "" for at in range(1, len(result.blocks) + 1)]
+    blocks = "".join(map(block_html, result.blocks, names))
+    findings = findings_html(result.findings, f"finding-{prefix}" if prefix else "")
+    return f"{heading(result.name, 2)}{_made_html(result)}{_failure_html(result.failure)}{findings}{blocks}"
+
+
+def _made_html(result: AnalysisResult) -> str:
+    """Version and parameters, which are to be unfolded."""
+    version, options = f"Version {result.version or 'unknown'}", options_of(result.params)
+    return folded(f"{version}, {many(len(options), 'parameter')}", pairs(options)) or paragraph(version, muted=True)
+
+
+def _failure_html(failure: Failure | None) -> str:
+    if failure is None:
+        return ""
+    remedy = failure.remedy if failure.remedy not in failure.message else ""
+    return paragraph(f"{failure.kind}: {failure.message}") + paragraph(remedy)
+
+
+def skipped_html(report: Report) -> str:
+    """Which inputs were left out and why, as far as they are listed; nothing where all were used."""
+    if not report.skipped_count:
+        return ""
+    known = sum(item.count for item in report.skipped)
+    more = report.skipped_count - known
+    caption = f"{many(known, 'input')} of {report.skipped_count:,}; the others are not listed." if more > 0 else ""
+    columns = (Column("input"), Column("reason"), Column("inputs", "as far as it is known how many that is"),
+               Column("incomplete", "a file of which nobody knows how many inputs are lost"))  # fmt: skip
+    rows = tuple((item.id, item.reason, item.count, item.incomplete) for item in report.skipped)
+    return heading("Skipped inputs", 2) + block_html(Table("", columns, rows, caption))
+
+
+def run_html(report: Report) -> str:
+    """Where the numbers come from, in full and to be unfolded: nothing that the report's JSON says of it is missing."""
+    facts = pairs(facts_of(report.provenance)) + "".join(map(block_html, tables_of(report.provenance)))
+    return heading("How it was run", 2) + folded("Model, data, device, time, versions, operators", facts)
 
 
 def _missing(name: str, results: tuple[AnalysisResult, ...]) -> AnalysisResult:

@@ -183,14 +183,17 @@ def integer() -> list[Net]:
     relu = known | {"activation": "Relu", "zeros": Zeros.EXACT}
     made = f"{Q} [c] a = ConvInteger {SAME} (q, u8, zx, zu)"
     dynamic = f"q, qs, qz = DynamicQuantizeLinear(x) [c] a = ConvInteger {SAME} (q, u8, qz, zu) t = Mul(qs, s1)"
+    rounded = "v = Div(k, t) f = Floor(v) i = Cast <to=6> (f) o = Constant <value_ints=[1,-1,1,1]> () r = Reshape(i, o)"
     taps, tail = {"conv": "a", "norm": "n", "act": "y"}, "n = Add(m, k) y = Relu(n)"
     bare = f"p = Abs(x) q = Cast <to=2> (p) [c] a = ConvInteger {SAME} (q, w8) y = Cast <to=1> (a)"
     return [
         Net("integer", f"{made} y = Cast <to=1> (a)", {"conv": "a"}, linear=OUTPUT, **known),
         Net("integer_scaled", f"{made} d = Cast <to=1> (a) m = Mul(d, s1) {tail}", taps, **relu),
         Net("integer_dynamic", f"{dynamic} d = Cast <to=1> (a) m = Mul(d, t) {tail}", taps, **relu),
+        Net("integer_bias", f"{dynamic} {rounded} e = Add(a, r) d = Cast <to=1> (e) n = Mul(d, t) y = Relu(n)",
+            taps, **relu),
         Net("integer_bare", bare, {"conv": "a"}, linear=OUTPUT, **known | {"weight": W8.astype(np.float64)}),
-    ]
+    ]  # fmt: skip
 
 
 def fused() -> list[Net]:

@@ -85,7 +85,7 @@ def test_a_comparison_says_at_its_top_what_it_was_compared_with() -> None:
     ("data", "inputs", "batch", "said"),
     [
         ("folder x (200 pictures)", 200, 64, "folder x (200 pictures): 200 inputs, batches of 64"),
-        ("file x.npy (5 inputs)", 5, 64, "file x.npy (5 inputs), one batch"),
+        ("file x.npy (5 inputs)", 5, 64, "file x.npy (5 inputs), batches of up to 64"),
         ("file x.png (1 picture)", 1, 1, "file x.png (1 picture): 1 input, one batch"),
     ],
     ids=["many", "few, counted already", "one"],

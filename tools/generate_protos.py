@@ -1,6 +1,7 @@
 """Generates the Python code of `protos/` into `inspector/_proto/`; with `--check` only says whether it is up to date.
 
-The generated modules import each other as `inspector._proto.inspector.v1.…`, so nothing need be put on `sys.path`.
+The generated modules import each other as `inspector._proto.inspector.v1.…`, so nothing need be put on `sys.path`. The
+.proto files lie beside them, so that those who have the package alone can generate code for other languages.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def generate(protos: Path) -> dict[Path, str]:
         made = {p.relative_to(folder): p.read_text("utf-8") for p in Path(folder).rglob("*.py*")}
     code = {p: _relocated(text) for p, text in made.items() if not _is_empty_service(p, text)}
     folders = {parent for p in code for parent in p.parents}
-    return code | {folder / "__init__.py": PACKAGE for folder in folders}
+    copies = {Path(source): (protos / source).read_text("utf-8") for source in sources}
+    return code | copies | {folder / "__init__.py": PACKAGE for folder in folders}
 
 
 def _relocated(text: str) -> str:
@@ -61,7 +63,7 @@ def _is_empty_service(path: Path, text: str) -> bool:
 
 def differing(files: dict[Path, str], output: Path) -> set[Path]:
     """Files below `output` that are missing, left over or not as generated."""
-    present = {p.relative_to(output) for p in output.rglob("*.py*") if "__pycache__" not in p.parts}
+    present = {p.relative_to(output) for p in output.rglob("*.p*") if p.is_file() and "__pycache__" not in p.parts}
     changed = {p for p in present & files.keys() if (output / p).read_text("utf-8") != files[p]}
     return {output / p for p in changed | (present ^ files.keys())}
 

@@ -21,6 +21,11 @@ from inspector.runtime.devices import CPU, find_devices
 AT_ONCE: Final = LOOK_AHEAD + 2
 """Batches of inputs in memory: those read ahead, one that runs, and one that waits for it to end."""
 
+KEPT: Final = 8
+"""Answers that are kept: the sizes that pictures of one data set mostly have, upright and across."""
+_Key = tuple[tuple[str, tuple[int, ...]], ...]
+"""Shapes, as what a dictionary can hold."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
@@ -56,18 +61,20 @@ class Fitting:
 
     def __init__(self, view: OnnxView, requests: Sequence[Request], how: How, together: Together) -> None:
         self._view, self._requests, self._how, self._together = view, requests, how, together
-        self._last: tuple[Form, Fitted] | None = None
+        self._known: dict[tuple[Form, _Key], Fitted] = {}
 
     def __call__(self, shapes: Shapes) -> Fitted:
-        """The last answer is kept.
+        """The last answers are kept, so that sizes that take turns are fitted once each.
 
         Raises:
             LimitError: not even one input fits, or its whole maps are too large.
         """
-        form = self._together.form
-        if self._last is None or self._last[0] is not form or self._last[1].shapes != shapes:
-            self._last = (form, self._fitted(shapes))
-        return self._last[1]
+        form, key = self._together.form, tuple(sorted(shapes.items()))
+        known = self._known.pop((form, key), None) or self._fitted(shapes)
+        self._known[form, key] = known  # the latest comes last
+        if len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
+        return known
 
     def bring(self, shapes: Shapes) -> int:
         """How many inputs of these shapes to bring at a time: as many as run together, or fewer where that is asked."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,8 +33,8 @@ from inspector.control import Progress, Watcher
 from inspector.faces.files import Saved
 from inspector.faces.terminal_params import parameters
 from inspector.faces.terminal_table import fitted, plain
-from inspector.origin import many, waiting_text
-from inspector.render.numbers import DASH, cell
+from inspector.origin import many, options_of, waiting_text
+from inspector.render.numbers import DASH, cell, listed
 from inspector.render.sheet import is_drawn
 from inspector.report import AnalysisResult, Report, Skipped
 
@@ -43,7 +42,6 @@ MAX_ROWS = 20
 """Rows of a table that are printed where nobody asks for more."""
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-_CHANNELS = 12
 
 
 def print_report(
@@ -144,9 +142,9 @@ def _print_result(result: AnalysisResult, console: Console, max_rows: int | None
     console.print()
     title = Text.assemble((plain(result.name), "bold"), (f" {plain(result.version)}", "dim"))
     console.print(Rule(title, align="left", style="dim"))
-    settings = _settings(result.params)
+    settings = ", ".join("=".join(filter(None, option)) for option in options_of(result.params))
     if settings:
-        console.print(Text(settings, style="dim"), highlight=False)
+        console.print(Text(plain(settings), style="dim"), highlight=False)
     if result.failure is not None:
         word = ("Not applicable: ", "yellow") if result.failure.inapplicable else ("Failed: ", "bold red")
         console.print(Text.assemble(word, plain(result.failure.message)), highlight=False)
@@ -160,17 +158,6 @@ def _print_result(result: AnalysisResult, console: Console, max_rows: int | None
         after_picture = is_drawn(block)
     for finding in result.findings:
         _print_finding(finding, console)
-
-
-def _settings(params: str) -> str:
-    """Parameters in short: `threshold=0, layers=*`; the JSON itself where it is no object."""
-    try:
-        values = json.loads(params or "{}")
-    except ValueError:
-        return plain(params)
-    if not isinstance(values, dict):
-        return plain(params)
-    return plain(", ".join(f"{name}={v if isinstance(v, str) else json.dumps(v)}" for name, v in values.items()))
 
 
 def _print_block(block: Block, console: Console, max_rows: int | None, saved: Sequence[Saved]) -> None:
@@ -243,17 +230,11 @@ def _print_finding(finding: Finding, console: Console) -> None:
     said = Text(f"{' '.join(filter(None, [word.upper(), before]))}: ", style=style)
     console.print(Text.assemble(said, plain(finding.message)), highlight=False)
     evidence = ", ".join(f"{name} = {cell(value)}" for name, value in finding.evidence.items())
-    where = ", ".join(filter(None, [finding.layer, _channels(finding.channels)]))
+    where = ", ".join(filter(None, [finding.layer, listed("channel", finding.channels)]))
     for line in filter(None, [where, evidence, finding.rule, finding.because]):
         _indented(console, Text(plain(line), style="dim"))
     if finding.remedy:
         _indented(console, Text.assemble(("What to do: ", "bold"), plain(finding.remedy)))
-
-
-def _channels(channels: Sequence[int]) -> str:
-    shown = ", ".join(map(str, channels[:_CHANNELS]))
-    more = f", … ({len(channels):,} in all)" if len(channels) > _CHANNELS else ""
-    return f"{'channel' if len(channels) == 1 else 'channels'} {shown}{more}" if channels else ""
 
 
 def _print_skipped(skipped: Sequence[Skipped], count: int, console: Console) -> None:

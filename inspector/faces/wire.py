@@ -127,7 +127,7 @@ def failure_to_message(failure: Failure | None) -> report_pb2.Failure | None:
     """Why an analysis gave no result, as a message."""
     if failure is None:
         return None
-    return report_pb2.Failure(kind=failure.kind, message=utf8(failure.message), remedy=utf8(failure.remedy))
+    return report_pb2.Failure(kind=utf8(failure.kind), message=utf8(failure.message), remedy=utf8(failure.remedy))
 
 
 def failure_from_message(message: report_pb2.Failure) -> Failure:

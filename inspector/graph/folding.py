@@ -12,6 +12,7 @@ import onnx_ir as ir
 from inspector.contract import Array, Filters
 from inspector.graph.constants import Constants
 from inspector.graph.layout import Layout, layout_after
+from inspector.graph.windows import is_window
 
 _HALF_STEPS: Final[Mapping[ir.DataType | None, float]] = {
     ir.DataType.FLOAT16: 2.0**-11,
@@ -23,7 +24,8 @@ _HALF_STEPS: Final[Mapping[ir.DataType | None, float]] = {
 def fold(filters: Filters, steps: Sequence[ir.Node], layout: Layout, constants: Constants) -> Filters:
     """Folds steps into filters: W'[c] = scale[c] W[c], b'[c] = scale[c] b[c] + shift[c], in float64.
 
-    Ends at the first step that is no scale and shift per channel; nodes that only move axes change nothing.
+    Ends at the first step that is no scale and shift per channel. Nodes that only move axes or cut space change
+    nothing; nor does a border of zeros as long as nothing was added before: a convolution of zeros is 0.
     `layout`: of the convolution's output.
 
     BatchNormalization in inference: scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale.
@@ -33,7 +35,10 @@ def fold(filters: Filters, steps: Sequence[ir.Node], layout: Layout, constants: 
     folded: list[str] = []
     views = 0
     for node in steps:
-        moved = layout_after(node, layout, constants)
+        windowed = is_window(node, layout, constants)
+        if windowed and node.op_type == "Pad" and bias.any():
+            break
+        moved = layout if windowed else layout_after(node, layout, constants)
         if moved is not None:
             views, layout = views + 1, moved
             continue

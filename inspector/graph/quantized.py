@@ -32,6 +32,8 @@ _CODED: Final[Mapping[str, tuple[Domains, int]]] = {
 }
 """Operators that give quantised values, and which input is the scale; the zero point follows it."""
 _ACTIVATIONS: Final = {"QLinearLeakyRelu": "LeakyRelu", "QLinearSigmoid": "Sigmoid"}
+_QUANTISING: Final = frozenset({"Div", "Floor", "Round", "Cast", "Reshape"})
+"""Operators that make integers of a bias while a model runs."""
 _REAL: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
 
 
@@ -141,7 +143,7 @@ def activation(node: ir.Node, value: ir.Value) -> Activation | None:
     return Activation(node.outputs[0], _ACTIVATIONS[node.op_type], Zeros.NOT_MEANINGFUL)
 
 
-PASSED: Final = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearAdd", "Cast", "Mul"})
+PASSED: Final = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearAdd", "Add", "Cast", "Mul"})
 """Operators that `passed_over` may know."""
 Passed = Literal["step", "pass", "sum", "round"]
 
@@ -153,14 +155,31 @@ def passed_over(node: ir.Node, value: ir.Value, constants: Constants) -> Passed 
     """
     if node.inputs[0] is value and _is_quantize(node):
         return "round"
-    if node.inputs[0] is value and (_is_dequantize(node, constants) or _is_widening(node, value)):
+    if node.inputs[0] is value and (_is_dequantize(node, constants) or _is_widening(node, value, constants)):
         return "pass"
-    if _is_rescaling(node, value):
+    if _is_rescaling(node, value, constants) or _is_integer_bias(node, value, constants):
         return "step"
     if node.op_type != "QLinearAdd" or node.domain != MICROSOFT:
         return None
     terms = [i for i in (node.inputs[0], input_of(node, 3)) if i is not value]
     return "sum" if len(terms) == 1 and not constants.is_constant(terms[0]) else None
+
+
+def rounding(node: ir.Node, constants: Constants) -> tuple[float, float] | None:
+    """Bounds of what a node leaves as it is but for rounding: what is quantised, or made real again.
+
+    They are infinite, but 0 on the side on which the integer type holds nothing. None for other nodes, and where the
+    numbers are computed or differ by channel.
+    """
+    if _is_dequantize(node, constants):
+        return UNBOUNDED
+    coding = coding_of(node.outputs[0]) if _is_quantize(node) else None
+    limits = None if coding is None else type_range(coding, constants)
+    numbers = None if coding is None else numbers_of(coding, constants)
+    if limits is None or numbers is None or max(n.size for n in numbers) > 1:
+        return None
+    low, high = (0.0 if numbers[1][0] == limit else end for limit, end in zip(limits, UNBOUNDED, strict=True))
+    return low, high
 
 
 def is_known(node: ir.Node) -> bool:
@@ -247,19 +266,45 @@ def _are_equal(a: ir.Value | None, b: ir.Value | None, constants: Constants) -> 
     )
 
 
-def _is_widening(node: ir.Node, value: ir.Value) -> bool:
-    """The sums of a ConvInteger, cast to real numbers."""
+def _is_widening(node: ir.Node, value: ir.Value, constants: Constants) -> bool:
+    """The sums of a ConvInteger, or these and their bias, cast to real numbers."""
+    if node.op_type != "Cast" or node.domain not in STANDARD or node.attributes["to"].as_int() not in _REAL:
+        return False
     home = value.producer()
-    made = home is not None and home.op_type == "ConvInteger" and home.domain in STANDARD
-    return made and node.op_type == "Cast" and node.domain in STANDARD and node.attributes["to"].as_int() in _REAL
+    biased = home is not None and any(i is not None and _is_integer_bias(home, i, constants) for i in home.inputs)
+    return biased or _are_sums(value)
 
 
-def _is_rescaling(node: ir.Node, value: ir.Value) -> bool:
+def _are_sums(value: ir.Value) -> bool:
+    """What a ConvInteger gives."""
+    home = value.producer()
+    return home is not None and home.op_type == "ConvInteger" and home.domain in STANDARD
+
+
+def _is_integer_bias(node: ir.Node, value: ir.Value, constants: Constants) -> bool:
+    """Adds a bias to the sums of a ConvInteger: a constant, divided by the scale that the data has in this run.
+
+    Quantisers of onnxruntime before 1.6 write it so, as integers.
+    """
+    others = [i for i in node.inputs if i is not None and i is not value]
+    if node.op_type != "Add" or node.domain not in STANDARD or len(others) != 1 or not _are_sums(value):
+        return False
+    bias: ir.Value | None = others[0]
+    for _ in range(len(_QUANTISING) + 1):
+        home = None if bias is None or constants.is_constant(bias) else bias.producer()
+        if home is None or home.op_type not in _QUANTISING or home.domain not in STANDARD:
+            break
+        bias = home.inputs[0]
+    return bias is not None and constants.is_constant(bias)
+
+
+def _is_rescaling(node: ir.Node, value: ir.Value, constants: Constants) -> bool:
     """The product that gives the sums of a ConvInteger the scale of its data, found at run time, and of its weight."""
     cast = value.producer()
     if node.op_type != "Mul" or node.domain not in STANDARD or cast is None or not cast.inputs:
         return False
-    return cast.inputs[0] is not None and _is_widening(cast, cast.inputs[0]) and _is_one_scale(node, value)
+    made = cast.inputs[0]
+    return made is not None and _is_widening(cast, made, constants) and _is_one_scale(node, value)
 
 
 def _is_one_scale(node: ir.Node, value: ir.Value) -> bool:

@@ -7,9 +7,9 @@ The walk follows one value downstream and stops at the first of these cases:
 2. anything else, two activations, or none at all: linear, with the reason.
 
 On the way it passes a separate bias, normalisations, Identity and Dropout (these make the `norm` tap), residual sums
-(these make what follows `shared`), nodes that only move axes (see `layout`), and what rounds to integers and back. What
-may be passed is `_passed`: one function for each kind. Where no activation follows, quantisation that saturates at its
-zero point is one in itself.
+(these make what follows `shared`), nodes that only move axes (see `layout`) or cut and pad space (see `windows`), and
+what rounds to integers and back. What may be passed is `_passed`: one function for each kind. Where no activation
+follows, quantisation that saturates at its zero point is one in itself.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.layout import MOVING, Layout, layout_after
 from inspector.graph.normalised import NORMS, OPENING, normalised
 from inspector.graph.quantized import holds_integers, rectified
+from inspector.graph.windows import CUTTING, is_window
 
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
 _PASS: Final = frozenset({"Identity", "Dropout"})
 _SUMS: Final = frozenset({"Add", "Sum"})
-_PASSED: Final = _AFFINE | _PASS | _SUMS | MOVING | quantized.PASSED | OPENING
+_PASSED: Final = _AFFINE | _PASS | _SUMS | MOVING | CUTTING | quantized.PASSED | OPENING
 """Where anything is passed, one of these reads the value; so most ways end without a closer look."""
 _VIEWS: Final = frozenset({"Transpose", "Reshape", "Flatten"})
 _MAX_STEPS: Final = 64
@@ -216,8 +217,13 @@ def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants
         return _Passed("step", norm.value, norm.nodes, layout)
     if len(readers) == 1 and _is_sum(node, value, channels, layout, constants):
         return _Passed("sum", node.outputs[0], (node,), layout)
-    moved = layout_after(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
-    return None if moved is None else _Passed("view", node.outputs[0], (node,), moved)
+    seen = _layout_seen(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
+    return None if seen is None else _Passed("view", node.outputs[0], (node,), seen)
+
+
+def _layout_seen(node: ir.Node, layout: Layout, constants: Constants) -> Layout | None:
+    """How the maps lie behind a node that moves axes, or cuts and pads space; None for every other."""
+    return layout if is_window(node, layout, constants) else layout_after(node, layout, constants)
 
 
 def _is_known(node: ir.Node, value: ir.Value) -> bool:

@@ -1,4 +1,4 @@
-"""Blocks and findings as HTML for notebooks: escaped, complete in itself, nothing fetched from anywhere."""
+"""Blocks and findings as HTML: escaped, looking as `style.py` says, nothing fetched from anywhere."""
 
 from __future__ import annotations
 
@@ -8,24 +8,14 @@ from collections.abc import Sequence
 from html import escape as escape_markup
 from typing import Final
 
-from inspector.contract import Block, Column, Finding, Note, Severity, Table
+from inspector.contract import Block, Cell, Column, Finding, Note, Table
 from inspector.errors import InspectorError
-from inspector.render.numbers import cell, column, is_numeric
-from inspector.render.sheet import Drawn, block_pngs
+from inspector.render.numbers import cell, column, is_numeric, listed
+from inspector.render.sheet import Drawn, Sheet, block_sheets
 
 MOST_ROWS = 500
 """Rows of a table that are written; a longer one says how many more there are."""
 
-_BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;margin:0 0 1.5em 0"
-_TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.4em 0"
-_HEAD = "padding:2px 10px;border-bottom:1px solid #888;font-weight:600"
-_CELL = "padding:2px 10px;border-bottom:1px solid #8884"
-_MUTED = "opacity:.7"
-_LABEL = f"{_MUTED};font-weight:400;text-align:left;vertical-align:top;padding-right:1em"
-COLOURS: Final = {Severity.ERROR: "#d93a30", Severity.WARNING: "#b86e00", Severity.INFO: "#3b7ec4"}
-"""Of the line beside a finding, to be seen on white and in the dark. Its word has the colour of the text around it."""
-IGNORED: Final = "#808080"
-_SIZES = {1: 20, 2: 17, 3: 15}
 _FORBIDDEN: Final = re.compile(
     "[\0-\x08\x0b\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef"
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
@@ -34,18 +24,18 @@ _FORBIDDEN: Final = re.compile(
 """Control characters and noncharacters: no HTML document may hold them, not even as references."""
 
 
-def block_html(block: Block) -> str:
-    """The block as one HTML element. A picture that cannot be drawn becomes a sentence that says why."""
+def block_html(block: Block, name: str = "") -> str:
+    """The block as one HTML element, with that id, if any. A picture that cannot be drawn says why in its place."""
     if isinstance(block, Table):
-        body = heading(block.title) + paragraph(block.caption, _MUTED) + _table(block)
+        body = heading(block.title) + paragraph(block.caption, muted=True) + _table(block)
     elif isinstance(block, Note):
         body = heading(block.title) + paragraph(block.text)
     else:
         try:
-            body = _images(block_pngs(block), block)
+            body = _images(block_sheets(block), block)
         except InspectorError as error:
             body = heading(block.title) + paragraph(f"This picture cannot be shown. {error}")
-    return f'<div style="{_BOX}">{body}</div>'
+    return f'<div class="block"{_named(name)}>{body}</div>'
 
 
 def findings_html(findings: Sequence[Finding], prefix: str = "") -> str:
@@ -54,7 +44,7 @@ def findings_html(findings: Sequence[Finding], prefix: str = "") -> str:
     An empty text where there are none.
     """
     items = "".join(_finding(finding, f"{prefix}{at}" if prefix else "") for at, finding in enumerate(findings, 1))
-    return f'<ul style="{_BOX};list-style:none;padding:0">{items}</ul>' if items else ""
+    return f'<ul class="findings">{items}</ul>' if items else ""
 
 
 def escape(text: str) -> str:
@@ -65,82 +55,91 @@ def escape(text: str) -> str:
 
 def heading(title: str, level: int = 3) -> str:
     """A title, escaped: of a report (1), an analysis (2) or a block (3); nothing where there is none."""
-    look = f"font:600 {_SIZES[level]}px system-ui,sans-serif;margin:.4em 0"
-    return f'<h{level} style="{look}">{escape(title)}</h{level}>' if title else ""
+    return f"<h{level}>{escape(title)}</h{level}>" if title else ""
 
 
-def paragraph(text: str, style: str = "") -> str:
+def paragraph(text: str, *, muted: bool = False) -> str:
     """A text, escaped, as a paragraph; nothing where there is none."""
-    return f'<div style="max-width:60em;white-space:pre-line;{style}">{escape(text)}</div>' if text else ""
+    return f'<div class="text{" muted" * muted}">{escape(text)}</div>' if text else ""
 
 
 def pairs(lines: Sequence[tuple[str, str]]) -> str:
     """Labels and texts, escaped, the texts below each other."""
-    rows = "".join(
-        f'<tr><th scope="row" style="{_LABEL}">{escape(label)}</th><td style="text-align:left">{escape(text)}</td></tr>'
-        for label, text in lines
-    )
-    return f'<table style="{_BOX};max-width:75em">{rows}</table>' if rows else ""
+    rows = "".join(f'<tr><th scope="row">{escape(label)}</th><td>{escape(text)}</td></tr>' for label, text in lines)
+    return f'<table class="pairs">{rows}</table>' if rows else ""
 
 
-def _images(sheets: Sequence[bytes], block: Drawn) -> str:
+def folded(summary: str, html: str) -> str:
+    """HTML to be unfolded, below a text, which is escaped; nothing where there is nothing to unfold."""
+    return f"<details><summary>{escape(summary)}</summary>{html}</details>" if html else ""
+
+
+def _named(name: str) -> str:
+    return f' id="{escape(name)}"' if name else ""
+
+
+def _images(sheets: Sequence[Sheet], block: Drawn) -> str:
     """Every sheet of a picture, each with what it shows in words: its title, which sheet it is, its caption."""
     several = [f"Sheet {at} of {len(sheets)}" if len(sheets) > 1 else "" for at in range(1, len(sheets) + 1)]
     return "".join(
-        _image(data, ". ".join(filter(None, [block.title, sheet, block.caption])))
-        for data, sheet in zip(sheets, several, strict=True)
+        _image(sheet, ". ".join(filter(None, [block.title, which, block.caption])))
+        for sheet, which in zip(sheets, several, strict=True)
     )
 
 
-def _image(data: bytes, words: str) -> str:
-    source = base64.b64encode(data).decode("ascii")
-    return f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{source}">'
+def _image(sheet: Sheet, words: str) -> str:
+    """Its size is told, so that nothing moves while pictures are unpacked and links lead where they should."""
+    source = f"data:image/{sheet.kind};base64,{base64.b64encode(sheet.data).decode('ascii')}"
+    size = f'width="{sheet.width}" height="{sheet.height}"'
+    return f'<div class="scroll"><img alt="{escape(words)}" {size} decoding="async" src="{source}"></div>'
 
 
 def _table(table: Table) -> str:
+    """The table, which scrolls by itself where it is too wide, and by the keyboard too."""
     rows = table.rows[:MOST_ROWS]
     cells = [[row[at] if at < len(row) else None for row in rows] for at in range(len(table.columns))]
-    sides = ["right" if is_numeric(entries) else "left" for entries in cells]
-    head = "".join(_head(c, side) for c, side in zip(table.columns, sides, strict=True))
-    texts = [column(entries) for entries in cells]
-    body = "".join(
-        f"<tr>{''.join(_entry(t, s) for t, s in zip(line, sides, strict=True))}</tr>"
-        for line in zip(*texts, strict=True)
-    )
+    numbers = [is_numeric(entries) for entries in cells]
+    head = "".join(_head(c, numeric=n) for c, n in zip(table.columns, numbers, strict=True))
+    texts = [_entries(entries, numeric=n) for entries, n in zip(cells, numbers, strict=True)]
+    body = "".join(f"<tr>{''.join(line)}</tr>" for line in zip(*texts, strict=True))
     more = len(table.rows) - len(rows)
-    foot = paragraph(f"… {more:,} more row{'s' * (more > 1)}", _MUTED) if more else ""
-    called = f' aria-label="{escape(table.title)}"' if table.title else ""
+    said = f"… {more:,} more row{'s' * (more > 1)}, which are in the report's JSON" if more else ""
+    called = escape(table.title or "Table")
     return (
-        f'<table{called} style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        f"{foot}{_key(table)}"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{called}">'
+        f'<table aria-label="{called}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f"{paragraph(said, muted=True)}{_key(table)}"
     )
 
 
 def _key(table: Table) -> str:
     """What the columns mean, to be unfolded: tooltips are for those alone who have a mouse."""
-    told = pairs([(c.name, c.about) for c in table.columns if c.about])
-    return f'<details style="{_MUTED}"><summary>What the columns mean</summary>{told}</details>' if told else ""
+    return folded("What the columns mean", pairs([(c.name, c.about) for c in table.columns if c.about]))
 
 
-def _head(heading: Column, side: str) -> str:
-    unit = f' <span style="{_MUTED}">{escape(heading.unit)}</span>' if heading.unit else ""
+def _head(heading: Column, *, numeric: bool) -> str:
+    unit = f' <span class="muted">{escape(heading.unit)}</span>' if heading.unit else ""
     tip = f' title="{escape(heading.about)}"' if heading.about else ""
-    return f'<th scope="col"{tip} style="{_HEAD};text-align:{side}">{escape(heading.name)}{unit}</th>'
+    return f'<th scope="col"{_side(numeric)}{tip}>{escape(heading.name)}{unit}</th>'
 
 
-def _entry(text: str, side: str) -> str:
-    return f'<td style="{_CELL};text-align:{side}">{escape(text)}</td>'
+def _entries(entries: Sequence[Cell], *, numeric: bool) -> list[str]:
+    """A column's cells."""
+    opened = f"<td{_side(numeric)}>"
+    return [f"{opened}{escape(text)}</td>" for text in column(entries)]
+
+
+def _side(numeric: bool) -> str:  # noqa: FBT001 - its name says it all
+    return ' class="n"' * numeric
 
 
 def _finding(finding: Finding, name: str) -> str:
-    colour = IGNORED if finding.ignored else COLOURS[finding.severity]
-    word, named = escape(finding.standing.capitalize()), f' id="{escape(name)}"' if name else ""
+    look = "ignored" if finding.ignored else finding.severity.value
+    word = escape(finding.standing.capitalize())
     evidence = ", ".join(f"{name} = {cell(value)}" for name, value in finding.evidence.items())
-    channels = len(finding.channels)
-    where = " ".join(filter(None, [finding.layer, f"({channels} channel{'s' * (channels > 1)})" if channels else ""]))
+    where = ", ".join(filter(None, [finding.layer, listed("channel", finding.channels)]))
     small = " · ".join(filter(None, [finding.rule, where, evidence, finding.because]))
     return (
-        f'<li{named} style="border-left:3px solid {colour};padding:1px 0 1px 10px;margin:.5em 0">'
-        f'<span style="font-weight:600">{word}</span> {escape(finding.message)}'
-        f"{paragraph(finding.remedy)}{paragraph(small, _MUTED)}</li>"
+        f'<li{_named(name)} class="{look}"><strong>{word}</strong> {escape(finding.message)}'
+        f"{paragraph(finding.remedy)}{paragraph(small, muted=True)}</li>"
     )

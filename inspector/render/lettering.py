@@ -16,6 +16,9 @@ MOST_CHARACTERS = 1000
 _FINE = 8
 """Text is laid out and drawn so many times larger, then made smaller: Pillow places letters on whole pixels."""
 
+_REMEMBERED = 4096
+"""Texts whose widths, and whose letters, are kept: pictures of one report share most of theirs."""
+
 _MOST_TITLE, _LEAST_WORD = 10_000, 8
 _NOWHERE = "\uffff"
 _INSTEAD = {
@@ -62,6 +65,7 @@ def readable(text: str) -> str:
     return shown + ELLIPSIS if len(text) > MOST_CHARACTERS else shown
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def width(text: str, size: int) -> int:
     """Pixels from the first letter to the last, rounded up."""
     return math.ceil(font(size * _FINE).getlength(text) / _FINE)
@@ -78,6 +82,14 @@ def lettered(text: str, at: tuple[float, float], size: int, anchor: str) -> tupl
         size: of its letters, in pixels.
         anchor: as in Pillow, such as `la`.
     """
+    across, down = math.floor(at[0]), 2 * math.floor(at[1] / 2)  # an even number, as halves are rounded to even ones
+    image, (x, y) = _lettered(text, (at[0] - across, at[1] - down), size, anchor)
+    return image, (across + x, down + y)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _lettered(text: str, at: tuple[float, float], size: int, anchor: str) -> tuple[Image.Image, tuple[int, int]]:
+    """`lettered` near the corner; the labels of one picture are mostly those of the next."""
     face, across, on_line = font(size * _FINE), at[0] * _FINE, anchor[0] + "s"
     left, top, right, bottom = face.getbbox(text, anchor=on_line)
     down = round(at[1] + (face.getbbox(text, anchor=anchor)[1] - top) / _FINE) * _FINE

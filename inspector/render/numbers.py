@@ -14,6 +14,7 @@ DASH = "\N{EN DASH}"
 """How a missing number is written."""
 
 _DIGITS, _EXACT, _LONG = 4, 17, 10_000
+_MOST = 12
 
 
 def number(value: float) -> str:
@@ -45,6 +46,13 @@ def told_apart(low: float, high: float) -> tuple[str, str]:
     while texts[0] == texts[1] and digits <= _EXACT:
         texts, digits = (f"{low:.{digits}g}", f"{high:.{digits}g}"), digits + 1
     return texts
+
+
+def listed(noun: str, numbers: Sequence[int]) -> str:
+    """`channel 3`, `channels 3, 4`, and of many the first twelve with how many there are; empty where there is none."""
+    shown = ", ".join(map(str, numbers[:_MOST]))
+    more = f", … ({len(numbers):,} in all)" if len(numbers) > _MOST else ""
+    return f"{noun}{'s' * (len(numbers) != 1)} {shown}{more}" if numbers else ""
 
 
 def cell(value: Cell) -> str:
@@ -141,8 +149,10 @@ def _decimals(values: Sequence[float]) -> int | None:
         return 0
     large, small = _exponent(max(sizes)), _exponent(min(sizes))
     needed = max(_DIGITS - 1 - large, 1 - small, 0)
-    fits = needed <= 6 and large < 6
-    return max(_honest(v, min(needed, max(_places(v) for v in values))) for v in values) if fits else None
+    if needed > 6 or large >= 6:
+        return None
+    decimals = min(needed, max(map(_places, values)))
+    return max(_honest(v, decimals) for v in values)
 
 
 def _honest(value: float, decimals: int) -> int:

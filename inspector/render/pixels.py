@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from inspector.contract import Array, Picture, Scale, ScaleKind
 from inspector.errors import LimitError, PluginError
@@ -95,6 +95,18 @@ def png(pixels: Pixels) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels if pixels.size else np.full((1, 1, 3), 255, np.uint8)).save(stream, "PNG")
     return stream.getvalue()
+
+
+def packed(image: Image.Image) -> tuple[str, bytes]:
+    """The image without loss in the form that is smallest of those that browsers read: `webp` or `png`, and the bytes.
+
+    Pictures of the inspector take a third of the bytes in WebP, in the same time; a Pillow may come without it.
+    """
+    stream = io.BytesIO()
+    if not features.check("webp"):
+        return "png", png(np.asarray(image, dtype=np.uint8))
+    image.save(stream, "WEBP", lossless=True, quality=50, method=1)  # more of either is hardly smaller, and slower
+    return "webp", stream.getvalue()
 
 
 def scale_of(picture: Picture, common: Scale | None) -> Scale:

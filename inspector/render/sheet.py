@@ -1,8 +1,9 @@
-"""Blocks to PNG files: the one door for everything that has a picture."""
+"""Blocks to files of pictures: the one door for everything that has a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from PIL import Image
@@ -14,7 +15,7 @@ from inspector.render.curve import draw_curve
 from inspector.render.graph import draw_graph
 from inspector.render.heatmap import draw_heatmap
 from inspector.render.images import draw_images
-from inspector.render.pixels import png
+from inspector.render.pixels import packed, png
 
 Drawn = Images | Heatmap | Curve | Graph
 """The blocks that are pictures; tables and notes are text."""
@@ -43,6 +44,26 @@ def block_pngs(block: Drawn) -> tuple[bytes, ...]:
         PluginError: the block is not what its type promises.
     """
     return tuple(png(pixels_of(sheet)) for sheet in _drawn(block))
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A picture for a browser: `webp` or `png`, its bytes, and its size in pixels."""
+
+    kind: str
+    data: bytes
+    width: int
+    height: int
+
+
+def block_sheets(block: Drawn) -> tuple[Sheet, ...]:
+    """The same pictures as `block_pngs` gives, pixel by pixel, packed for a browser.
+
+    Raises:
+        LimitError: the block is too large to be drawn in any way.
+        PluginError: the block is not what its type promises.
+    """
+    return tuple(Sheet(*packed(sheet), *sheet.size) for sheet in _drawn(block))
 
 
 def _drawn(block: Drawn) -> Iterator[Image.Image]:

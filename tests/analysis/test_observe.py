@@ -12,6 +12,7 @@ from models_quantized import NETS
 from toys import Again, installed
 
 from inspector import Array, Note, Report, Table, service
+from inspector.analysis.fitting import Fitting
 from inspector.analysis.how import How
 from inspector.analysis.observe import Observer
 from inspector.control import Stop
@@ -261,6 +262,15 @@ def test_of_inputs_of_several_sizes_the_smallest_batch_is_reported(sides: tuple[
         service.audit(net, data, ["sparsity"], batch_size=8, memory=m).provenance.batch for m in (1 << 20, 1 << 28)
     ]
     assert found[0] < found[1] == 8  # the large ones alone have to go in smaller batches
+
+
+def test_sizes_that_take_turns_are_fitted_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = model(f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="float[N,3,H,W] x", weights={"w": W})
+    fitted, fit = [], Fitting._fitted
+    monkeypatch.setattr(Fitting, "_fitted", lambda self, shapes: fitted.append(shapes["x"]) or fit(self, shapes))
+    sides = [(3, 8, 6), (3, 6, 8), (3, 6, 6)]
+    service.audit(net, [Raw(str(i), tensors={"x": numbers(*sides[i % 3])}) for i in range(12)], ["sparsity"])
+    assert fitted == sides
 
 
 def test_a_run_that_only_explores_says_where_it_ran() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 from hypothesis import strategies as st
 
 from inspector import Finding, Metric, Severity
 from inspector.policy.judge import judged
 from inspector.policy.rules import Override, Policy, Rule
-from inspector.report import AnalysisResult, Failure, Provenance, Report
+from inspector.report import AnalysisResult, Failure, OperatorCount, Provenance, Report, Skipped
 
 HOSTILE = "a<b>&\"'|`*_[x](http://y)\n\x00\x1b[31m]]>{0}{{\ud800\N{SNOWMAN}"
 ANY_TEXT = st.text(st.characters(), max_size=40)
@@ -39,10 +41,15 @@ def made() -> Report:
 def hostile(text: str) -> Report:
     """A report that holds the text wherever a model, a plugin or a policy may have put it."""
     result = AnalysisResult(
-        text, text, "{}", (), (Finding(text, Severity.ERROR, text, text, (), {text: text}, text),),
+        text, text, json.dumps({text: text}), (), (Finding(text, Severity.ERROR, text, text, (), {text: text}, text),),
         Failure(text, text, text), (Metric(text, np.array(1), text, text),),
     )  # fmt: skip
-    return judged(Report(Provenance(text, text, text, text), (result,)), [Policy(text, "", (Rule("r", finding="*"),))])
+    origin = Provenance(
+        text, text, text, text, preprocess=text, fidelity=text, device=text, providers={text: 1}, versions={text: text},
+        notes=(text,), started=text, operators=(OperatorCount(text, text, 1, 2),),
+    )  # fmt: skip
+    report = Report(origin, (result,), (Skipped(text, text),), 1)
+    return judged(report, [Policy(text, "", (Rule("r", finding="*"),))])
 
 
 def decided() -> Report:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -14,8 +19,11 @@ from inspector import Severity
 from inspector.contract import Column, Heatmap, Images, Overruled, Picture, Scale, ScaleKind, Table
 from inspector.faces.exports import FORMATS
 from inspector.faces.exports.html import MOST
-from inspector.render.html import COLOURS, IGNORED, block_html
-from inspector.report import AnalysisResult, Failure, Provenance, Report
+from inspector.faces.wire import report_to_json
+from inspector.render import html
+from inspector.render.html import block_html
+from inspector.render.style import COLOURS, IGNORED
+from inspector.report import AnalysisResult, Check, Failure, Memory, OperatorCount, Provenance, Report, Skipped
 
 UNIT = Scale(ScaleKind.SEQUENTIAL, 0.0, 1.0)
 TABLE = Table("Sparsity", (Column("zeros", "Share of exact zeros."), Column("n")), ((0.5, 1),))
@@ -81,7 +89,7 @@ def test_the_contents_have_findings_first_and_the_worst_of_these() -> None:
     )  # fmt: skip
     assert Page(FORMATS["html"](report(*found))).links == [
         ("Error: Dead", "#finding-1-4"), ("Warning: Rare", "#finding-1-3"), ("Info: Known", "#finding-1-2"),
-        ("Ignored (was error): Old", "#finding-1-1"), ("sparsity", "#analysis-1"),
+        ("Ignored (was error): Old", "#finding-1-1"), ("sparsity", "#analysis-1"), ("How it was run", "#run"),
     ]  # fmt: skip
 
 
@@ -91,18 +99,18 @@ def test_the_contents_say_what_an_analysis_has_and_why_it_has_nothing() -> None:
     results.append(AnalysisResult("a", "1", "{}", (TABLE,), (finding(Severity.INFO),) * 2))
     page = FORMATS["html"](Report(Provenance("m", "ab"), tuple(results)))
     for at, words in enumerate(("not applicable", "failed", "2 findings, 1 block"), 1):
-        assert f'<a href="#analysis-{at}">a</a>: {words}</li>' in page
+        assert f'<a href="#analysis-{at}">a</a>: {words}<' in page
 
 
 def test_an_analysis_called_by_a_blank_can_be_followed_all_the_same() -> None:
-    (first, _) = Page(FORMATS["html"](Report(Provenance("m", "ab"), (AnalysisResult(" ", "1", "{}"),) * 2))).links
+    first, *_ = Page(FORMATS["html"](Report(Provenance("m", "ab"), (AnalysisResult(" ", "1", "{}"),) * 2))).links
     assert first == ("analysis-1", "#analysis-1")
 
 
 def test_of_many_findings_the_contents_list_some_and_say_so() -> None:
     page = FORMATS["html"](report(*[finding(Severity.WARNING, message="x" * 500)] * (MOST + 1_234)))
     links = Page(page).links
-    assert len(links) == MOST + 1
+    assert len(links) == MOST + 2
     assert max(len(text) for text, _ in links) < 200
     assert "… 1,234 more below" in page
 
@@ -115,7 +123,9 @@ def test_what_a_failed_analysis_found_is_there() -> None:
 def test_a_browser_is_told_to_fetch_nothing() -> None:
     (policy,) = [a["content"] for a in Page(FORMATS["html"](full())).of("meta") if "http-equiv" in a]
     allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
-    only_itself = {"img-src": "data:", "style-src": "'unsafe-inline'"}
+    (style,) = re.findall("<style>(.*?)</style>", FORMATS["html"](full()), re.DOTALL)
+    known = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    only_itself = {"img-src": "data:", "style-src": f"'sha256-{known}'"}
     assert allowed == only_itself | dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'")
 
 
@@ -142,4 +152,87 @@ def test_the_lines_beside_findings_are_seen_in_the_light_and_in_the_dark(paper: 
     for colour in (*COLOURS.values(), IGNORED):
         low, high = sorted((light(colour), light(paper)))
         assert (high + 0.05) / (low + 0.05) >= 3
-    assert "color:#" not in FORMATS["html"](made()).replace("border-left", "")
+    assert not re.search("[{;](background|background-color|color):", FORMATS["html"](made()))
+
+
+ORIGIN = Provenance(
+    "net", "ab" * 32, "folder x", "cd" * 32, 1234, 64, "resize=none,crop=model", "fast", "cuda:7",
+    {"CUDAExecutionProvider": 4321, "CPUExecutionProvider": 17}, {"onnx": "1.2.3", "onnxruntime": "4.5.6"},
+    ("warning: the model is random",), "2026-01-02T03:04:05Z", 61.25, Check(3, 0.125, 0.0625, equal=False, passed=True),
+    (OperatorCount("com.microsoft", "FusedConv", 53, 51), OperatorCount("inspector", "Gather", 0, 8)),
+    Memory(987654321, 1987654321, 5), 1.375, 2, 3,
+)  # fmt: skip
+SKIPPED = (Skipped("a/1.png", "torn off", 1), Skipped("b.tar", "no header", 19, incomplete=True))
+RUN = Report(ORIGIN, (AnalysisResult("a", "17.4", '{"taps":["conv*"],"near":0.0625,"kind":"act"}'),), SKIPPED, 20)
+
+
+def told(report: Report, face: str) -> str:
+    html = FORMATS["html"](report) if face == "page" else report._repr_html_()
+    return unescape(re.sub("<[^>]*>", "|", html)).replace(",", "")
+
+
+def leaves(tree: object) -> list[object]:
+    if isinstance(tree, dict):
+        return [leaf for name, value in tree.items() for leaf in leaves(value)]
+    return [leaf for value in tree for leaf in leaves(value)] if isinstance(tree, list) else [tree]
+
+
+@pytest.mark.parametrize("face", ["page", "notebook"])
+def test_all_that_the_json_says_of_a_run_is_on_the_page(face: str) -> None:
+    tree = json.loads(report_to_json(RUN))
+    said = [*leaves(tree["provenance"]), *leaves(tree["skipped"]), tree["skipped_count"]]
+    said += [tree["results"][0]["version"], *leaves(json.loads(tree["results"][0]["params"]))]
+    text = told(RUN, face)
+    words = [str(leaf).replace(",", "") for leaf in said if not isinstance(leaf, bool)]
+    preprocess = ORIGIN.preprocess.replace(",", "")
+    assert len(words) > 30
+    assert [word for word in words if word != preprocess and word not in text] == []
+    for name in (*ORIGIN.providers, *ORIGIN.versions, "taps", "near", "kind"):
+        assert name in text
+
+
+def test_a_comparison_and_a_report_of_weights_have_it_too() -> None:
+    weights = Report(Provenance("net", "ab" * 32, versions={"onnx": "1.2.3"}), RUN.results)
+    assert "ab" * 32 in told(weights, "page")
+    assert "Skipped" not in told(weights, "page")
+
+
+@pytest.mark.parametrize("params", ["", "{}"])
+def test_an_analysis_without_parameters_has_its_version_alone(params: str) -> None:
+    assert "Version 17.4|" in told(Report(ORIGIN, (AnalysisResult("a", "17.4", params),)), "page")
+
+
+@pytest.mark.parametrize("params", ["no <b>JSON", "[1, 2]", "[" * 100_000, '{"a": ' + "9" * 5000 + "}", '"\ud800"'])
+def test_parameters_that_are_no_names_and_values_are_shown_as_they_are(params: str) -> None:
+    result = AnalysisResult("a", "1", params)
+    assert params.encode(errors="backslashreplace").decode().replace(",", "") in told(Report(ORIGIN, (result,)), "page")
+
+
+def test_what_is_skipped_and_not_listed_is_counted() -> None:
+    assert "20 inputs of 1300; the others are not listed." in told(replace(RUN, skipped_count=1_300), "page")
+    assert "not listed" not in told(RUN, "page")
+
+
+def test_a_failure_says_what_to_do_unless_it_said_so_already() -> None:
+    failures = Failure("PLUGIN_FAILED", "It broke.", "Mend it."), Failure("X", "It broke. Mend it.", "Mend it.")
+    for failure in failures:
+        assert told(Report(ORIGIN, (AnalysisResult("a", "1", "{}", failure=failure),)), "page").count("Mend it.") == 1
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_no_element_has_a_look_of_its_own(name: str) -> None:
+    assert not [attrs for _, attrs in Page(FORMATS["html"](REPORTS[name])).tags if "style" in attrs]
+
+
+def test_the_sheet_of_a_notebook_reaches_nothing_else_there() -> None:
+    (sheet,) = re.findall("<style>(.*?)</style>", RUN._repr_html_(), re.DOTALL)
+    selectors = [name for rule in re.findall(r"([^{}\n]+)\{(?!\n)", sheet) for name in rule.split(",")]
+    assert len(selectors) > 20
+    assert all(name.startswith(".onnx-inspector") for name in selectors)
+
+
+def test_every_picture_is_made_once_however_often_its_analysis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(html, "block_sheets", lambda block: drawn.append(block) or ())
+    FORMATS["html"](full())
+    assert len(drawn) == 2

@@ -230,6 +230,11 @@ def test_parameters_are_printed_in_short():
     assert 'layers=["*"], fold=true, mode=rgb' in shown(print_report, Report(ORIGIN, (result,)))
 
 
+@pytest.mark.parametrize("params", ["[1, 2]", "no JSON", "[" * 100_000])
+def test_parameters_that_are_no_names_and_values_are_printed_as_they_are(params):
+    assert params in "".join(shown(print_report, Report(ORIGIN, (AnalysisResult("a", "1", params),))).split("\n"))
+
+
 PICTURES = {
     "picture: Maps (2 images)": Images("Maps", (Picture(np.zeros((2, 2))),) * 2, 2, UNIT),
     "picture: Links (3 x 4)": Heatmap("Links", np.zeros((3, 4)), UNIT),

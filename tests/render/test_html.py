@@ -28,6 +28,7 @@ from inspector.contract import (
     Severity,
     Table,
 )
+from inspector.render import pixels
 from inspector.render.html import MOST_ROWS, block_html, findings_html
 from inspector.render.sheet import block_pngs
 
@@ -76,8 +77,10 @@ def page(html):
 def test_nothing_in_a_block_becomes_markup_or_a_request(block):
     for tag, attributes in page(block_html(block)).tags:
         assert tag in {"div", "span", "img", "table", "thead", "tbody", "tr", "th", "td", "h3", "details", "summary"}
-        assert set(attributes) <= {"style", "title", "alt", "src", "scope", "aria-label"}
-        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+        assert set(attributes) <= {"class", "title", "alt", "src", "scope", "aria-label", "role", "tabindex", "width",
+                                   "height", "decoding"}  # fmt: skip
+        assert attributes.get("class", "n") in {"n", "block", "scroll", "text", "text muted", "muted", "pairs"}
+        assert re.match("data:image/(webp|png);base64,", attributes.get("src", "data:image/webp;base64,"))
 
 
 def test_hostile_texts_are_shown_as_they_are():
@@ -106,15 +109,25 @@ def test_characters_that_html_forbids_are_replaced_and_others_stay(make):
 def test_findings_are_escaped_as_well():
     finding = Finding(EVIL, Severity.ERROR, EVIL, EVIL, (1,), {EVIL: EVIL}, EVIL)
     found = page(findings_html([finding]))
-    assert {tag for tag, _ in found.tags} == {"ul", "li", "span", "div"}
+    assert {tag for tag, _ in found.tags} == {"ul", "li", "strong", "div"}
     assert found.text.count(EVIL) == 6
 
 
-def test_a_picture_is_inline_and_the_same_as_its_file():
-    block = Images("t", (Picture(np.eye(3), "a"),), 1, UNIT)
-    (data,) = re.findall(r'src="data:image/png;base64,([^"]+)"', block_html(block))
-    assert base64.b64decode(data) == block_pngs(block)[0]
-    Image.open(io.BytesIO(base64.b64decode(data))).verify()
+@pytest.mark.parametrize("webp", [True, False])
+def test_a_picture_is_inline_and_the_same_as_its_file_pixel_by_pixel(webp, monkeypatch):
+    monkeypatch.setattr(pixels.features, "check", lambda _: webp)
+    block = Images("t", (Picture(np.eye(3), "a"), Picture(np.random.default_rng(0).random((40, 40)))), 1, UNIT)
+    html = block_html(block)
+    ((kind, data),) = re.findall(r'src="data:image/([^;]+);base64,([^"]+)"', html)
+    assert kind == ("webp" if webp else "png")
+    shown, filed = (Image.open(io.BytesIO(some)) for some in (base64.b64decode(data), block_pngs(block)[0]))
+    assert np.array_equal(np.asarray(shown), np.asarray(filed))
+    assert f'width="{shown.width}" height="{shown.height}"' in html
+
+
+def test_a_picture_takes_much_less_than_its_file():
+    noise = Heatmap("Links", np.random.default_rng(0).random((128, 128)), UNIT)
+    assert len(block_html(noise)) < len(block_pngs(noise)[0]) / 1.5
 
 
 def test_a_picture_that_cannot_be_drawn_says_why():
@@ -129,7 +142,7 @@ def test_a_table_has_its_numbers_its_units_and_tooltips():
     found = page(html)
     assert [t for t, _ in found.tags].count("td") == 6 + 1
     assert {"title": "share of exact zeros"}.items() <= [a for t, a in found.tags if t == "th"][1].items()
-    assert "right" in [a for t, a in found.tags if t == "td"][1]["style"]
+    assert [a.get("class") for t, a in found.tags if t == "td"][:3] == [None, "n", "n"]
     for text in ("Sparsity", "share", "conv1", "0.500", "0.125", "\N{EN DASH}", "Of 10 inputs."):
         assert text in found.text
 
@@ -147,7 +160,7 @@ def test_a_short_row_has_dashes():
 def test_a_finding_has_its_severity_evidence_and_remedy():
     finding = Finding("sparsity/dead", Severity.WARNING, "It is dead.", "conv1", (3, 4), {"n": 100}, "Prune it.")
     text = page(findings_html([finding])).text
-    for part in ("Warning", "It is dead.", "Prune it.", "sparsity/dead", "conv1", "(2 channels)", "n = 100"):
+    for part in ("Warning", "It is dead.", "Prune it.", "sparsity/dead", "conv1, channels 3, 4", "n = 100"):
         assert part in text
 
 
@@ -156,5 +169,20 @@ def test_no_findings_are_no_html():
 
 
 def test_one_is_not_several():
-    assert "(1 channel)" in findings_html([Finding("a/b", Severity.INFO, "m", "conv1", (3,))])
-    assert "1 more row<" in block_html(Table("t", (Column("n"),), ((1,),) * (MOST_ROWS + 1)))
+    assert "conv1, channel 3<" in findings_html([Finding("a/b", Severity.INFO, "m", "conv1", (3,))])
+    assert "1 more row," in block_html(Table("t", (Column("n"),), ((1,),) * (MOST_ROWS + 1)))
+
+
+def test_a_wide_table_scrolls_by_itself_and_by_the_keyboard():
+    regions = [a for tag, a in page(block_html(Table("Zeros", (Column("n"),), ((1,),)))).tags if tag == "div"]
+    assert {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Zeros"} in regions
+
+
+def test_a_cell_costs_little_beside_its_text():
+    html = block_html(Table("", tuple(map(Column, "abcdefghij")), ((0.25,) * 10,) * MOST_ROWS))
+    assert len(html) / (10 * MOST_ROWS) < 30
+
+
+def test_of_many_channels_twelve_are_named():
+    html = findings_html([Finding("a/b", Severity.INFO, "m", "conv1", tuple(range(1_300)))])
+    assert "conv1, channels 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, … (1,300 in all)" in html

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.render import lettering
 from inspector.render.lettering import (
     ELLIPSIS,
     MOST_CHARACTERS,
@@ -66,6 +67,22 @@ def test_letters_are_where_the_anchor_says(anchor):
     box = font(120).getbbox("o", anchor=anchor)
     assert x == pytest.approx(40.25 + (box[0] + box[2]) / 20, abs=0.2)
     assert y == pytest.approx(30 + (box[1] + box[3]) / 20, abs=0.7)  # the base line is on a whole pixel
+
+
+@pytest.mark.parametrize("anchor", ["la", "mm", "rs"])
+def test_letters_are_the_same_a_whole_number_of_pixels_further(anchor):
+    for x, y in ((0.0, 0.5), (0.25, 1.5), (3.5, 0.125)):
+        covered, (left, top) = lettered("conv1", (x, y), 12, anchor)
+        moved, corner = lettered("conv1", (x + 1001, y - 44), 12, anchor)
+        assert corner == (left + 1001, top - 44)
+        assert np.array_equal(np.asarray(covered), np.asarray(moved))
+
+
+def test_labels_that_come_again_are_drawn_once():
+    lettering._lettered.cache_clear()
+    for step in range(50):
+        lettered("17", (8.0 * step, 40.0), 12, "ma")
+    assert lettering._lettered.cache_info().misses == 1
 
 
 def test_endless_texts_are_cut_before_they_are_measured():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.render import numbers
 from inspector.render.numbers import DASH, brief, cell, column, is_numeric, number, thinned, tick_texts, ticks
 
 
@@ -62,6 +63,13 @@ def test_a_column_tells_nearly_all_from_all():
 
 def test_a_column_of_very_different_sizes_keeps_each_number_readable():
     assert column([1e-9, 1.0, 5e7]) == ["1e-9", "1", "5e7"]
+
+
+def test_a_long_column_looks_at_every_number_a_few_times_only(monkeypatch):
+    looked, places = [], numbers._places
+    monkeypatch.setattr(numbers, "_places", lambda value: looked.append(value) or places(value))
+    column([at / 4 for at in range(1000)])
+    assert len(looked) <= 2 * 1000
 
 
 def test_only_columns_of_numbers_are_numeric():

@@ -2,55 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from inspector.contract import Severity
 from inspector.faces.wire_tensor import utf8
 from inspector.origin import many
-from inspector.render.html import escape
-from inspector.report import AnalysisResult, Report, head_html, result_html
+from inspector.render.html import escape, folded
+from inspector.render.style import ROOT, STYLE, STYLE_HASH
+from inspector.report import AnalysisResult, Report, head_html, result_html, run_html, skipped_html
 
 MOST: Final = 20
 """Findings that the table of contents lists, the worst ones."""
 _LONGEST: Final = 160
 _ORDER: Final = (Severity.ERROR, Severity.WARNING, Severity.INFO)
-_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_POLICY: Final = f"default-src 'none'; img-src data:; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 _HEAD: Final = f"""<meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">"""
+<meta name="color-scheme" content="light dark">
+<style>{STYLE}</style>"""
 """Nothing is fetched or run; as wide as the screen is, and dark where its owner wants that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A part of the page: its id, its entry in the table of contents, what it says."""
+
+    name: str
+    entry: str
+    html: str
 
 
 def to_html(report: Report) -> str:
     """The report as an HTML page with its pictures inside; it runs no script and fetches nothing."""
-    sections = "\n".join(
-        f'<section id="analysis-{at}">{result_html(result, _prefix(at))}</section>'
-        for at, result in enumerate(report.results, 1)
-    )
+    sections = list(_sections(report))
     head = f"{_HEAD}\n<title>{escape(report.provenance.model)}</title>"
-    main = f"{head_html(report)}\n{_contents(report.results)}\n{sections}"
-    body = f"<body>\n<main>\n{main}\n</main>\n</body>"
+    contents = f'<nav aria-label="Contents">{_findings(report.results)}{_list([s.entry for s in sections])}</nav>'
+    parts = "\n".join(f'<section id="{section.name}">{section.html}</section>' for section in sections)
+    body = f'<body>\n<main class="{ROOT}">\n{head_html(report)}\n{contents}\n{parts}\n</main>\n</body>'
     return utf8(f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n{body}\n</html>\n')
 
 
-def _prefix(at: int) -> str:
-    return f"finding-{at}-"
+def _sections(report: Report) -> Iterator[_Section]:
+    """One for every analysis, then skipped inputs, where there are some, and how it was run."""
+    for at, result in enumerate(report.results, 1):
+        name = f"analysis-{at}"
+        entry = _link(name, result.name, _told(result), _blocks(result, at))
+        yield _Section(name, entry, result_html(result, f"{at}-"))
+    if skipped := skipped_html(report):
+        yield _Section("skipped", _link("skipped", "Skipped inputs", f"{report.skipped_count:,}"), skipped)
+    yield _Section("run", _link("run", "How it was run"), run_html(report))
 
 
-def _contents(results: Sequence[AnalysisResult]) -> str:
-    """Links to the findings, the worst first and ignored ones last, and below them to the analyses."""
-    if not results:
-        return ""
-    analyses = [_link(f"analysis-{at}", r.name, _told(r)) for at, r in enumerate(results, 1)]
-    return (
-        f'<nav aria-label="Contents" style="font:13px system-ui,sans-serif">{_findings(results)}{_list(analyses)}</nav>'
-    )
+def _blocks(result: AnalysisResult, at: int) -> str:
+    """Links to the blocks of an analysis, to be unfolded: no browser searches the titles in pictures."""
+    links = [_link(f"block-{at}-{n}", block.title) for n, block in enumerate(result.blocks, 1)]
+    return folded("Tables and pictures", _list(links)) if links else ""
 
 
 def _findings(results: Sequence[AnalysisResult]) -> str:
-    places = [(f, f"{_prefix(at)}{n}") for at, r in enumerate(results, 1) for n, f in enumerate(r.findings, 1)]
+    places = [(f, f"finding-{at}-{n}") for at, r in enumerate(results, 1) for n, f in enumerate(r.findings, 1)]
     places.sort(key=lambda place: (place[0].ignored, _ORDER.index(place[0].severity)))
     links = [_link(name, f"{f.standing.capitalize()}: {f.message}") for f, name in places[:MOST]]
     more = len(places) - len(links)
@@ -65,10 +78,10 @@ def _told(result: AnalysisResult) -> str:
     )
 
 
-def _link(name: str, text: str, more: str = "") -> str:
-    """An entry; a text that a plugin left empty is still one to be followed."""
+def _link(name: str, text: str, more: str = "", below: str = "") -> str:
+    """An entry, and HTML below it; a text that a plugin left empty is still one to be followed."""
     shown = escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…").strip() or name
-    return f'<li><a href="#{name}">{shown}</a>{f": {more}" if more else ""}</li>'
+    return f'<li><a href="#{name}">{shown}</a>{f": {more}" if more else ""}{below}</li>'
 
 
 def _list(items: Sequence[str]) -> str:

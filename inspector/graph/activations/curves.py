@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import ml_dtypes
@@ -25,6 +25,7 @@ from inspector.graph.activations.grids import BASE, Grid, deciding, refined
 from inspector.graph.activations.operators import Activation, clip_name, meaning
 from inspector.graph.constants import STANDARD, Constants, run_node
 from inspector.graph.layout import Layout
+from inspector.graph.quantized import rounding
 
 _ELEMENTWISE: Final = frozenset(
     {
@@ -66,6 +67,8 @@ _ELEMENTWISE: Final = frozenset(
         "Where",
     }
 )
+_ROUNDING: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
+"""Within an activation they leave numbers what they are: quantisers round what each of its nodes gives."""
 _FLOATS: Final = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 _ENDS: Final = frozenset({"Min", "Max", "Mul", "Div", "Log"})
 """Operators that some exporters put last: the bound of ReLU6, the factor of SELU, the logarithm of log sigmoid."""
@@ -145,7 +148,9 @@ class Curves:
         while queue and len(nodes) < _MAX_NODES:
             for node in consumers(queue.popleft())[:_MAX_READERS]:
                 elsewhere = node in nodes or node.graph is not graph
-                operands = None if elsewhere else self._operands(value, inside, node, channels, layout)
+                rounds = node.op_type in _ROUNDING and value not in node.inputs
+                exact = partial(self._operands, start=value, channels=channels, layout=layout)
+                operands = None if elsewhere else (self._rounded if rounds else exact)(node, inside)
                 if operands is not None:
                     nodes[node] = operands
                     inside[node.outputs[0]] = None
@@ -164,7 +169,7 @@ class Curves:
                 break
             done.add(node)
             before[last] = None
-            if not _is_closed(value, last, before, done, region):
+            if node.op_type in _ROUNDING or not _is_closed(value, last, before, done, region):
                 continue
             form = curves[last].form
             clamped = node.op_type in ("Min", "Max")  # a factor or a logarithm could make a bound out of a bound
@@ -222,8 +227,13 @@ class Curves:
             self._starts[key] = Curve(-1 - len(self._starts), grid, values, kind is not None)
         return self._starts[key]
 
+    def _rounded(self, node: ir.Node, inside: Container[ir.Value]) -> list[ir.Value | float | None] | None:
+        """What is rounded to integers or made real again, and the bounds of that; None for anything else."""
+        bounds = rounding(node, self.constants) if node.inputs[0] in inside else None
+        return None if bounds is None else [node.inputs[0], *bounds]
+
     def _operands(
-        self, start: ir.Value, inside: Container[ir.Value], node: ir.Node, channels: int, layout: Layout
+        self, node: ir.Node, inside: Container[ir.Value], start: ir.Value, channels: int, layout: Layout
     ) -> list[ir.Value | float | None] | None:
         """What the node computes with: values of the region, and numbers. None where there is anything else."""
         if node.op_type not in _ELEMENTWISE or node.domain not in STANDARD or len(node.outputs) != 1:
@@ -335,7 +345,11 @@ def _compute(start: Curve, node: ir.Node, operands: Sequence[Curve | float | Non
     kind = next((a.dtype for a in read if a.dtype != np.bool_), start.values.dtype)
     arrays = [o.values if isinstance(o, Curve) else None if o is None else np.array(o, kind) for o in operands]
     with np.errstate(all="ignore"):
-        results = _cast(node, read, own=start.own) if node.op_type == "Cast" else run_node(node, arrays)
+        if node.op_type in _ROUNDING:
+            low, high = (o for o in operands if isinstance(o, float))
+            results: list[Array] | None = [np.clip(read[0], low, high)]
+        else:
+            results = _cast(node, read, own=start.own) if node.op_type == "Cast" else run_node(node, arrays)
     real = results and results[0].dtype.kind not in "iu" and _is_of_numbers(results[0])
     return results[0] if results and real and results[0].shape == start.values.shape else None
 

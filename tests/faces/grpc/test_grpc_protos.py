@@ -39,6 +39,15 @@ def test_the_generated_code_is_what_the_protos_say(generator, tmp_path):
     assert stale == {"left_over.py", "__init__.py"}
 
 
+def test_the_package_brings_the_protos_along_where_the_page_on_grpc_says():
+    (line,) = re.findall(
+        'python -c "(from importlib.resources .*)"$', (ROOT / "docs/grpc.md").read_text(), re.MULTILINE
+    )
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    brought = sorted((Path(done.stdout.strip()) / "inspector" / "v1").glob("*.proto"))
+    assert [(p.name, p.read_bytes()) for p in brought] == [(p.name, p.read_bytes()) for p in PROTOS]
+
+
 def test_generated_modules_need_nothing_on_the_path():
     code = "import inspector._proto.inspector.v1.inspector_service_pb2_grpc as m; print(m.__file__)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
