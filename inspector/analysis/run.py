@@ -29,6 +29,7 @@ from inspector.contract.summary import check_shapes
 from inspector.control import Stop
 from inspector.errors import Inapplicable, PluginError
 from inspector.graph.instrument import Request
+from inspector.origin import many
 from inspector.report import AnalysisResult, Failure
 
 Rows = Mapping[Request, Array]
@@ -105,7 +106,7 @@ def _not_one_each(rows: Mapping[str, Array], batch: BatchInfo) -> str:
         return ""
     return (
         "the model changes the batch axis before it, so that its values cannot be told apart by input: "
-        f"{found} rows for {len(batch.ids)} inputs; `activations` gives its maps as they are"
+        f"{many(found, 'row')} for {many(len(batch.ids), 'input')}; `activations` gives its maps as they are"
     )
 
 

@@ -38,11 +38,13 @@ class Found:
         sharing: how inputs share a run.
         rows: what the run of all of them gave.
         scattered: requests of which a run of copies of one input gives rows that are not copies of each other.
+        short: requests of which such a run gives fewer rows than copies.
     """
 
     sharing: Sharing
     rows: Rows
     scattered: frozenset[Request] = frozenset()
+    short: frozenset[Request] = frozenset()
 
 
 def look(run: Run, feeds: Feeds, *, copies: int, tolerance: float) -> Found:
@@ -74,12 +76,13 @@ def _look(run: Run, feeds: Feeds, copies: int, tolerance: float) -> Found:
     ]
     requests = {**together, **alone[0].rows}
     scattered = frozenset(r for r in requests if any(one.is_scattered(r) for one in alone))
+    short = frozenset(r for r in requests if any(r in one.rows and 0 < len(one.rows[r]) < copies for one in alone))
     if not scattered and all(_agree(r, together.get(r), count, alone) for r in requests):
-        return Found(Sharing.APART, together)
+        return Found(Sharing.APART, together, short=short)
     again = run(_only(feeds, 0, copies))
     if not all(alone[0].is_like(r, slice(None), again[r]) for r in again if r in alone[0].rows):
-        return Found(Sharing.RANDOM, together)
-    return Found(Sharing.MIXED, together, scattered)
+        return Found(Sharing.RANDOM, together, short=short)
+    return Found(Sharing.MIXED, together, scattered, short)
 
 
 def _only(feeds: Feeds, place: int, copies: int) -> dict[str, Array]:

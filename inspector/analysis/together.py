@@ -95,7 +95,7 @@ class Together:
         if self._looked or max(copies, min(count, run.size)) == 1:
             return None
         found = look(run, given, copies=copies, tolerance=self._tolerance)
-        self.scattered |= found.scattered
+        self.scattered |= found.scattered | (found.short if alone else frozenset())
         self._random = self._random or found.sharing is Sharing.RANDOM
         if found.sharing is Sharing.MIXED and not alone:
             self._give_up()
@@ -110,7 +110,10 @@ class Together:
             self.form = Form.ALONE
 
     def uncut(self, rows: Rows) -> Rows:
-        """Nothing is cut off of scattered rows of a run that was filled up: what of it belongs to an input?"""
+        """Nothing is cut off of scattered rows of a run that was filled up: what of it belongs to an input?
+
+        Nor may rows that are fewer than what fills it up be as many as its one input by chance.
+        """
         return {r: np.repeat(row, self.takes or 1, axis=0) if r in self.scattered else row for r, row in rows.items()}
 
     def notes(self, *, ran: bool) -> Iterator[str]:

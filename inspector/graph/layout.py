@@ -15,8 +15,8 @@ import onnx_ir as ir
 from inspector.contract import Array
 from inspector.graph.constants import STANDARD, Constants
 
-MOVING: Final = frozenset({"Transpose", "Squeeze", "Unsqueeze"})
-"""Operators that move axes, or take or add some of size 1."""
+MOVING: Final = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape"})
+"""Operators that move axes, or take or add some of size 1; a Reshape may do anything else as well."""
 _MOST_AXES: Final = 16
 _RANKS: Final = range(3, 6)
 
@@ -65,6 +65,8 @@ def _moved(node: ir.Node, rank: int, constants: Constants) -> list[int | None] |
     if node.op_type == "Transpose":
         perm = list(node.attributes["perm"].as_ints()) if "perm" in node.attributes else list(range(rank))[::-1]
         return [int(k) for k in perm] if sorted(perm) == list(range(rank)) else None
+    if node.op_type == "Reshape":
+        return _reshaped(node, rank)
     axes = _axes(node, constants)
     most = rank if node.op_type == "Squeeze" else rank + len(axes)
     if not axes or not all(-most <= axis < most for axis in axes) or len({axis % most for axis in axes}) < len(axes):
@@ -74,6 +76,22 @@ def _moved(node: ir.Node, rank: int, constants: Constants) -> list[int | None] |
         return [k for k in range(rank) if k not in named]
     old = iter(range(rank))
     return [None if k in named else next(old) for k in range(most)]
+
+
+def _reshaped(node: ir.Node, rank: int) -> list[int | None] | None:
+    """The same of a Reshape behind which all sizes but those of 1 are there, in order; axis 0 then is what it was.
+
+    None where some size beside that of axis 0 is not known, and for every other Reshape.
+    """
+    shapes = [None if v is None else v.shape for v in (node.inputs[0], node.outputs[0])]
+    before, after = ([] if shape is None else list(shape)[1:] for shape in shapes)
+    if len(before) != rank - 1 or not all(isinstance(size, int) and size > 0 for size in (*before, *after)):
+        return None
+    kept = [axis for axis, size in enumerate(before, 1) if size != 1]
+    if [before[axis - 1] for axis in kept] != [size for size in after if size != 1]:
+        return None
+    old = iter(kept)
+    return [0, *(None if size == 1 else next(old) for size in after)]
 
 
 def _axes(node: ir.Node, constants: Constants) -> Sequence[int]:

@@ -174,7 +174,7 @@ def test_a_tap_whose_rows_belong_to_no_input_is_left_out_and_the_others_stay(bat
     (row,) = table(report, "Taps left out")
     assert row["tap"] == "d:act"
     assert "changes the batch axis" in row["reason"]
-    assert f"{2 * batch} rows for {batch} inputs" in row["reason"]
+    assert f"{2 * batch} rows for {batch} input" in row["reason"]
     alone = service.audit(model(JOINED, weights={"w": W, "v": V}), X, ["sparsity:taps=c"])
     assert table(report, "Sparsity by channel") == table(alone, "Sparsity by channel")
 

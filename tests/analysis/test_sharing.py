@@ -303,6 +303,16 @@ def test_rows_of_copies_that_are_no_copies_are_scattered() -> None:
     assert told(numbered, copies=3, count=1).scattered == {OTHER}
 
 
+def test_rows_that_are_fewer_than_the_copies_of_one_input_are_short() -> None:
+    def single(rows: dict[Request, Array], _: int) -> None:
+        rows[OTHER] = np.ones((1, 2), np.float32)
+
+    assert told(single, copies=3, count=1).short == {OTHER}
+    assert told(single, copies=3).short == {OTHER}
+    assert told(lambda *_: None, copies=3).short == frozenset()
+    assert told(single, count=1).short == frozenset()
+
+
 def test_a_branch_that_is_taken_only_together_is_mixing() -> None:
     assert told(lambda rows, n: n > 1 and rows.pop(OTHER)).sharing is Sharing.MIXED
     assert told(lambda rows, n: n == 1 and rows.pop(OTHER)).sharing is Sharing.MIXED

@@ -68,6 +68,24 @@ def audit(data: bytes, x: Any, **options: Any) -> Report:
     return report
 
 
+ONE_PICTURE = {
+    "plain": "s = Unsqueeze (x, front)",
+    "decided by data": """u = Unsqueeze (x, front) m = ReduceMax <keepdims=0> (x) f = Cast <to=9> (m) s = If (f) <
+        then_branch = one () => (float[1,3,6,5] p) { p = Neg (u) },
+        else_branch = two () => (float[1,3,6,5] q) { q = Abs (u) }>""",
+}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ONE_PICTURE)
+def test_a_model_of_one_picture_without_a_batch_axis_has_no_maps_for_each_channel_of_it(name: str, count: int) -> None:
+    """Three channels look like three inputs then; one of them in three copies gave one map, as if it were its own."""
+    data = net(ONE_PICTURE[name], "float[3,6,5] x", front=np.array([0]))
+    failure = service.audit(data, X[0][:count], ["sparsity"]).result("sparsity").failure
+    assert failure is not None
+    assert "the model changes the batch axis before it" in failure.message
+
+
 def test_the_freed_form_is_compared_once_however_often_the_size_changes(counts: Counts) -> None:
     report = audit(net(PLAIN, "float[1,3,H,W] x"), of_sides(5, 5, 6, 6, 5, 5), batch_size=2)
     assert "made free" in notes(report)

@@ -124,6 +124,7 @@ DECOMPOSED = [
 ]  # fmt: skip
 
 _CUT = "g = Greater(a, zero) "
+_SPREAD = "d = Shape(a) z = Expand(zero, d) "
 _GUARDED = "s = Softplus(a) g = Greater(a, twenty) w2 = Where(g, a, s)"
 _SHIFTED = "t = Add(a, three) "
 _SCALED = "p = Mul(a, sixth) "
@@ -168,6 +169,11 @@ PIECES = [
             "Selu"),
     Written("celu_parts", "p = Max(a, zero) n = Min(a, zero) d = Div(n, half) e = Exp(d) o = Sub(e, one) "
             "m = Mul(o, half) y = Add(p, m)", "Celu"),
+    Written("relu_where_spread", _CUT + _SPREAD + "y = Where(g, a, z)", "Relu", EXACT),
+    Written("elu_where_guarded", _CUT + _SPREAD + "v = Where(g, z, a) e = Exp(v) n = Sub(e, one) y = Where(g, a, n)",
+            "Elu"),
+    Written("hard_tanh_where", "l = Less(a, minus) h = Greater(a, one) d = Shape(a) n = Expand(minus, d) "
+            "v = Where(l, n, a) e = Shape(v) o = Expand(one, e) y = Where(h, o, v)", "Clip(-1,1)"),
     Written("thresholded_where", "g = Greater(a, half) y = Where(g, a, zero)", "ThresholdedRelu", EXACT),
     Written("soft_shrink", "u = Sub(a, half) p = Relu(u) v = Add(a, half) n = Min(v, zero) y = Add(p, n)", "Shrink",
             EXACT),

@@ -126,6 +126,24 @@ def test_a_residual_sum_that_goes_on_beside_the_activation_leaves_the_layer_line
     assert layer_of(body).linear == "feeds Relu, Add"
 
 
+@pytest.mark.parametrize(
+    "spread",
+    [
+        "z = Expand(zero, eight)",  # more inputs than there were
+        "d = Shape(a) f = Mul(d, doubled) z = Expand(zero, f)",
+        "d = Shape(a) z = Expand(slope, d)",  # another number for each channel
+        "m = ReduceMean <keepdims=0> (x) d = Shape(a) z = Expand(m, d)",
+    ],
+)
+def test_what_is_expanded_to_another_shape_or_is_no_one_number_is_an_array(spread: str) -> None:
+    several = np.float32([1, 2, 3, 4]).reshape(4, 1, 1)
+    weights = {"w": W, "zero": np.array(0, np.float32), "slope": several, "eight": np.array([8, 4, 6, 5]),
+               "doubled": np.array([2, 1, 1, 1])}  # fmt: skip
+    body = f"[c] a = Conv {SAME} (x, w) {spread} g = Greater(a, z) y = Where(g, a, z)"
+    (layer,) = load(model(body, inputs="float[1,3,6,5] x", weights=weights)).layers
+    assert layer.activation is None
+
+
 def test_no_more_arithmetic_is_evaluated_than_a_model_may_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curves, "_MAX_EVALUATIONS", 2)
     slopes = {f"s{k}": np.float32(0.1 + k / 100) for k in range(3)}

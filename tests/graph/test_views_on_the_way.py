@@ -43,6 +43,15 @@ FOUND = {
         more=np.array([1, 3]),
         d=BIAS.reshape(1, 4, 1, 1),
     ),
+    "by a Reshape": over_time("s = Reshape (a, flat) n = Add(s, b) y = Relu(n)", flat=np.array([-1, 4, 7])),
+    "by a Reshape to what it was": over_time(
+        "t = Reshape (a, same) s = Squeeze (t, two) n = Add(s, b) y = Relu(n)", same=np.array([0, 4, 1, -1])
+    ),
+    "by a Reshape and back, as equinox under vmap": over_time(
+        "t = Reshape (a, more) s = Squeeze (t, ones) n = Add(s, b) y = Relu(n)",
+        more=np.array([-1, 1, 4, 1, 7]),
+        ones=np.array([1, 3]),
+    ),
     "there and back": over_time(
         "s = Squeeze (a, two) t = Unsqueeze (s, two) n = Add(t, c) r = Relu(n) y = Squeeze (r, two)",
         c=BIAS.reshape(4, 1, 1),
@@ -87,6 +96,9 @@ def test_a_filter_that_can_never_fire_is_found_behind_them() -> None:
 LINEAR = {
     "channels go, by an axis": over_time("s = Squeeze (a, one) n = Add(s, b) y = Relu(n)", one=np.array([1])),
     "every axis of size 1": over_time("s = Squeeze (a) n = Add(s, b) y = Relu(n)"),
+    "a Reshape joins channels and space": over_time("s = Reshape (a, k) y = Relu(s)", k=np.array([0, 1, 28])),
+    "a Reshape mixes channels and space": over_time("s = Reshape (a, k) y = Relu(s)", k=np.array([0, 7, 4])),
+    "a Reshape moves inputs": over_time("s = Reshape (a, k) y = Relu(s)", k=np.array([1, -1, 4, 7])),
     "inputs leave the first axis": over_time("t = Unsqueeze (a, none) y = Relu(t)", none=np.array([0])),
 }
 

@@ -149,8 +149,8 @@ class Curves:
             for node in consumers(queue.popleft())[:_MAX_READERS]:
                 elsewhere = node in nodes or node.graph is not graph
                 rounds = node.op_type in _ROUNDING and value not in node.inputs
-                read = self._rounded if rounds else partial(self._operands, channels=channels, layout=layout)
-                operands = None if elsewhere else read(node, inside)
+                exact = partial(self._operands, start=value, channels=channels, layout=layout)
+                operands = None if elsewhere else (self._rounded if rounds else exact)(node, inside)
                 if operands is not None:
                     nodes[node] = operands
                     inside[node.outputs[0]] = None
@@ -233,7 +233,7 @@ class Curves:
         return None if bounds is None else [node.inputs[0], *bounds]
 
     def _operands(
-        self, node: ir.Node, inside: Container[ir.Value], channels: int, layout: Layout
+        self, node: ir.Node, inside: Container[ir.Value], start: ir.Value, channels: int, layout: Layout
     ) -> list[ir.Value | float | None] | None:
         """What the node computes with: values of the region, and numbers. None where there is anything else."""
         if node.op_type not in _ELEMENTWISE or node.domain not in STANDARD or len(node.outputs) != 1:
@@ -242,20 +242,28 @@ class Curves:
             return None
         operands: list[ir.Value | float | None] = []
         for value in node.inputs:
-            number = None if value is None or value in inside else self._number(value, channels, layout)
+            number = None if value is None or value in inside else self._number(value, start, channels, layout)
             if value is not None and value not in inside and number is None:
                 return None
             operands.append(value if number is None else number)
         return operands
 
-    def _number(self, value: ir.Value, channels: int, layout: Layout) -> float | None:
+    def _number(self, value: ir.Value, start: ir.Value, channels: int, layout: Layout) -> float | None:
         """A constant that is one number, and leaves the shape of what it meets as it is."""
-        array = self.constants(value)
+        array = self.constants(self._spread(value, start) or value)
         if array is None or not 0 < array.size <= _MAX_NUMBERS or not _is_of_numbers(array):
             return None
         if not layout.is_per_channel(array, channels):
             return None
         return float(array.flat[0]) if (array == array.flat[0]).all() else None
+
+    def _spread(self, value: ir.Value, start: ir.Value) -> ir.Value | None:
+        """The constant that is expanded to the shape of `start`, as JAX writes a number beside an array."""
+        maker = value.producer()
+        if maker is None or maker.op_type != "Expand" or maker.domain not in STANDARD:
+            return None
+        array = self.constants(maker.inputs[0]) if _are_alike(value.shape, start.shape) else None
+        return maker.inputs[0] if array is not None and array.size == 1 else None
 
     def _evaluate(self, start: Curve, node: ir.Node, operands: Sequence[Curve | float | None]) -> Curve | None:
         """What the node makes of its operands; None where it cannot be evaluated."""
@@ -271,6 +279,13 @@ def goes_on(value: ir.Value) -> bool:
     """True where what alone reads the value may be the end of the same activation: `Min(Relu(x), 6)`."""
     readers = consumers(value)
     return len(readers) == 1 and readers[0].op_type in _ENDS and not value.is_graph_output()
+
+
+def _are_alike(one: ir.Shape | None, other: ir.Shape | None) -> bool:
+    """True where both are known to be the same; sizes without a number are so by name."""
+    if one is None or other is None or one != other:
+        return False
+    return all(isinstance(size, int) or size.value is not None for size in one)
 
 
 def _is_closed(
