@@ -21,8 +21,9 @@ import onnx_ir as ir
 
 from inspector.contract import Zeros
 from inspector.graph import quantized
-from inspector.graph.activations.curves import Curves, consumers, goes_on
+from inspector.graph.activations.curves import Curves, goes_on
 from inspector.graph.activations.operators import Activation, activation, is_known
+from inspector.graph.activations.regions import consumers
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.layout import MOVING, Layout, layout_after
 from inspector.graph.normalised import NORMS, OPENING, normalised
@@ -168,7 +169,12 @@ def _path(end: _End, before: Path, layout: Layout) -> Path:
     if found is None:
         return replace(before, bypassed=end.bypassed, linear=end.linear)
     return replace(
-        before, act=found.value, activation=found.name, zeros=found.zeros, bypassed=end.bypassed, act_layout=layout
+        before,
+        act=found.value,
+        activation=found.name,
+        zeros=found.zeros,
+        bypassed=end.bypassed,
+        act_layout=found.layout or layout,
     )
 
 
@@ -190,11 +196,14 @@ def _activation(value: ir.Value, channels: int, layout: Layout, curves: Curves) 
     single = {n: a for n in readers if n.inputs[0] is value and (a := activation(n, curves.constants)) is not None}
     if len(readers) == 1 and single and not goes_on(readers[0].outputs[0]):
         return single[readers[0]], False
-    region = curves.region(value, channels, layout)
+    region = curves.regions.behind(value, channels, layout)
     own = {n for n in readers if n in region or n in single}
     found = curves.activation(value, region) if all(n in region for n in own) else None
     if found is None and len(own) == 1 and single:
         found = next(iter(single.values()))
+    if found is None and len(own) > 1:
+        sloped = curves.regions.behind(value, channels, layout, slopes=True)
+        found = curves.with_slopes(sloped) if sloped.has_slopes else None
     return None if found is None else (found, len(own) < len(readers))
 
 
