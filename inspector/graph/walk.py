@@ -211,12 +211,12 @@ def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants
     """What all of the value goes through on the way to an activation; None where the way ends at it."""
     readers = consumers(value)
     node = readers[0]
-    if len(readers) == 1 and node.op_type in _PASS:
-        return _Passed("pass", node.outputs[0], (node,), layout)
-    over = quantized.passed_over(node, value, constants) if len(readers) == 1 else None
-    if over is not None or holds_integers(value):
-        known = over is not None and (over != "sum" or channels > 1)
-        return _Passed(over, node.outputs[0], (node,), layout) if over is not None and known else None
+    over = _passed_over(node, value, constants) if len(readers) == 1 else None
+    if over is not None:
+        return _Passed(over, node.outputs[0], (node,), layout) if over != "sum" or channels > 1 else None
+    if holds_integers(value):
+        moved = layout_after(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
+        return None if moved is None else _Passed("view", node.outputs[0], (node,), moved)
     if len(readers) == 1 and _is_affine(node, channels, layout, constants):
         return _Passed("step", node.outputs[0], (node,), layout)
     norm = normalised(value, channels, layout, constants)
@@ -226,6 +226,11 @@ def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants
         return _Passed("sum", node.outputs[0], (node,), layout)
     seen = _layout_seen(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
     return None if seen is None else _Passed("view", node.outputs[0], (node,), seen)
+
+
+def _passed_over(node: ir.Node, value: ir.Value, constants: Constants) -> quantized.Passed | None:
+    """What a node is that hands on what it reads, or belongs to quantised arithmetic; None for every other."""
+    return "pass" if node.op_type in _PASS else quantized.passed_over(node, value, constants)
 
 
 def _layout_seen(node: ir.Node, layout: Layout, constants: Constants) -> Layout | None:
