@@ -1,11 +1,12 @@
 """Which axis of a value holds the channels, and how nodes that only move axes change that.
 
 Frameworks that keep channels last write every convolution between two Transposes, and one over time as one over
-pictures of one row: bias and activation stand behind a Transpose or a Squeeze then.
+pictures of one row: bias and activation stand behind a Transpose, a Squeeze, or a Reshape that does the same then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +16,8 @@ import onnx_ir as ir
 from inspector.contract import Array
 from inspector.graph.constants import STANDARD, Constants
 
-MOVING: Final = frozenset({"Transpose", "Squeeze", "Unsqueeze"})
-"""Operators that move axes, or take or add some of size 1."""
+MOVING: Final = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape"})
+"""Operators that move axes, or take or add some of size 1; a Reshape may do that and may do more."""
 _MOST_AXES: Final = 16
 _RANKS: Final = range(3, 6)
 
@@ -65,6 +66,8 @@ def _moved(node: ir.Node, rank: int, constants: Constants) -> list[int | None] |
     if node.op_type == "Transpose":
         perm = list(node.attributes["perm"].as_ints()) if "perm" in node.attributes else list(range(rank))[::-1]
         return [int(k) for k in perm] if sorted(perm) == list(range(rank)) else None
+    if node.op_type == "Reshape":
+        return _reshaped(node, constants)
     axes = _axes(node, constants)
     most = rank if node.op_type == "Squeeze" else rank + len(axes)
     if not axes or not all(-most <= axis < most for axis in axes) or len({axis % most for axis in axes}) < len(axes):
@@ -74,6 +77,31 @@ def _moved(node: ir.Node, rank: int, constants: Constants) -> list[int | None] |
         return [k for k in range(rank) if k not in named]
     old = iter(range(rank))
     return [None if k in named else next(old) for k in range(most)]
+
+
+def _reshaped(node: ir.Node, constants: Constants) -> list[int | None] | None:
+    """As `_moved`, where all sizes but the number of inputs are known and only axes of size 1 come or go."""
+    read, wanted = node.inputs[0], constants(node.inputs[1]) if len(node.inputs) > 1 else None
+    shape = None if read is None or read.shape is None else list(read.shape)
+    if not shape or wanted is None or wanted.ndim != 1 or not 0 < wanted.size <= _MOST_AXES:
+        return None
+    before, after = shape[1:], _sizes(shape, [int(n) for n in wanted])
+    if after is None or [n for n in before if n != 1] != [n for n in after if n != 1]:
+        return None
+    kept = iter(k for k, size in enumerate(before, 1) if size != 1)
+    return [0, *(None if size == 1 else next(kept) for size in after)]
+
+
+def _sizes(shape: Sequence[int | ir.SymbolicDim], wanted: Sequence[int]) -> list[int] | None:
+    """Of each axis behind the first, which still counts the inputs; None where that is not known."""
+    before = [size for size in shape[1:] if isinstance(size, int)]
+    if len(before) + 1 < len(shape) or wanted[0] not in (0, -1, shape[0]) or 0 in (*before, *wanted[1:]):
+        return None
+    after = list(wanted[1:])
+    if after.count(-1) + (wanted[0] == -1) > 1:
+        return None
+    rest = math.prod(size for size in after if size != -1)
+    return [math.prod(before) // rest if size == -1 else size for size in after]
 
 
 def _axes(node: ir.Node, constants: Constants) -> Sequence[int]:

@@ -47,6 +47,14 @@ FOUND = {
         "s = Squeeze (a, two) t = Unsqueeze (s, two) n = Add(t, c) r = Relu(n) y = Squeeze (r, two)",
         c=BIAS.reshape(4, 1, 1),
     ),
+    "by a shape": over_time("s = Reshape (a, to) n = Add(s, b) y = Relu(n)", to=np.array([-1, 4, 7])),
+    "by a shape that copies": over_time("s = Reshape (a, to) n = Add(b, s) y = Relu(n)", to=np.array([0, 4, -1])),
+    "by a shape, channels last": over_time(
+        "t = Transpose <perm=[0,2,3,1]> (a) s = Reshape (t, to) n = Add(s, l) r = Relu(n) "
+        "y = Transpose <perm=[0,2,1]> (r)",
+        to=np.array([-1, 7, 4]),
+        l=BIAS[:, 0],
+    ),
 }
 
 
@@ -87,6 +95,9 @@ def test_a_filter_that_can_never_fire_is_found_behind_them() -> None:
 LINEAR = {
     "channels go, by an axis": over_time("s = Squeeze (a, one) n = Add(s, b) y = Relu(n)", one=np.array([1])),
     "every axis of size 1": over_time("s = Squeeze (a) n = Add(s, b) y = Relu(n)"),
+    "a shape that mixes channels and space": over_time("s = Reshape (a, to) y = Relu(s)", to=np.array([-1, 7, 4])),
+    "a shape that joins inputs": over_time("s = Reshape (a, to) y = Relu(s)", to=np.array([1, 4, -1])),
+    "a shape that makes more inputs": over_time("s = Reshape (a, to) y = Relu(s)", to=np.array([-1, 1, 4, 1])),
     "inputs leave the first axis": over_time("t = Unsqueeze (a, none) y = Relu(t)", none=np.array([0])),
 }
 
