@@ -9,7 +9,7 @@ FIND_PYTHON = for p in python3.13 python3.12 python3.11 python3 python; do \
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint gpu ray fuzz zoo optimiser bench bench-gpu bench-loading protos format clean
+.PHONY: help install demo test lint gpu ray fuzz zoo zoo-keras optimiser bench bench-gpu bench-loading protos format clean
 
 help:  ## Shows this list.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/' | expand -t 20
@@ -49,6 +49,9 @@ optimiser: $(READY)  ## Runs every two operators with and without onnxruntime's 
 
 zoo:  ## Compares with PyTorch over 175 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
+
+zoo-keras:  ## Compares with Keras over 25 nets and its exporters; needs an environment with keras, tensorflow-cpu and tf2onnx.
+	python tools/zoo_keras.py
 
 bench: $(READY)  ## Measures audits: against plain inference and other tools, by batch, form of data, with Ray; writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.against_plain --write

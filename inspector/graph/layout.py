@@ -1,11 +1,12 @@
 """Which axis of a value holds the channels, and how nodes that only move axes change that.
 
 Frameworks that keep channels last write every convolution between two Transposes, and one over time as one over
-pictures of one row: bias and activation stand behind a Transpose or a Squeeze then.
+pictures of one row: bias and activation stand behind a Transpose, a Squeeze, or a Reshape that does the same then.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from inspector.contract import Array
 from inspector.graph.constants import STANDARD, Constants
 
 MOVING: Final = frozenset({"Transpose", "Squeeze", "Unsqueeze", "Reshape"})
-"""Operators that move axes, or take or add some of size 1; a Reshape may do anything else as well."""
+"""Operators that move axes, or take or add some of size 1; a Reshape may do that and may do more."""
 _MOST_AXES: Final = 16
 _RANKS: Final = range(3, 6)
 
@@ -66,7 +67,7 @@ def _moved(node: ir.Node, rank: int, constants: Constants) -> list[int | None] |
         perm = list(node.attributes["perm"].as_ints()) if "perm" in node.attributes else list(range(rank))[::-1]
         return [int(k) for k in perm] if sorted(perm) == list(range(rank)) else None
     if node.op_type == "Reshape":
-        return _reshaped(node, rank)
+        return _reshaped(node, constants)
     axes = _axes(node, constants)
     most = rank if node.op_type == "Squeeze" else rank + len(axes)
     if not axes or not all(-most <= axis < most for axis in axes) or len({axis % most for axis in axes}) < len(axes):
@@ -78,20 +79,29 @@ def _moved(node: ir.Node, rank: int, constants: Constants) -> list[int | None] |
     return [None if k in named else next(old) for k in range(most)]
 
 
-def _reshaped(node: ir.Node, rank: int) -> list[int | None] | None:
-    """The same of a Reshape behind which all sizes but those of 1 are there, in order; axis 0 then is what it was.
+def _reshaped(node: ir.Node, constants: Constants) -> list[int | None] | None:
+    """As `_moved`, where all sizes but the number of inputs are known and only axes of size 1 come or go."""
+    read, wanted = node.inputs[0], constants(node.inputs[1]) if len(node.inputs) > 1 else None
+    shape = None if read is None or read.shape is None else list(read.shape)
+    if not shape or wanted is None or wanted.ndim != 1 or not 0 < wanted.size <= _MOST_AXES:
+        return None
+    before, after = shape[1:], _sizes(shape, [int(n) for n in wanted])
+    if after is None or [n for n in before if n != 1] != [n for n in after if n != 1]:
+        return None
+    kept = iter(k for k, size in enumerate(before, 1) if size != 1)
+    return [0, *(None if size == 1 else next(kept) for size in after)]
 
-    None where some size beside that of axis 0 is not known, and for every other Reshape.
-    """
-    shapes = [None if v is None else v.shape for v in (node.inputs[0], node.outputs[0])]
-    before, after = ([] if shape is None else list(shape)[1:] for shape in shapes)
-    if len(before) != rank - 1 or not all(isinstance(size, int) and size > 0 for size in (*before, *after)):
+
+def _sizes(shape: Sequence[int | ir.SymbolicDim], wanted: Sequence[int]) -> list[int] | None:
+    """Of each axis behind the first, which still counts the inputs; None where that is not known."""
+    before = [size for size in shape[1:] if isinstance(size, int)]
+    if len(before) + 1 < len(shape) or wanted[0] not in (0, -1, shape[0]) or 0 in (*before, *wanted[1:]):
         return None
-    kept = [axis for axis, size in enumerate(before, 1) if size != 1]
-    if [before[axis - 1] for axis in kept] != [size for size in after if size != 1]:
+    after = list(wanted[1:])
+    if after.count(-1) + (wanted[0] == -1) > 1:
         return None
-    old = iter(kept)
-    return [0, *(None if size == 1 else next(old) for size in after)]
+    rest = math.prod(size for size in after if size != -1)
+    return [math.prod(before) // rest if size == -1 else size for size in after]
 
 
 def _axes(node: ir.Node, constants: Constants) -> Sequence[int]:

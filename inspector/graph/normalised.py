@@ -11,7 +11,7 @@ from typing import Final
 
 import onnx_ir as ir
 
-from inspector.graph.activations.curves import consumers
+from inspector.graph.activations.regions import consumers
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.layout import Layout
 

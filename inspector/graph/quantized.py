@@ -20,6 +20,7 @@ from inspector.contract.model import UNBOUNDED
 from inspector.graph.activations.operators import Activation
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.convolutions import MICROSOFT, as_numbers, input_of
+from inspector.graph.layout import MOVING
 
 Domains = tuple[str, ...]
 _BOTH: Final[Domains] = (*STANDARD, MICROSOFT)
@@ -34,6 +35,8 @@ _CODED: Final[Mapping[str, tuple[Domains, int]]] = {
 _ACTIVATIONS: Final = {"QLinearLeakyRelu": "LeakyRelu", "QLinearSigmoid": "Sigmoid"}
 _QUANTISING: Final = frozenset({"Div", "Floor", "Round", "Cast", "Reshape"})
 """Operators that make integers of a bias while a model runs."""
+_MOST_MOVES: Final = 4
+"""Nodes that move axes between a QuantizeLinear and its DequantizeLinear; exporters of TFLite files leave one there."""
 _REAL: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
 
 
@@ -79,6 +82,19 @@ def coding_of(value: ir.Value) -> Coding | None:
     if axis is not None and axis.type != ir.AttributeType.INT:
         return None
     return Coding(scale, input_of(node, index + 1), node)
+
+
+def _coding_before(value: ir.Value) -> Coding | None:
+    """As `coding_of`, also behind nodes that only move axes, where one scale holds for all."""
+    coding, moved = coding_of(value), False
+    for _ in range(_MOST_MOVES):
+        node = value.producer()
+        if coding is not None or node is None or node.op_type not in MOVING or node.domain not in STANDARD:
+            break
+        value, moved = node.inputs[0] or value, True
+        coding = coding_of(value)
+    several = moved and coding is not None and (coding.scale.shape is None or any(n != 1 for n in coding.scale.shape))
+    return None if several else coding
 
 
 def type_range(coding: Coding, constants: Constants) -> tuple[int, int] | None:
@@ -189,7 +205,7 @@ def is_known(node: ir.Node) -> bool:
 
 def holds_integers(value: ir.Value) -> bool:
     """True where ordinary operators would take the integers for numbers."""
-    return coding_of(value) is not None
+    return _coding_before(value) is not None
 
 
 def integer_bounds(coding: Coding, real: tuple[float, float], constants: Constants) -> tuple[float, float]:
@@ -243,7 +259,7 @@ def _is_quantize(node: ir.Node) -> bool:
 def _is_dequantize(node: ir.Node, constants: Constants) -> bool:
     """Of the integers as they are coded: with scale and zero point of the node that made them."""
     coded = input_of(node, 0) if node.op_type == "DequantizeLinear" and node.domain in _BOTH else None
-    coding = None if coded is None else coding_of(coded)
+    coding = None if coded is None else _coding_before(coded)
     if coding is None:
         return False
     pairs = ((input_of(node, 1), coding.scale), (input_of(node, 2), coding.zero_point))

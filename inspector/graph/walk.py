@@ -21,8 +21,9 @@ import onnx_ir as ir
 
 from inspector.contract import Zeros
 from inspector.graph import quantized
-from inspector.graph.activations.curves import Curves, consumers, goes_on
+from inspector.graph.activations.curves import Curves, goes_on
 from inspector.graph.activations.operators import Activation, activation, is_known
+from inspector.graph.activations.regions import consumers
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.layout import MOVING, Layout, layout_after
 from inspector.graph.normalised import NORMS, OPENING, normalised
@@ -170,7 +171,12 @@ def _path(end: _End, before: Path, layout: Layout) -> Path:
     if found is None:
         return replace(before, bypassed=end.bypassed, linear=end.linear)
     return replace(
-        before, act=found.value, activation=found.name, zeros=found.zeros, bypassed=end.bypassed, act_layout=layout
+        before,
+        act=found.value,
+        activation=found.name,
+        zeros=found.zeros,
+        bypassed=end.bypassed,
+        act_layout=found.layout or layout,
     )
 
 
@@ -192,11 +198,14 @@ def _activation(value: ir.Value, channels: int, layout: Layout, curves: Curves) 
     single = {n: a for n in readers if n.inputs[0] is value and (a := activation(n, curves.constants)) is not None}
     if len(readers) == 1 and single and not goes_on(readers[0].outputs[0]):
         return single[readers[0]], False
-    region = curves.region(value, channels, layout)
+    region = curves.regions.behind(value, channels, layout)
     own = {n for n in readers if n in region or n in single}
     found = curves.activation(value, region) if all(n in region for n in own) else None
     if found is None and len(own) == 1 and single:
         found = next(iter(single.values()))
+    if found is None and len(own) > 1:
+        sloped = curves.regions.behind(value, channels, layout, slopes=True)
+        found = curves.with_slopes(sloped) if sloped.has_slopes else None
     return None if found is None else (found, len(own) < len(readers))
 
 
@@ -204,12 +213,12 @@ def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants
     """What all of the value goes through on the way to an activation; None where the way ends at it."""
     readers = consumers(value)
     node = readers[0]
-    if len(readers) == 1 and node.op_type in _PASS:
-        return _Passed("pass", node.outputs[0], (node,), layout)
-    over = quantized.passed_over(node, value, constants) if len(readers) == 1 else None
-    if over is not None or holds_integers(value):
-        known = over is not None and (over != "sum" or channels > 1)
-        return _Passed(over, node.outputs[0], (node,), layout) if over is not None and known else None
+    over = _passed_over(node, value, constants) if len(readers) == 1 else None
+    if over is not None:
+        return _Passed(over, node.outputs[0], (node,), layout) if over != "sum" or channels > 1 else None
+    if holds_integers(value):
+        moved = layout_after(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
+        return None if moved is None else _Passed("view", node.outputs[0], (node,), moved)
     if len(readers) == 1 and _is_affine(node, channels, layout, constants):
         return _Passed("step", node.outputs[0], (node,), layout)
     norm = normalised(value, channels, layout, constants)
@@ -219,6 +228,11 @@ def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants
         return _Passed("sum", node.outputs[0], (node,), layout)
     seen = _layout_seen(node, layout, constants) if len(readers) == 1 and node.inputs[0] is value else None
     return None if seen is None else _Passed("view", node.outputs[0], (node,), seen)
+
+
+def _passed_over(node: ir.Node, value: ir.Value, constants: Constants) -> quantized.Passed | None:
+    """What a node is that hands on what it reads, or belongs to quantised arithmetic; None for every other."""
+    return "pass" if node.op_type in _PASS else quantized.passed_over(node, value, constants)
 
 
 def _layout_seen(node: ir.Node, layout: Layout, constants: Constants) -> Layout | None:

@@ -68,3 +68,19 @@ def test_scales_that_differ_within_are_not_looked_through(codes: str) -> None:
         "DequantizeLinear(qg, sg, low)", f"DequantizeLinear <axis=1> (qg, {codes.replace('sg', 'sy')})"
     )
     assert load(net(middle)).layers[0].activation != "SiLU"
+
+
+@pytest.mark.parametrize("scale", ["sx, zx", "sp, zp"])
+def test_integers_that_are_turned_before_they_are_made_real_again(scale: str) -> None:
+    # As exporters of TFLite files write them. Of several scales, the axis would have to turn with them.
+    turned = (
+        f"qa = QuantizeLinear <axis=1> (a, {scale}) t = Transpose <perm=[0,2,3,1]> (qa) "
+        f"v = DequantizeLinear <axis=3> (t, {scale}) h = HardSwish(v) m = Transpose <perm=[0,3,1,2]> (h)"
+    )
+    data = net(turned)
+    (layer,) = load(data).layers
+    assert layer.activation == ("HardSwish" if scale == "sx, zx" else None)
+    if layer.activation:
+        maps = activations(data, X, ["c:conv", "c:act"])
+        linear = maps["c:conv"]
+        np.testing.assert_allclose(maps["c:act"], linear * np.clip(linear / 6 + 0.5, 0, 1), atol=0.05)

@@ -56,6 +56,14 @@ FOUND = {
         "s = Squeeze (a, two) t = Unsqueeze (s, two) n = Add(t, c) r = Relu(n) y = Squeeze (r, two)",
         c=BIAS.reshape(4, 1, 1),
     ),
+    "by a shape": over_time("s = Reshape (a, to) n = Add(s, b) y = Relu(n)", to=np.array([-1, 4, 7])),
+    "by a shape that copies": over_time("s = Reshape (a, to) n = Add(b, s) y = Relu(n)", to=np.array([0, 4, -1])),
+    "by a shape, channels last": over_time(
+        "t = Transpose <perm=[0,2,3,1]> (a) s = Reshape (t, to) n = Add(s, l) r = Relu(n) "
+        "y = Transpose <perm=[0,2,1]> (r)",
+        to=np.array([-1, 7, 4]),
+        l=BIAS[:, 0],
+    ),
 }
 
 
@@ -99,6 +107,9 @@ LINEAR = {
     "a Reshape joins channels and space": over_time("s = Reshape (a, k) y = Relu(s)", k=np.array([0, 1, 28])),
     "a Reshape mixes channels and space": over_time("s = Reshape (a, k) y = Relu(s)", k=np.array([0, 7, 4])),
     "a Reshape moves inputs": over_time("s = Reshape (a, k) y = Relu(s)", k=np.array([1, -1, 4, 7])),
+    "a shape that mixes channels and space": over_time("s = Reshape (a, to) y = Relu(s)", to=np.array([-1, 7, 4])),
+    "a shape that joins inputs": over_time("s = Reshape (a, to) y = Relu(s)", to=np.array([1, 4, -1])),
+    "a shape that makes more inputs": over_time("s = Reshape (a, to) y = Relu(s)", to=np.array([-1, 1, 4, 1])),
     "inputs leave the first axis": over_time("t = Unsqueeze (a, none) y = Relu(t)", none=np.array([0])),
 }
 

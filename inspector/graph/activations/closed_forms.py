@@ -140,6 +140,15 @@ def _leaky(fit: _Fit) -> Form:
     return Form("LeakyRelu", lambda x: np.where(x < 0, slope * x, x))
 
 
+def sloped(grid: Grid, values: Array) -> Form | None:
+    """A PRelu by one of its slopes, of any sign: also a line or a rectifier."""
+    if not np.isfinite(values[grid.near]).all():
+        return None
+    slope = -_Fit(grid, values).at(-1.0)
+    form = Form("PRelu", lambda x: np.where(x < 0, slope * x, x))
+    return form if _is_same(grid, values, form.function) else None
+
+
 def _elu_form(fit: _Fit) -> Form:
     scale = -fit.at(-48.0)
     return Form("Elu", lambda x: _elu(x, scale, 1.0))

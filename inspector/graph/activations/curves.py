@@ -9,10 +9,9 @@ bounds of what clips are read, and adding and taking away a large number rounds.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Final
 
 import ml_dtypes
@@ -23,77 +22,28 @@ from inspector.contract import Array, Zeros
 from inspector.graph.activations import closed_forms
 from inspector.graph.activations.grids import BASE, Grid, deciding, refined
 from inspector.graph.activations.operators import Activation, clip_name, meaning
-from inspector.graph.constants import STANDARD, Constants, run_node
-from inspector.graph.layout import Layout
-from inspector.graph.quantized import rounding
-
-_ELEMENTWISE: Final = frozenset(
-    {
-        "Abs",
-        "Add",
-        "And",
-        "Cast",
-        "Clip",
-        "Div",
-        "Elu",
-        "Equal",
-        "Erf",
-        "Exp",
-        "Greater",
-        "GreaterOrEqual",
-        "HardSigmoid",
-        "Identity",
-        "LeakyRelu",
-        "Less",
-        "LessOrEqual",
-        "Log",
-        "Max",
-        "Min",
-        "Mul",
-        "Neg",
-        "Not",
-        "Or",
-        "Pow",
-        "Reciprocal",
-        "Relu",
-        "Sigmoid",
-        "Sign",
-        "Softplus",
-        "Sqrt",
-        "Sub",
-        "Sum",
-        "Tanh",
-        "ThresholdedRelu",
-        "Where",
-    }
+from inspector.graph.activations.regions import (
+    HANDING_ON,
+    ROUNDING,
+    Operand,
+    Region,
+    Regions,
+    Slopes,
+    consumers,
+    is_of_numbers,
 )
-_ROUNDING: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
-"""Within an activation they leave numbers what they are: quantisers round what each of its nodes gives."""
+from inspector.graph.constants import Constants, run_node
+from inspector.graph.layout import MOVING
+
 _FLOATS: Final = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
 _ENDS: Final = frozenset({"Min", "Max", "Mul", "Div", "Log"})
 """Operators that some exporters put last: the bound of ReLU6, the factor of SELU, the logarithm of log sigmoid."""
-_METADATA: Final = frozenset({"Shape", "Size"})
-"""They read how large a value is, and nothing of what it holds."""
-_MAX_NODES: Final = 24
-"""Nodes a decomposed activation can have; the longest known, Mish with a guarded Softplus, has 12."""
-_MAX_READERS: Final = 32
-"""Nodes that read one value of it; GELU by tanh has four."""
-_MAX_OPERANDS: Final = 16
-"""Operands of one node; more are only met where a Max or Sum joins what is no activation."""
 _MAX_REFINEMENTS: Final = 8
 """Each at least halves how far a threshold is from the points beside it; behind affine operands one is enough."""
 _OWN_STEPS: Final = 64
 """Rounding steps that the arithmetic may be away from what it means, in the model's own element type."""
 _MAX_EVALUATIONS: Final = 8192
 """Different nodes that are evaluated for one model, some seconds' work; what exporters write has a few dozen."""
-_MAX_NUMBERS: Final = 1 << 16
-"""Elements of a constant that may be one number all over."""
-
-
-def consumers(value: ir.Value) -> list[ir.Node]:
-    """The nodes that read what the value holds, each once."""
-    readers = [use.node for use in value.uses() if use.node.op_type not in _METADATA]
-    return readers if len(readers) < 2 else list(dict.fromkeys(readers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +69,6 @@ class Curve:
         return meaning(exact=closed_forms.gives_zeros(self.grid, self.values))
 
 
-Region = Mapping[ir.Node, Sequence[ir.Value | float | None]]
-
-
 @dataclass(slots=True)
 class _Evaluated:
     """The values of a region as curves, as far as they can be evaluated, in order."""
@@ -135,42 +82,16 @@ class Curves:
 
     def __init__(self, constants: Constants) -> None:
         self.constants = constants
+        self.regions = Regions(constants)
         self._known: dict[tuple[object, ...], Curve | None] = {}
         self._starts: dict[tuple[bytes, str], Curve] = {}
-
-    def region(self, value: ir.Value, channels: int, layout: Layout) -> dict[ir.Node, list[ir.Value | float | None]]:
-        """Nodes that compute from `value` and numbers alone: in order, with their operands."""
-        nodes: dict[ir.Node, list[ir.Value | float | None]] = {}
-        home = value.producer()
-        graph = None if home is None else home.graph
-        inside = {value: None}
-        queue = deque([value])
-        while queue and len(nodes) < _MAX_NODES:
-            for node in consumers(queue.popleft())[:_MAX_READERS]:
-                elsewhere = node in nodes or node.graph is not graph
-                rounds = node.op_type in _ROUNDING and value not in node.inputs
-                exact = partial(self._operands, start=value, channels=channels, layout=layout)
-                operands = None if elsewhere else (self._rounded if rounds else exact)(node, inside)
-                if operands is not None:
-                    nodes[node] = operands
-                    inside[node.outputs[0]] = None
-                    queue.append(node.outputs[0])
-        return nodes
 
     def activation(self, value: ir.Value, region: Region) -> Activation | None:
         """The first activation that everything in the region of `value` goes through."""
         found: Activation | None = None
         curves = self._curves(value, region)
-        done: set[ir.Node] = set()
-        before: dict[ir.Value, None] = {value: None}
-        for node in region:
+        for node in _closed(region, curves):
             last = node.outputs[0]
-            if last not in curves:
-                break
-            done.add(node)
-            before[last] = None
-            if node.op_type in _ROUNDING or not _is_closed(value, last, before, done, region):
-                continue
             form = curves[last].form
             clamped = node.op_type in ("Min", "Max")  # a factor or a logarithm could make a bound out of a bound
             if form and (found is None or clamped or form.name in closed_forms.FIXED):
@@ -178,6 +99,21 @@ class Curves:
             if found and not goes_on(last):
                 break
         return found
+
+    def with_slopes(self, region: Region) -> Activation | None:
+        """A PRelu in several nodes: a leaky rectifier both by the smallest and by the largest slope there is."""
+        ends = [region.at(end) for end in (0, 1)]
+        curves = [self._curves(region.start, each) for each in ends]
+        for node in _closed(region, curves[0].keys() & curves[1].keys()):
+            last = node.outputs[0]
+            forms = [closed_forms.sloped(each[last].grid, each[last].values) for each in curves]
+            found = [
+                None if form is None else self._confirmed(form, each[last], region.start, last, at)
+                for form, each, at in zip(forms, curves, ends, strict=True)
+            ]
+            if None not in found:
+                return found[0]
+        return None
 
     def _curves(self, value: ir.Value, region: Region) -> Mapping[ir.Value, Curve]:
         """The values of the region, looked at wherever its nodes may bend; empty where these are too many places."""
@@ -194,8 +130,8 @@ class Curves:
 
     def _evaluated(self, start: Curve, value: ir.Value, region: Region) -> _Evaluated:
         found = _Evaluated({value: start})
-        for node, operands in region.items():
-            read = [found.curves[o] if isinstance(o, ir.Value) else o for o in operands]
+        for node, operands in region.nodes.items():
+            read = [found.curves[o] if isinstance(o, ir.Value) else _number(o) for o in operands]
             curve = self._evaluate(start, node, read)
             if curve is None:
                 break
@@ -212,12 +148,12 @@ class Curves:
         curves = self._evaluated(self._start(curve.grid, kind), value, region).curves
         own = curves.get(last)
         if own is None:
-            return Activation(last, form.name, curve.zeros)
+            return Activation(last, form.name, curve.zeros, region.layouts[last])
         step = max(_finfo(c.values.dtype)[1] for c in curves.values() if c.values.dtype != np.bool_)
         if not _agree(curve, own, _OWN_STEPS * step):
             return None
         name = form.name if form.clips is None else clip_name(*_bounds(form.clips, own.values))
-        return Activation(last, name, curve.zeros)
+        return Activation(last, name, curve.zeros, region.layouts[last])
 
     def _start(self, grid: Grid, kind: ir.DataType | None = None) -> Curve:
         """The function x, in float64 or in an element type."""
@@ -226,44 +162,6 @@ class Curves:
             values = grid.x if kind is None else _rounded(grid.x, kind)
             self._starts[key] = Curve(-1 - len(self._starts), grid, values, kind is not None)
         return self._starts[key]
-
-    def _rounded(self, node: ir.Node, inside: Container[ir.Value]) -> list[ir.Value | float | None] | None:
-        """What is rounded to integers or made real again, and the bounds of that; None for anything else."""
-        bounds = rounding(node, self.constants) if node.inputs[0] in inside else None
-        return None if bounds is None else [node.inputs[0], *bounds]
-
-    def _operands(
-        self, node: ir.Node, inside: Container[ir.Value], start: ir.Value, channels: int, layout: Layout
-    ) -> list[ir.Value | float | None] | None:
-        """What the node computes with: values of the region, and numbers. None where there is anything else."""
-        if node.op_type not in _ELEMENTWISE or node.domain not in STANDARD or len(node.outputs) != 1:
-            return None
-        if len(node.inputs) > _MAX_OPERANDS:
-            return None
-        operands: list[ir.Value | float | None] = []
-        for value in node.inputs:
-            number = None if value is None or value in inside else self._number(value, start, channels, layout)
-            if value is not None and value not in inside and number is None:
-                return None
-            operands.append(value if number is None else number)
-        return operands
-
-    def _number(self, value: ir.Value, start: ir.Value, channels: int, layout: Layout) -> float | None:
-        """A constant that is one number, and leaves the shape of what it meets as it is."""
-        array = self.constants(self._spread(value, start) or value)
-        if array is None or not 0 < array.size <= _MAX_NUMBERS or not _is_of_numbers(array):
-            return None
-        if not layout.is_per_channel(array, channels):
-            return None
-        return float(array.flat[0]) if (array == array.flat[0]).all() else None
-
-    def _spread(self, value: ir.Value, start: ir.Value) -> ir.Value | None:
-        """The constant that is expanded to the shape of `start`, as JAX writes a number beside an array."""
-        maker = value.producer()
-        if maker is None or maker.op_type != "Expand" or maker.domain not in STANDARD:
-            return None
-        array = self.constants(maker.inputs[0]) if _are_alike(value.shape, start.shape) else None
-        return maker.inputs[0] if array is not None and array.size == 1 else None
 
     def _evaluate(self, start: Curve, node: ir.Node, operands: Sequence[Curve | float | None]) -> Curve | None:
         """What the node makes of its operands; None where it cannot be evaluated."""
@@ -281,11 +179,23 @@ def goes_on(value: ir.Value) -> bool:
     return len(readers) == 1 and readers[0].op_type in _ENDS and not value.is_graph_output()
 
 
-def _are_alike(one: ir.Shape | None, other: ir.Shape | None) -> bool:
-    """True where both are known to be the same; sizes without a number are so by name."""
-    if one is None or other is None or one != other:
-        return False
-    return all(isinstance(size, int) or size.value is not None for size in one)
+def _closed(region: Region, known: Container[ir.Value]) -> Iterator[ir.Node]:
+    """The nodes, as far as their values are known, that everything in the region goes through."""
+    done: set[ir.Node] = set()
+    before: dict[ir.Value, None] = {region.start: None}
+    for node in region:
+        last = node.outputs[0]
+        if last not in known:
+            break
+        done.add(node)
+        before[last] = None
+        if node.op_type not in HANDING_ON and _is_closed(region.start, last, before, done, region):
+            yield node
+
+
+def _number(operand: Operand) -> float | None:
+    assert not isinstance(operand, ir.Value | Slopes)
+    return operand
 
 
 def _is_closed(
@@ -336,21 +246,19 @@ def _bounds(clips: tuple[float, float], own: Array) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
-def _is_of_numbers(array: Array) -> bool:
-    return array.dtype.kind in "fiub" or array.dtype == ml_dtypes.bfloat16
-
-
 def _compute(start: Curve, node: ir.Node, operands: Sequence[Curve | float | None]) -> Array | None:
     read = [o.values for o in operands if isinstance(o, Curve)]
     kind = next((a.dtype for a in read if a.dtype != np.bool_), start.values.dtype)
     arrays = [o.values if isinstance(o, Curve) else None if o is None else np.array(o, kind) for o in operands]
     with np.errstate(all="ignore"):
-        if node.op_type in _ROUNDING:
+        if node.op_type in MOVING:
+            results: list[Array] | None = read
+        elif node.op_type in ROUNDING:
             low, high = (o for o in operands if isinstance(o, float))
-            results: list[Array] | None = [np.clip(read[0], low, high)]
+            results = [np.clip(read[0], low, high)]
         else:
             results = _cast(node, read, own=start.own) if node.op_type == "Cast" else run_node(node, arrays)
-    real = results and results[0].dtype.kind not in "iu" and _is_of_numbers(results[0])
+    real = results and results[0].dtype.kind not in "iu" and is_of_numbers(results[0])
     return results[0] if results and real and results[0].shape == start.values.shape else None
 
 

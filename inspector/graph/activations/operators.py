@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from inspector.contract import Zeros
 from inspector.graph.constants import STANDARD, Constants
+from inspector.graph.layout import Layout
 
 _EXACT: Final = frozenset({"Relu", "ThresholdedRelu", "HardSigmoid", "HardSwish"})
 _SMOOTH: Final = frozenset(
@@ -42,11 +43,13 @@ class Activation:
         value: what it gives.
         name: the operator, `Clip(0,6)`, or the name of what several operators compute together.
         zeros: what a zero means after it.
+        layout: how the maps lie in it; None: as in the value that it reads.
     """
 
     value: ir.Value
     name: str
     zeros: Zeros
+    layout: Layout | None = None
 
 
 def is_known(node: ir.Node) -> bool:
