@@ -180,6 +180,14 @@ def _save(block: Drawn, folder: Path, stem: str) -> Saved:
 
 
 def _safe(text: str) -> str:
-    """Letters a to z, digits and single hyphens only: no separators, no dots, nothing a shell or file system minds."""
-    plain = unicodedata.normalize("NFKD", text[:500]).encode("ascii", "ignore").decode("ascii").lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST].rstrip("-")
+    """Letters a to z, digits and single hyphens only: no separators, no dots, nothing a shell or file system minds.
+
+    A long text loses its middle: where it begins with the path of a layer, its end says what of it is drawn.
+    """
+    given = text if len(text) <= 500 else f"{text[:250]} {text[-250:]}"
+    plain = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode("ascii").lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if len(words) <= _LONGEST:
+        return words
+    half = (_LONGEST - 1) // 2
+    return f"{words[:half].rstrip('-')}-{words[-half:].lstrip('-')}"

@@ -108,6 +108,13 @@ def test_no_title_makes_an_unsafe_file_name(title):
     assert len(_safe(title)) <= 60
 
 
+@pytest.mark.parametrize("path", ["net/" * 20, "net/" * 900])
+def test_a_file_of_a_layer_with_a_long_name_says_what_is_drawn_of_it(path):
+    names = [_safe(f"{path}Conv:act for 00.npy[{i}]") for i in range(2)]
+    assert [name[:8] for name in names] == ["net-net-"] * 2
+    assert [name[-21:] for name in names] == ["conv-act-for-00-npy-0", "conv-act-for-00-npy-1"]
+
+
 def test_a_report_is_written_as_the_options_of_a_command_do_and_read_back(tmp_path):
     report = report_of(("filters", (MAPS, Table("t", (), ()))))
     files = {name: tmp_path / f"a.{name}" for name in FORMATS}
