@@ -35,7 +35,7 @@ _CODED: Final[Mapping[str, tuple[Domains, int]]] = {
 _ACTIVATIONS: Final = {"QLinearLeakyRelu": "LeakyRelu", "QLinearSigmoid": "Sigmoid"}
 _MOST_MOVES: Final = 4
 """Nodes that move axes between a QuantizeLinear and its DequantizeLinear; exporters of TFLite files leave one there."""
-_REAL: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
+REALS: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,7 +267,7 @@ def _is_widening(node: ir.Node, value: ir.Value) -> bool:
     """The sums of a ConvInteger, cast to real numbers."""
     home = value.producer()
     made = home is not None and home.op_type == "ConvInteger" and home.domain in STANDARD
-    return made and node.op_type == "Cast" and node.domain in STANDARD and node.attributes["to"].as_int() in _REAL
+    return made and node.op_type == "Cast" and node.domain in STANDARD and node.attributes["to"].as_int() in REALS
 
 
 def _is_rescaling(node: ir.Node, value: ir.Value) -> bool:

@@ -89,3 +89,23 @@ LINEAR = {
 @pytest.mark.parametrize("name", LINEAR)
 def test_other_arithmetic_has_no_name(name: str) -> None:
     assert load(net(LINEAR[name])).layers[0].activation is None
+
+
+def test_a_normalisation_in_another_element_type_is_passed() -> None:
+    # As mixed precision has it: float16 around, BatchNormalization in float32.
+    data = model(
+        f"v = Cast <to=10> (x) k = Cast <to=10> (w) [c] a = Conv {SAME} (v, k) f = Cast <to=1> (a) m = Mul(f, s) "
+        "n = Add(m, t) g = Cast <to=10> (n) r = Relu(g) y = Cast <to=1> (r)",
+        weights={"w": W, "s": np.abs(SLOPES.reshape(4, 1, 1)) + 0.5, "t": SLOPES.reshape(4, 1, 1)},
+    )
+    view = load(data)
+    (layer,) = view.layers
+    assert (layer.activation, layer.taps["norm"].tensor, layer.taps["act"].tensor) == ("Relu", "n", "r")
+    assert view.filters("c", fold_norm=True).whole
+    maps = activations(data, X, ["c:norm", "c:act"])
+    np.testing.assert_allclose(maps["c:act"], np.maximum(maps["c:norm"], 0), rtol=1e-3)
+
+
+def test_an_empty_list_of_pads_is_none() -> None:
+    data = model("[c] a = Conv <pads: ints = [], strides=[1,1]> (x, w) y = Relu(a)", opset=11, weights={"w": W})
+    assert load(data).layers[0].pads == (0, 0, 0, 0)
