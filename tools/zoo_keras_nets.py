@@ -91,7 +91,7 @@ def mixed() -> keras.Model:
     x = layers.Activation("silu")(layers.LayerNormalization()(layers.Conv2D(8, 3, padding="same")(x)))
     x = layers.UpSampling2D(2, interpolation="bilinear")(x)
     x = layers.Conv2DTranspose(5, 3, strides=2, padding="same", activation="relu")(x)
-    x = layers.Conv2DTranspose(6, 4, strides=2, padding="valid", output_padding=1, activation="relu")(x)
+    x = layers.Conv2DTranspose(6, 4, strides=2, padding="valid", activation="relu")(x)
     x = layers.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, activation="relu")(x)
     x = layers.SeparableConv2D(4, 3, strides=2, dilation_rate=1, activation="relu")(layers.ZeroPadding2D(1)(x))
     x = layers.SpatialDropout2D(0.3)(layers.Conv2D(4, 3, name="dropped")(x))

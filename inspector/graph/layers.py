@@ -204,7 +204,8 @@ def _text(node: ir.Node, name: str, default: str) -> str:
 
 
 def _ints(node: ir.Node, name: str, default: tuple[int, ...], *, least: int) -> tuple[int, ...]:
-    value = tuple(map(int, node.attributes[name].as_ints())) if name in node.attributes else default
+    value = tuple(map(int, node.attributes[name].as_ints())) if name in node.attributes else ()
+    value = value or default  # onnxruntime takes an empty list for none; exporters of TensorFlow write such
     if len(value) != len(default) or min(value) < least:
         raise ModelError(
             f"{node.op_type} {node.name!r}",

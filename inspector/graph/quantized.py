@@ -37,7 +37,7 @@ _QUANTISING: Final = frozenset({"Div", "Floor", "Round", "Cast", "Reshape"})
 """Operators that make integers of a bias while a model runs."""
 _MOST_MOVES: Final = 4
 """Nodes that move axes between a QuantizeLinear and its DequantizeLinear; exporters of TFLite files leave one there."""
-_REAL: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
+REALS: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,7 +284,7 @@ def _are_equal(a: ir.Value | None, b: ir.Value | None, constants: Constants) -> 
 
 def _is_widening(node: ir.Node, value: ir.Value, constants: Constants) -> bool:
     """The sums of a ConvInteger, or these and their bias, cast to real numbers."""
-    if node.op_type != "Cast" or node.domain not in STANDARD or node.attributes["to"].as_int() not in _REAL:
+    if node.op_type != "Cast" or node.domain not in STANDARD or node.attributes["to"].as_int() not in REALS:
         return False
     home = value.producer()
     biased = home is not None and any(i is not None and _is_integer_bias(home, i, constants) for i in home.inputs)

@@ -27,7 +27,7 @@ from inspector.graph.activations.regions import consumers
 from inspector.graph.constants import STANDARD, Constants
 from inspector.graph.layout import MOVING, Layout, layout_after
 from inspector.graph.normalised import NORMS, OPENING, normalised
-from inspector.graph.quantized import holds_integers, rectified
+from inspector.graph.quantized import REALS, holds_integers, rectified
 from inspector.graph.windows import CUTTING, is_window
 
 _AFFINE: Final = frozenset({"Add", "Sub", "Mul", "Div"})
@@ -232,7 +232,14 @@ def _passed(value: ir.Value, channels: int, layout: Layout, constants: Constants
 
 def _passed_over(node: ir.Node, value: ir.Value, constants: Constants) -> quantized.Passed | None:
     """What a node is that hands on what it reads, or belongs to quantised arithmetic; None for every other."""
-    return "pass" if node.op_type in _PASS else quantized.passed_over(node, value, constants)
+    hands_on = node.op_type in _PASS or _is_between_reals(node, value)
+    return "pass" if hands_on else quantized.passed_over(node, value, constants)
+
+
+def _is_between_reals(node: ir.Node, value: ir.Value) -> bool:
+    """From one real element type to another, as where a normalisation computes in float32 among float16."""
+    to = node.attributes.get("to") if node.op_type == "Cast" and node.domain in STANDARD else None
+    return to is not None and value.dtype in REALS and to.as_int() in REALS
 
 
 def _layout_seen(node: ir.Node, layout: Layout, constants: Constants) -> Layout | None:

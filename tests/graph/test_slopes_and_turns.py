@@ -16,7 +16,8 @@ from inspector.graph.load import load
 X = np.random.default_rng(5).normal(size=(4, 3, 6, 5)).astype(np.float32)
 SLOPES = np.float32([0.5, -0.25, 1.0, 0.0])
 KNOWN = {
-    "w": W, "b": B, "s": SLOPES.reshape(4, 1, 1), "t": -SLOPES, "part": np.float32(0.7), "nil": np.float32(0),
+    "w": W, "b": B, "more": np.float32([1, 2, 1, 1.5]).reshape(4, 1, 1),
+    "s": SLOPES.reshape(4, 1, 1), "t": -SLOPES, "part": np.float32(0.7), "nil": np.float32(0),
     "places": -np.random.default_rng(6).uniform(0.1, 0.9, (6, 5, 4)).astype(np.float32), "half": np.float32(0.5),
     "cubed": np.float32(3), "c1": np.float32(0.044715), "c2": np.float32(0.7978846), "unit": np.float32(1),
 }  # fmt: skip
@@ -82,6 +83,7 @@ def test_what_stands_behind_a_turn_and_is_bypassed() -> None:
 
 LINEAR = {
     "one of two is turned": f"v = {LAST}(a) k = Relu(v) n = Neg(a) m = Relu(n) y = Concat <axis=1> (m, k)",
+    "more than the value above 0": f"{SLOPED} k = Mul(p, more) l = Mul(q, more) y = Add(k, l)",
     "two slopes of different sides": f"{SLOPED} k = Mul(p, s) l = Mul(q, s) y = Add(k, l)",
 }
 
@@ -89,3 +91,30 @@ LINEAR = {
 @pytest.mark.parametrize("name", LINEAR)
 def test_other_arithmetic_has_no_name(name: str) -> None:
     assert load(net(LINEAR[name])).layers[0].activation is None
+
+
+def test_values_that_lie_differently_are_not_one_function() -> None:
+    # Sizes are equal, so that the product of a value and its own turn can be computed.
+    text = f"[c] a = Conv {SAME} (x, w) v = {LAST}(a) g = Sigmoid(v) y = Mul(a, g)"
+    (layer,) = load(model(text, inputs="float[N,3,4,4] x", weights={"w": W})).layers
+    assert layer.activation != "SiLU"
+
+
+def test_a_normalisation_in_another_element_type_is_passed() -> None:
+    # As mixed precision has it: float16 around, BatchNormalization in float32.
+    data = model(
+        f"v = Cast <to=10> (x) k = Cast <to=10> (w) [c] a = Conv {SAME} (v, k) f = Cast <to=1> (a) m = Mul(f, s) "
+        "n = Add(m, t) g = Cast <to=10> (n) r = Relu(g) y = Cast <to=1> (r)",
+        weights={"w": W, "s": np.abs(SLOPES.reshape(4, 1, 1)) + 0.5, "t": SLOPES.reshape(4, 1, 1)},
+    )
+    view = load(data)
+    (layer,) = view.layers
+    assert (layer.activation, layer.taps["norm"].tensor, layer.taps["act"].tensor) == ("Relu", "n", "r")
+    assert view.filters("c", fold_norm=True).whole
+    maps = activations(data, X, ["c:norm", "c:act"])
+    np.testing.assert_allclose(maps["c:act"], np.maximum(maps["c:norm"], 0), rtol=1e-3)
+
+
+def test_an_empty_list_of_pads_is_none() -> None:
+    data = model("[c] a = Conv <pads: ints = [], strides=[1,1]> (x, w) y = Relu(a)", opset=11, weights={"w": W})
+    assert load(data).layers[0].pads == (0, 0, 0, 0)
