@@ -99,6 +99,8 @@ def read_stack(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, *,
         stack = Stack.of({only_input(inputs, name).name: array}, inputs, name)
     except InspectorError:
         raise
+    except OSError as error:
+        raise InputError(name, f"it cannot be read ({error.strerror or error})") from error
     except Exception as error:  # zip and NumPy raise a dozen unrelated types on damaged bytes
         why = str(error) or type(error).__name__
         raise InputError(name, f"the array file cannot be read ({why})", remedy="Write it again.") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from inspector.errors import InputError
+from inspector.runtime.outages import may_mend
 from inspector.runtime.stored import Kind, kind_of
 
 _ODD = re.compile(r"\\x[0-9a-f]{2}")
@@ -16,13 +17,17 @@ _ODD = re.compile(r"\\x[0-9a-f]{2}")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to feed. With a `root` (resolved) it must not lead out of there; with a `problem` it cannot be read."""
+    """A file to feed. With a `root` (resolved) it must not lead out of there; with a `problem` it cannot be read.
+
+    `why` is what led to the problem.
+    """
 
     id: str
     path: Path
     label: str | None = None
     root: Path | None = None
     problem: str = ""
+    why: OSError | None = None
 
     @property
     def kind(self) -> Kind | None:
@@ -32,10 +37,12 @@ class File:
     def content(self, max_bytes: int) -> Path:  # noqa: ARG002 - who reads a path checks its size
         """Where it really lies, looked up now, because links can change."""
         if self.problem:
-            raise InputError(self.id, self.problem)
+            raise InputError(self.id, self.problem) from self.why
         try:
             path = self.path.resolve(strict=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            if isinstance(error, PermissionError) or may_mend(error):
+                raise InputError(self.id, f"it cannot be looked at ({_told(error)})") from error
             raise InputError(self.id, "it leads nowhere", remedy="Repair or remove the link.") from error
         if self.root is not None and not path.is_relative_to(self.root):
             raise InputError(self.id, "it is a link that leads out of the folder", remedy="Copy the file instead.")
@@ -52,10 +59,13 @@ class File:
             raise InputError(self.id, f"it cannot be read ({error.strerror or error})") from error
 
     def stamp(self) -> str:
-        """Size and time of change; of a file that cannot be read, its problem."""
+        """Size and time of change; of a file that cannot be read, its problem; InputError where its disk is away."""
         try:
             found = self.content(0).stat()
         except (InputError, OSError) as error:
+            if may_mend(error):
+                told = _told(error.__cause__ or error)
+                raise InputError(self.id, f"it cannot be looked at ({told})", remedy="Try again later.") from error
             return type(error).__name__
         return f"{found.st_size}-{found.st_mtime_ns}"
 
@@ -76,7 +86,7 @@ def listed(folder: Path) -> tuple[list[File], list[str]]:
     failed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=failed.append):
         here = Path(place)
-        links = [n for n in folders if (here / n).is_symlink() and not n.startswith(".")]
+        links = [n for n in folders if os.path.islink(here / n) and not n.startswith(".")]  # noqa: PTH114 - raises never
         files += [
             File(_relative(here / n, folder), here / n, None, root, "links to folders are not followed") for n in links
         ]
@@ -116,7 +126,11 @@ def printable(name: str) -> str:
 
 def _unlistable(error: OSError, folder: Path, root: Path) -> File:
     path = Path(error.filename)
-    return File(_relative(path, folder), path, None, root, f"the folder cannot be listed ({error.strerror})")
+    return File(_relative(path, folder), path, None, root, f"the folder cannot be listed ({error.strerror})", error)
+
+
+def _told(error: BaseException) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -23,6 +23,8 @@ TRIES: Final = 4
 """How often a read is tried."""
 FIRST_PAUSE: Final = 0.25
 """Seconds before the second try; before every further one twice as long."""
+SILENCE: Final = 60.0
+"""Seconds without a byte after which a request to a web server is given up; one that goes on may take any time."""
 
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
@@ -70,7 +72,7 @@ class Place:
             why = "web servers are not told what follows a #"
             raise ParameterError(f"data {public(url)!r}", why, remedy="Write %23.")
         try:
-            system, path = fsspec.core.url_to_fs(url)
+            system, path = fsspec.core.url_to_fs(url, **_options(url))
         except ImportError as error:
             package = "onnx-inspector[http]" if url.startswith("http") else "it"
             raise ParameterError(
@@ -79,7 +81,7 @@ class Place:
         except ValueError as error:
             raise ParameterError(f"data {public(url)!r}", f"it cannot be read ({error})") from error
         except Exception as error:  # what is packed, and in what, is opened here
-            why = f"it cannot be opened ({_told(error)})"
+            why = f"it cannot be opened ({_told(_behind(error))})"
             raise InputError(f"data {public(url)!r}", why, remedy="Check the URL.") from error
         return cls(url, str(path), system)
 
@@ -198,6 +200,20 @@ class Remote:
         return cast("BinaryIO", self.system.open(self.path, "rb"))
 
 
+def _options(url: str) -> dict[str, Any]:
+    """Options for the file systems that a URL names, those within others too, by scheme."""
+    found = (re.match(r"(https?)://", part) for part in url.split("::"))
+    return {scheme[1]: {"get_client": _client} for scheme in found if scheme}
+
+
+async def _client(**options: Any) -> Any:
+    """What asks web servers. By itself it would end every answer after five minutes, however well it comes."""
+    import aiohttp  # noqa: PLC0415 - an extra that most do without
+
+    patience = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
+    return aiohttp.ClientSession(**{"timeout": patience, **options})
+
+
 def _mark(info: dict[str, Any]) -> str:
     """What a store says of a file that changes with its contents; empty where that is nothing."""
     return next((str(info[key]).strip('"') for key in (*_CONTENTS, *_TIMES) if info.get(key)), "")
@@ -308,7 +324,8 @@ def _refusal(error: BaseException) -> OSError | None:
 
 def _told(error: BaseException) -> str:
     status, message = getattr(error, "status", None), getattr(error, "message", "")
-    text = f"{status} {message}" if isinstance(status, int) else " ".join(str(error).split())
+    said = str(error) or str(error.__cause__ or "")  # fsspec says nothing of why it took too long
+    text = f"{status} {message}" if isinstance(status, int) else " ".join(said.split())
     return public(text)[:_MOST_TOLD] or type(error).__name__
 
 

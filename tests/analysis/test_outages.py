@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -197,6 +198,74 @@ def test_without_checkpoints_it_is_said_too(memory: MemoryFileSystem, monkeypatc
     assert report.provenance.notes[-1] == (
         "inputs that a store did not give, or that changed during the run: 1 in 1 shard; try these again later"
     )
+
+
+class Disk:
+    """A disk of the network under a folder: `gone` says of which names nothing can be had."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, number: int = errno.ESTALE) -> None:
+        self.gone = set[str]()
+
+        def failing(original: Callable[..., Any]) -> Callable[..., Any]:
+            def call(path: Any, *args: Any, **options: Any) -> Any:
+                if str(path).startswith(str(folder)) and Path(path).name in self.gone:
+                    raise OSError(number, os.strerror(number), str(path))
+                return original(path, *args, **options)
+
+            return call
+
+        monkeypatch.setattr(Path, "open", failing(Path.open))
+        self.close = lambda: [monkeypatch.setattr(os, name, failing(getattr(os, name))) for name in ("stat", "scandir")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures in two folders, and one file for each other kind."""
+    for number, content in enumerate(PICTURES):
+        place = tmp_path / "set" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.png").write_bytes(content)
+    for kind in ("npy", "tar", "parquet"):
+        write(tmp_path / "set", kind)
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("name", ["3.png", "0.npy", "0.tar"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EMFILE])
+def test_what_a_disk_did_not_give_is_tried_again_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, number: int
+) -> None:
+    options = OPTIONS | {"shard_size": 100}  # so that no array file is divided
+    whole = text(service.audit(DIGITS.model, folder, **options))
+    disk = Disk(monkeypatch, folder, number)
+    disk.gone = {name}
+    report = service.audit(DIGITS.model, folder, **options, resume=tmp_path / "points")
+    assert report.skipped_count == 1
+    assert f"({os.strerror(number)})" in report.skipped[0].reason
+    assert str(folder) not in report.skipped[0].reason
+    assert any("not kept, the same command tries these again" in note for note in report.provenance.notes)
+    disk.gone = set()
+    assert text(service.audit(DIGITS.model, folder, **options, resume=tmp_path / "points")) == whole
+
+
+@pytest.mark.parametrize("name", ["3.png", "0.tar", "b"])
+def test_where_a_disk_is_away_when_a_run_that_is_kept_begins_it_does_not_begin(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """What cannot be looked at would have another name the next time, and all checkpoints be of other data."""
+    whole = text(service.audit(DIGITS.model, folder, **OPTIONS))
+    with monkeypatch.context() as patched:
+        disk = Disk(patched, folder)
+        disk.gone = {name}
+        disk.close()
+        with pytest.raises(
+            InputError, match=rf"{name}: it cannot be looked at \(Stale file handle\)\. Try again later"
+        ):
+            service.audit(DIGITS.model, folder, **OPTIONS, resume=tmp_path / "points")
+        report = service.audit(DIGITS.model, folder, **OPTIONS)
+        assert any("try these again later" in note for note in report.provenance.notes)
+        assert (report.skipped_count, report.provenance.incomplete) == (1, name != "3.png")
+    assert text(service.audit(DIGITS.model, folder, **OPTIONS, resume=tmp_path / "points")) == whole
 
 
 def write(folder: Path, kind: str) -> Path:

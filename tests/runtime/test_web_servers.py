@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from datasets import RAW, X, png, read
+from datasets import RAW, X, assert_is_the_data_set, png, read, samples, tar_bytes
+from fsspec.asyn import sync
+from fsspec.implementations.http import HTTPFileSystem
 
 from inspector.errors import InputError, ParameterError
 from inspector.runtime import urls
 from inspector.runtime.sources import open_source
+from inspector.runtime.urls import Place
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -31,6 +34,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     answer: Callable[[int, str], Answer]
     asked: list[str]
+    piece = 2**30  # bytes that are sent at a time
+
+    def wait(self) -> None:
+        """What happens between two pieces."""
 
     def do_GET(self) -> None:
         self.do_HEAD()
@@ -43,7 +50,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            for at in range(0, len(body), self.piece):
+                self.wfile.write(body[at : at + self.piece])
+                self.wait()
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -123,6 +132,25 @@ def test_a_server_without_ranges_is_read_from_the_beginning(serving):
     address, _ = serving(lambda *_: (200, {}, png(7)))
     ((key, _, x),) = read(open_source(f"{address}/a.png", [X], RAW))
     assert (key, float(x.flat[0])) == ("a.png", 7)
+
+
+def test_a_server_that_is_silent_is_given_up_and_one_that_is_slow_is_not(serving, monkeypatch):
+    monkeypatch.setattr(urls, "SILENCE", 0.5)
+    HTTPFileSystem.clear_instance_cache()  # of which each has its patience
+    monkeypatch.setattr(Handler, "piece", 512)
+    monkeypatch.setattr(Handler, "wait", lambda _: threading.Event().wait(0.04))
+    slow, _ = serving(lambda *_: (200, {}, tar_bytes(samples(range(11)))))  # of 45 pieces
+    assert_is_the_data_set(open_source(f"{slow}/s.tar", [X], RAW))
+    monkeypatch.setattr(Handler, "wait", lambda _: threading.Event().wait(3))
+    assert "Timeout on reading data from socket; tried 4 times" in told(f"{slow}/s.tar")
+    HTTPFileSystem.clear_instance_cache()
+
+
+def test_no_web_server_has_to_be_done_within_some_minutes_wherever_it_stands_in_a_url():
+    inside = Place.of("http://127.0.0.1:1/a.zip")
+    assert sync(inside.system.loop, inside.system.set_session).timeout.total is None
+    with pytest.raises(InputError, match=r"it cannot be opened \(Cannot connect"):
+        Place.of("zip://http://a.png::http://127.0.0.1:1/a.zip")
 
 
 def test_an_array_that_becomes_another_half_way_is_no_array(serving):
