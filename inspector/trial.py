@@ -191,7 +191,8 @@ def refusal(view: OnnxView) -> str:
     taps = view.taps()
     try:
         model = instrument(view, [Request(tap.tensor, Ops().max(TAPPED)) for tap in taps])
-        with open_session(model.model, weights=model.weights, device="cpu"):
+        within = model.has_ifs_within
+        with open_session(model.model, weights=model.weights, device="cpu", has_ifs_within=within):
             return ""
     except LimitError:
         raise

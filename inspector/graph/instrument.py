@@ -47,6 +47,7 @@ class Instrumented:
         branched: the slots that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
         batch_is_free: True where runs may have batches of any size.
+        has_ifs_within: True where an If stands in the body of another node; see `inspector.runtime.session`.
     """
 
     model: bytes
@@ -57,6 +58,7 @@ class Instrumented:
     branched: frozenset[Request]
     map_bytes: int | None
     batch_is_free: bool
+    has_ifs_within: bool
 
     @cached_property
     def footprint(self) -> Footprint:
@@ -135,6 +137,7 @@ def instrument(
         branched=written.branched,
         map_bytes=written.map_bytes,
         batch_is_free=batch is not None or fixed is None,
+        has_ifs_within=any(node.op_type == "If" for graph in within[1:] for node in graph.node),
     )
 
 

@@ -79,6 +79,7 @@ def open_session(
     fidelity: Fidelity = "fast",
     stop: Stop | None = None,
     optimised: Path | None = None,
+    has_ifs_within: bool = False,
 ) -> Iterator[Session]:
     """Builds a session, and lets go of it at the end.
 
@@ -89,13 +90,14 @@ def open_session(
         fidelity: whether the runtime may optimise.
         stop: ends runs.
         optimised: where to write the model as it runs, after all optimisations, without its larger weights.
+        has_ifs_within: True where an If stands in a body of another node: see `_LEFT_OUT_WITHIN`.
 
     Raises:
         ProviderError: the device is not there, or the runtime fell back from it.
         RunError: the runtime cannot load the model.
     """
     values = {name: _ort_value(array) for name, array in (weights or {}).items()}
-    parts = _Parts(model, values, fidelity, optimised)
+    parts = _Parts(model, values, fidelity, optimised, has_ifs_within)
     session = _first_that_works(parts, find_devices(device), stop or Stop())
     try:
         yield session
@@ -124,6 +126,7 @@ class _Parts:
     weights: Mapping[str, Any]
     fidelity: Fidelity
     optimised: Path | None
+    has_ifs_within: bool
 
 
 def _first_that_works(parts: _Parts, devices: Sequence[Device], stop: Stop) -> Session:
@@ -168,7 +171,8 @@ def _session(parts: _Parts, device: Device) -> Any:
         _write_optimised(options, parts.optimised)
     options.add_external_initializers(list(parts.weights), list(parts.weights.values()))
     providers = [(device.provider, dict(device.options))] + ([] if device.provider == CPU else [(CPU, {})])
-    return ort.InferenceSession(parts.model, options, providers=providers, disabled_optimizers=_LEFT_OUT)
+    left_out = _LEFT_OUT + _LEFT_OUT_WITHIN * parts.has_ifs_within
+    return ort.InferenceSession(parts.model, options, providers=providers, disabled_optimizers=left_out)
 
 
 _MISSING = re.compile(r"Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'")
@@ -183,6 +187,9 @@ _LEFT_OUT: Final = ["Pad_Fusion", "WeightBiasQuantization", "QDQPropagationTrans
 """Steps of the optimiser that change what a model computes (ADR 31). The first makes zeros before a MaxPool the padding
 of that, which is never the largest; the second quantises weights and biases that the model has as real numbers; the
 third ends the process for some models of int8 data, and makes others that cannot be loaded."""
+_LEFT_OUT_WITHIN: Final = ["ConstantFolding"]
+"""It takes the branch of an If that is always taken in place of the If, and ends the process with some of those that
+have Ifs in their branches, such as voice detectors whose sampling rate was fixed."""
 
 
 def _write_optimised(options: Any, path: Path) -> None:

@@ -9,12 +9,13 @@ from models import SAME, ZOO, W, model, numbers
 from models_branches import AFTER, BRANCHED, HEAD, LOOPED, POSITIVE, V, choice
 from reference import values
 
-from inspector import Array, TapKind
+from inspector import Array, TapKind, audit
 from inspector.contract.measures import TAPPED, Ops
 from inspector.graph.contents import nodes_of
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.load import load
 from inspector.graph.loading.tidy import drop_empty_ends
+from inspector.runtime.devices import runtime
 from inspector.runtime.session import open_session
 
 op = Ops()
@@ -215,3 +216,20 @@ def test_a_branch_that_nobody_reads_holds_nothing_around_it() -> None:
             else_branch = e () => (float[N,4,H,W] q) { q = Identity(lone) }> y = Relu(a)"""
     view = load(model(body, inputs="float[N,3,6,5] x", outputs="float[N,4,H,W] y", weights={"w": W}))
     assert view.layers[0].taps[TapKind.ACT].tensor == "y"
+
+
+@ALL
+def test_an_if_within_another_is_told_to_the_runtime(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = instrument(load(BRANCHED[name].data), (), keep_outputs=True)
+    assert model.has_ifs_within == (name == "nested")
+    left_out: list[list[str]] = []
+    real = runtime().InferenceSession
+
+    def remember(*given: object, disabled_optimizers: list[str], **options: object) -> object:
+        left_out.append(disabled_optimizers)
+        return real(*given, disabled_optimizers=disabled_optimizers, **options)
+
+    monkeypatch.setattr(runtime(), "InferenceSession", remember)
+    audit(BRANCHED[name].data, X, ["sparsity"])
+    assert len(left_out) > 1
+    assert {"ConstantFolding" in names for names in left_out} == {name == "nested"}
