@@ -126,7 +126,7 @@ class _Parts:
     weights: Mapping[str, Any]
     fidelity: Fidelity
     optimised: Path | None
-    has_ifs_within: bool
+    has_ifs_within: bool = False
 
 
 def _first_that_works(parts: _Parts, devices: Sequence[Device], stop: Stop) -> Session:
