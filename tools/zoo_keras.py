@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             options.json.write_text(json.dumps([vars(row) for row in rows.values()], indent=1))
     wanted = [(name, exporter) for name in NAMES for exporter in _exporters(name, list(EXPORTERS))]
-    if all(key in rows for key in wanted):
-        RESULT.write_text(document([rows[key] for key in wanted]))
+    if options.write or all(key in rows for key in wanted):
+        RESULT.write_text(document([rows[key] for key in wanted if key in rows]))
     return int(any(row.problems for row in rows.values()))
 
 
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--exporter", nargs="+", choices=list(EXPORTERS), default=list(EXPORTERS))
     parser.add_argument("--limit", type=float, default=1800, help="seconds per net (default 1800)")
     parser.add_argument("--json", type=Path, help="rows of earlier runs, kept and added to: the zoo can run in parts")
+    parser.add_argument("--write", action="store_true", help="write the page though not all nets ran, and name those")
     parser.add_argument("--worker", metavar="NET", help=argparse.SUPPRESS)
     return parser
 
@@ -117,6 +118,8 @@ def document(rows: Sequence[Row]) -> str:
         f"{sum(len(row.problems) for row in rows)} problems."
     )
     lines = [_ABOUT, f"{datetime.now(UTC).date().isoformat()}; {packages}.", "", totals, ""]
+    missing = [name for name in NAMES if name not in {row.name for row in rows}]
+    lines += [f"Not run this time: {', '.join(missing)}.", ""] if missing else []
     lines += ["| " + " | ".join(_HEAD) + " |", "|" + " --- |" * len(_HEAD)]
     lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
     for title, what in (("Stated reasons", "reasons"), ("Unseen", "unseen"), ("Problems", "problems")):

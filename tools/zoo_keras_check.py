@@ -27,7 +27,7 @@ import zoo_keras_nets as nets
 from zoo_keras_trace import Conv, trace
 
 from inspector import service
-from inspector.contract import Array, Layer
+from inspector.contract import Array, Layer, TensorInfo
 from inspector.graph.view import OnnxView
 
 
@@ -130,29 +130,33 @@ def _check(row: Row) -> None:
             return
         if keep := os.environ.get("ZOO_KEEP"):
             (Path(keep) / f"{row.name}.{row.exporter}.onnx".replace(" ", "_")).write_bytes(path.read_bytes())
-        if broken := _broken(path):
-            row.reasons.append(f"onnxruntime cannot load the file: {broken}")
+        if broken := _broken(path, fed):
+            row.reasons.append(f"onnxruntime cannot run the file: {broken}")
             return
         view = service.load(path)
     row.found, row.problems = len(view.layers), list(view.left_out)
-    compare(row, convs, values, view, _feeds(view, fed))
+    compare(row, convs, values, view, _feeds(view.inputs, fed))
 
 
-def _broken(path: Path) -> str:
-    """Why onnxruntime, left to itself, cannot load the file as it was exported; empty where it can."""
+def _broken(path: Path, fed: list[Array]) -> str:
+    """Why onnxruntime, left to itself, cannot run the file as it was exported; empty where it can."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        inputs = [TensorInfo(i.name, i.type, tuple(i.shape)) for i in session.get_inputs()]
+        session.run(None, {name: array[:1] for name, array in _feeds(inputs, fed).items()})
     except Exception as error:  # noqa: BLE001 - the runtime raises classes that have no common base
-        return _line(error)
+        return _line(error).replace(f"Load model from {path} failed:", "")
     return ""
 
 
-def _feeds(view: OnnxView, fed: list[Array]) -> dict[str, Array]:
-    """By input, told apart by name or shape; channels first where the model has them so."""
+def _feeds(inputs: Sequence[TensorInfo], fed: list[Array]) -> dict[str, Array]:
+    """By input, told apart by the number of axes; channels first where the model has them so."""
+    if len(inputs) > len(fed):
+        raise LookupError(f"it has {len(inputs)} inputs, Keras' model {len(fed)}: {[info.name for info in inputs]}")
     feeds, rest = {}, list(fed)
-    for info in view.inputs:
+    for info in inputs:
         k = next(k for k, x in enumerate(rest) if x.ndim == len(info.shape or ()))
         array = rest.pop(k)
         feeds[info.name] = np.moveaxis(array, -1, 1) if array.ndim == 4 and info.shape[1] == 3 else array
