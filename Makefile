@@ -50,7 +50,7 @@ optimiser: $(READY)  ## Runs every two operators with and without onnxruntime's 
 zoo:  ## Compares with PyTorch over 175 architectures; needs an environment with torch, torchvision, timm and onnxscript.
 	python tools/zoo.py
 
-zoo-keras:  ## Compares with Keras over 25 nets and its exporters; needs an environment with keras, tensorflow-cpu and tf2onnx.
+zoo-keras:  ## Compares with Keras and its exporters; needs an environment with keras, tensorflow-cpu and tf2onnx.
 	python tools/zoo_keras.py
 
 bench: $(READY)  ## Measures audits: against plain inference and other tools, by batch, form of data, with Ray; writes benchmarks/RESULTS.md.
