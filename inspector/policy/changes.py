@@ -1,4 +1,4 @@
-"""What changed in the channels of two reports: not finite any more, finite again, died, revived, drifted."""
+"""What changed in the channels of two reports: not finite, finite again, died, turned constant, revived, drifted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEVEL: Final = 0.01
 """Chance that any channel at all is called drifted where none has: it is shared out over all channels (Bonferroni)."""
 LEAST: Final = Fraction(1, 20)
 """A smaller change of the share of inputs is no drift, however sure it is."""
-_LISTS: Final = frozenset({"channel_active", "channel_finite", "channel_dead"})
+_LISTS: Final = frozenset({"channel_active", "channel_finite", "channel_dead", "channel_constant"})
 """What is compared channel by channel."""
 _MOST: Final = 1 << 31
 """Counts beyond it are none that a run gives."""
@@ -34,6 +34,7 @@ class Change:
         not_finite: channels with NaN or Inf for some input after, and for none before.
         finite_again: the other way round. A channel that is not finite on one side or both is in nothing below.
         died: dead after and not before.
+        constant: one value everywhere after and not before, and not dead; of reports that both say so.
         revived: dead before and not after.
         drifted: active in another share of inputs, beyond chance; those that died or revived by so much among them.
         p: of that, corrected for all channels compared; 1 where there is nothing to say.
@@ -46,6 +47,7 @@ class Change:
     not_finite: Array
     finite_again: Array
     died: Array
+    constant: Array
     revived: Array
     drifted: Array
     p: Array
@@ -58,7 +60,7 @@ class Change:
     @property
     def flags(self) -> Mapping[str, Array]:
         """All that can be said of a channel, by name of the metric; worst first."""
-        names = ("not_finite", "died", "revived", "drifted", "finite_again")
+        names = ("not_finite", "died", "constant", "revived", "drifted", "finite_again")
         return {name: getattr(self, name) for name in names}
 
 
@@ -126,6 +128,8 @@ def _taps(a: Numbers, b: Numbers) -> Iterator[tuple[str, str, dict[str, Array], 
 def _change(layer: str, tap: str, a: dict[str, Array], b: dict[str, Array], tests: int) -> Change:
     none = np.zeros(a["channel_active"].shape, np.int64)
     was, now = (side.get("channel_dead", none) > 0 for side in (a, b))
+    still, stands = (side.get("channel_constant", none) > 0 for side in (a, b))
+    told = "channel_constant" in a and "channel_constant" in b
     broken, breaks = _broken(a), _broken(b)
     sound = ~(broken | breaks)
     sides = (side[name] for side in (a, b) for name in ("channel_active", "channel_finite"))
@@ -140,6 +144,7 @@ def _change(layer: str, tap: str, a: dict[str, Array], b: dict[str, Array], test
         not_finite=breaks & ~broken,
         finite_again=broken & ~breaks,
         died=now & ~was & sound,
+        constant=stands & ~still & sound & told,
         revived=was & ~now & sound,
         drifted=drifted,
         p=p,

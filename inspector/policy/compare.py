@@ -23,7 +23,7 @@ LAYERS: Final = ("added", "removed", "renamed", "resized", "retapped")
 RULES: Final = tuple(
     f"{NAME}/{rule}"
     for rule in (
-        *("unfair", "failed-analysis", "not-finite", "died", "revived", "drifted", "finite-again"),
+        *("unfair", "failed-analysis", "not-finite", "died", "constant", "revived", "drifted", "finite-again"),
         *(f"{word}-layer" for word in LAYERS),
     )
 )
@@ -31,6 +31,7 @@ METRICS: Final = (
     MetricInfo("not_finite", "channels with NaN or Inf for some input that had none", "channels"),
     MetricInfo("finite_again", "channels that had NaN or Inf for some input and have none", "channels"),
     MetricInfo("died", "channels that are dead and were not", "channels"),
+    MetricInfo("constant", "channels that give one value everywhere, are not dead, and did not before", "channels"),
     MetricInfo("revived", "channels that were dead and are not", "channels"),
     MetricInfo("drifted", "channels active in another share of inputs, beyond chance", "channels"),
     MetricInfo("added_layers", "layers without a counterpart before", "layers"),

@@ -49,7 +49,8 @@ def blocks(before: Report, after: Report, found: Compared) -> Iterator[Block]:
         "Layers are matched by name, then by position and number of channels. Channels of a layer that has another "
         "number of them than before, or is watched at another tap, are not compared. Not finite: NaN or Inf for some "
         "input now and for none before; finite again: the other way round. A channel that is not finite on one side "
-        "or on both is nothing else. Died: dead now and not before; revived: the other way round. Drifted: the shares "
+        "or on both is nothing else. Died: dead now and not before; revived: the other way round. Constant: one value "
+        "everywhere now and not before, and not dead. Drifted: the shares "
         f"of inputs for which a channel is active differ by {float(LEAST):g} or more and by more than chance (pooled "
         "two-proportion test, Fisher's exact test for small counts, two-sided; p times the number of channels compared "
         f"under {LEVEL:g}); channels that died or revived may have drifted as well. The test takes the inputs of both "
@@ -160,6 +161,7 @@ _OVERFLOW: Final = "Find the first layer that is not finite; look for NaN among 
 _SAYS: Final[Mapping[str, tuple[Severity, str, str]]] = {
     "not_finite": (Severity.ERROR, "gave NaN or Inf for some input and did not before", _OVERFLOW),
     "died": (Severity.WARNING, "fired for no input and did before", _SEARCH),
+    "constant": (Severity.WARNING, "gave one and the same value everywhere and did not before", _SEARCH),
     "revived": (Severity.INFO, "fired for no input before and did now", _SEARCH),
     "drifted": (Severity.INFO, "fired for another share of inputs than before", _SEARCH),
     "finite_again": (Severity.INFO, "gave NaN or Inf for some input before and for none now", ""),
@@ -167,6 +169,7 @@ _SAYS: Final[Mapping[str, tuple[Severity, str, str]]] = {
 
 _OF_ONE: Final[Mapping[str, str]] = {
     "died": "gave only zeros and did not before",
+    "constant": "gave one and the same value everywhere and did not before",
     "revived": "gave only zeros before and did not now",
 }
 """What is said where a side had a single input, which makes no channel dead."""

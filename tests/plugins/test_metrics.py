@@ -37,6 +37,7 @@ def test_sparsity_metrics_are_those_of_whole_maps() -> None:
     for where, a in maps.items():
         flat = a.reshape(*a.shape[:2], -1).astype(np.float64)
         zero, fires = (flat == 0).mean((0, 2)), (flat != 0).any(2)
+        constant = (flat == flat[:1, :, :1]).all((0, 2)) & fires.any(0)
         expected = {
             "inputs": len(a),
             "channels": a.shape[1],
@@ -46,13 +47,14 @@ def test_sparsity_metrics_are_those_of_whole_maps() -> None:
             "rare": (fires.any(0) & (fires.mean(0) < 0.01)).sum(),
             "silent_share": 1 - fires.mean(),
             "never_zero": (flat != 0).all((0, 2)).sum(),
-            "constant": ((flat == flat[:1, :, :1]).all((0, 2)) & fires.any(0)).sum(),
+            "constant": constant.sum(),
             "not_finite": 0,
             "peak": flat.max(),
             "mean": flat.mean(),
             "channel_finite": np.full(a.shape[1], len(a)),
             "channel_active": fires.sum(0),
             "channel_dead": ~fires.any(0),
+            "channel_constant": constant,
             "channel_zero_fraction": zero,
             "channel_peak": flat.max((0, 2)),
             "channel_mean": flat.mean((0, 2)),

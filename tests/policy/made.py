@@ -29,7 +29,7 @@ ORIGIN = Provenance(
 
 def tap(
     layer: str, active: list[int], inputs: int = 100, *, finite: list[int] | None = None, dead: bool = True,
-    kind: str = "act", **single: float,
+    kind: str = "act", constant: list[int] | None = None, **single: float,
 ) -> list[Metric]:  # fmt: skip
     """Sparsity of one tap: how many inputs every channel is active for, and finite for (by default all)."""
     counts = np.array(active)
@@ -43,6 +43,8 @@ def tap(
         "channel_mean": shares,
         "channel_zero_fraction": 1 - shares,
     }
+    if constant is not None:
+        each["channel_constant"] = np.array(constant)
     if dead:
         silent = (counts == 0) & (maps == inputs)
         each["channel_dead"] = silent

@@ -94,7 +94,7 @@ NUMBERS = st.one_of(
     st.lists(WHOLE, max_size=3).map(lambda values: np.array(values, np.int64)),
     st.lists(REAL, max_size=3).map(lambda values: np.array(values, np.float64)),
 )
-KEYS = ("inputs", "not_finite", "channel_active", "channel_finite", "channel_dead", "channel_mean")
+KEYS = ("inputs", "not_finite", "channel_active", "channel_finite", "channel_dead", "channel_constant", "channel_mean")
 SIDE = st.dictionaries(st.sampled_from(KEYS), NUMBERS, min_size=1)
 
 
