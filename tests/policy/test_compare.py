@@ -240,13 +240,8 @@ def test_another_version_of_an_analysis_makes_a_comparison_unfair() -> None:
 
 
 def test_all_that_a_comparison_says_is_declared() -> None:
-    before = report(
-        *tap("a", [100, 0, 90, 50, 9], constant=[0, 0, 0, 0, 1]),
-        *tap("b", [1]),
-        *tap("c", [1, 1]),
-        *tap("d", [1]),
-        *tap("e", [1]),
-    )
+    small = (*tap("b", [1]), *tap("c", [1, 1]), *tap("d", [1]), *tap("e", [1]))
+    before = report(*tap("a", [100, 0, 90, 50, 9], constant=[0, 0, 0, 0, 1]), *small)
     after = report(
         *tap("a", [0, 90, 10, 50, 9], finite=[100, 100, 100, 99, 100], constant=[0, 1, 0, 0, 0]), *tap("b", [1, 1]),
         *tap("c", [1, 1], kind="norm"), *tap("D", [1]), *tap("f", [1, 2, 3]), origin=replace(ORIGIN, device="cuda:0"),
