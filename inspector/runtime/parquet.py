@@ -18,6 +18,7 @@ from inspector.runtime.door import Door
 from inspector.runtime.items import Item, Part, fail
 from inspector.runtime.outages import may_mend
 from inspector.runtime.stored import Stored, Watch
+from inspector.runtime.web import NoPartsError
 
 ROWS_AT_A_TIME: Final = 16
 MAX_GROUP: Final = 4 * 2**30
@@ -102,9 +103,16 @@ def _group(table: _Table, name: str, group: int, row: int, door: Door) -> Iterat
             raise InputError(f"row group {group}", "it ends early")
     except (InputError, OSError, ValueError, MemoryError) as error:  # ArrowInvalid is a ValueError
         key = f"{name}[{row}:{last}]"
-        broken = InputError(key, f"these rows cannot be read ({error})", remedy="Write the file again.")
+        broken = InputError(key, f"these rows cannot be read ({error})", remedy=_remedy(error, "Write the file again."))
         broken.__cause__ = error.with_traceback(None)
         yield Item.broken(key, broken, count=_some(last - row))
+
+
+def _remedy(error: BaseException, damaged: str) -> str:
+    """What to do about a file that cannot be read, where that may be its store's fault."""
+    if isinstance(error.__cause__, NoPartsError):
+        return "Download it first."
+    return "Try again later." if may_mend(error) else damaged
 
 
 def _some(rows: int) -> int:
@@ -177,9 +185,8 @@ def _opened(stored: Stored) -> Iterator[_Table]:
         except InputError:
             raise
         except (OSError, ValueError, MemoryError) as error:
-            raise InputError(
-                stored.id, f"the Parquet file cannot be read ({error})", remedy="Write it again."
-            ) from error
+            remedy = _remedy(error, "Write it again.")
+            raise InputError(stored.id, f"the Parquet file cannot be read ({error})", remedy=remedy) from error
         yield table
 
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 import fsspec
 
 from inspector.errors import InputError, NotFoundError, ParameterError
+from inspector.runtime import web
 from inspector.runtime.files import label_of, printable
 from inspector.runtime.outages import StoreError, changed
 from inspector.runtime.stored import UNMARKED, Kind, kind_of
@@ -23,9 +24,6 @@ TRIES: Final = 4
 """How often a read is tried."""
 FIRST_PAUSE: Final = 0.25
 """Seconds before the second try; before every further one twice as long."""
-SILENCE: Final = 60.0
-"""Seconds without a byte after which a request to a web server is given up; one that goes on may take any time."""
-
 _LASTING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError, io.UnsupportedOperation)
 """Errors that trying again will not mend; fsspec raises the first for any failure of HTTP, with that as its cause."""
 _ANSWERS = {401: PermissionError, 403: PermissionError, 404: FileNotFoundError, 410: FileNotFoundError}
@@ -35,6 +33,7 @@ _ASTRAY = {
     "InvalidUrlRedirectClientError": "it is sent on to what is no address",
 }
 """What aiohttp, which need not be installed, calls its refusals to follow, and what they are."""
+_DATA: Final = re.compile(r":\s+b['\"].*", re.DOTALL)  # what aiohttp quotes of an answer, which may be the data itself
 _MOST_TOLD: Final = 200  # characters of what a store says, which may be the data itself
 _PIECE = 2**20  # bytes; what is no larger comes in one answer
 _BUSY = (408, 425, 429)  # answers of HTTP from 400 to 499 that are not the request's fault
@@ -72,7 +71,7 @@ class Place:
             why = "web servers are not told what follows a #"
             raise ParameterError(f"data {public(url)!r}", why, remedy="Write %23.")
         try:
-            system, path = fsspec.core.url_to_fs(url, **_options(url))
+            system, path = fsspec.core.url_to_fs(url, **web.options(url))
         except ImportError as error:
             package = "onnx-inspector[http]" if url.startswith("http") else "it"
             raise ParameterError(
@@ -171,7 +170,7 @@ class Remote:
     def open(self) -> BinaryIO:
         """The file, read on where a connection broke."""
         try:
-            return io.BufferedReader(Steady(self._opened))  # Arrow takes a short piece for the end
+            return io.BufferedReader(Steady(self._opened, self._streamed))  # Arrow takes a short piece for the end
         except OSError as error:
             remedy = "Check the URL." if isinstance(error.__cause__, _LASTING) else "Try again later."
             raise InputError(self.id, f"it cannot be opened ({error})", remedy=remedy) from error
@@ -197,21 +196,11 @@ class Remote:
         return f"{info.get('size')}-{_mark(info) or UNMARKED}"
 
     def _opened(self) -> BinaryIO:
-        return cast("BinaryIO", self.system.open(self.path, "rb"))
+        return cast("BinaryIO", web.whole_parts(self.system.open(self.path, "rb")))
 
-
-def _options(url: str) -> dict[str, Any]:
-    """Options for the file systems that a URL names, those within others too, by scheme."""
-    found = (re.match(r"(https?)://", part) for part in url.split("::"))
-    return {scheme[1]: {"get_client": _client} for scheme in found if scheme}
-
-
-async def _client(**options: Any) -> Any:
-    """What asks web servers. By itself it would end every answer after five minutes, however well it comes."""
-    import aiohttp  # noqa: PLC0415 - an extra that most do without
-
-    patience = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
-    return aiohttp.ClientSession(**{"timeout": patience, **options})
+    def _streamed(self) -> BinaryIO:
+        """From its beginning only, as a server may have it."""
+        return cast("BinaryIO", self.system.open(self.path, "rb", block_size=0))
 
 
 def _mark(info: dict[str, Any]) -> str:
@@ -222,11 +211,13 @@ def _mark(info: dict[str, Any]) -> str:
 class Steady(io.RawIOBase):
     """A file that is opened again, at the place that was reached, when reading fails; `TRIES` times in a row.
 
-    Raises StoreError, whatever the file system raised.
+    Where its server turns out to give no parts of files, and nobody has gone to another place in it, it is `streamed`
+    from then on. Raises StoreError, whatever the file system raised.
     """
 
-    def __init__(self, opened: Callable[[], BinaryIO]) -> None:
+    def __init__(self, opened: Callable[[], BinaryIO], streamed: Callable[[], BinaryIO] | None = None) -> None:
         self._opened, self._file, self._at = opened, cast("BinaryIO | None", None), 0
+        self._streamed = streamed
         self._file = _given(opened)
 
     def readable(self) -> bool:
@@ -235,7 +226,7 @@ class Steady(io.RawIOBase):
 
     def seekable(self) -> bool:
         """Whether the file under it is."""
-        return self._file is not None and self._file.seekable()
+        return self._file is not None and _seeks(self._file)
 
     def tell(self) -> int:
         """The place that was reached."""
@@ -243,6 +234,7 @@ class Steady(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """To another place, where the store can do that."""
+        self._streamed = None
         self._at = _given(lambda: self._live().seek(offset, whence))
         return self._at
 
@@ -263,21 +255,29 @@ class Steady(io.RawIOBase):
     def _piece(self, size: int) -> bytes:
         try:
             return self._live().read(size)
-        except BaseException:
+        except BaseException as error:
             file, self._file = self._file, None
             _dropped(file)
-            raise
+            if self._streamed is None or not isinstance(error, web.NoPartsError):
+                raise
+        self._opened, self._streamed = self._streamed, None
+        return self._piece(size)
 
     def _live(self) -> BinaryIO:
         """The open file; a new one is brought to the place that was reached."""
         if self._file is None:
             file = self._opened()
-            if file.seekable():
+            if _seeks(file):
                 file.seek(self._at)
             else:
                 _pass_over(file, self._at)
             self._file = file
         return self._file
+
+
+def _seeks(file: BinaryIO) -> bool:
+    """Whether another place in it can be gone to; fsspec says so of streams of HTTP too, whose size is not known."""
+    return file.seekable() and getattr(file, "size", 0) is not None
 
 
 def repeated(act: Callable[[], T]) -> T:
@@ -317,8 +317,8 @@ def _refusal(error: BaseException) -> OSError | None:
     if astray := _ASTRAY.get(type(error).__name__):
         return io.UnsupportedOperation(astray)
     status = getattr(error, "status", None)
-    if not isinstance(status, int) or not 400 <= status < 500 or status in _BUSY:
-        return None
+    if not isinstance(status, int) or not 400 <= status < 500 or status in _BUSY or error.__cause__ is not None:
+        return None  # with a cause it is aiohttp's own word for an answer that it cannot read
     return _ANSWERS.get(status, io.UnsupportedOperation)(_told(error))
 
 
@@ -326,7 +326,7 @@ def _told(error: BaseException) -> str:
     status, message = getattr(error, "status", None), getattr(error, "message", "")
     said = str(error) or str(error.__cause__ or "")  # fsspec says nothing of why it took too long
     text = f"{status} {message}" if isinstance(status, int) else " ".join(said.split())
-    return public(text)[:_MOST_TOLD] or type(error).__name__
+    return public(_DATA.sub("", text))[:_MOST_TOLD] or type(error).__name__
 
 
 def _pass_over(file: BinaryIO, size: int) -> None:

@@ -15,7 +15,7 @@ from fsspec.asyn import sync
 from fsspec.implementations.http import HTTPFileSystem
 
 from inspector.errors import InputError, ParameterError
-from inspector.runtime import urls
+from inspector.runtime import urls, web
 from inspector.runtime.sources import open_source
 from inspector.runtime.urls import Place
 
@@ -108,6 +108,22 @@ def test_a_length_that_is_never_reached_is_told(serving, more):
     assert "not completed" in told(f"{address}/a.png")
 
 
+def test_an_answer_that_cannot_be_read_is_asked_for_again_and_what_it_held_is_not_told(serving):
+    """As aiohttp says it: with a status of its own, which is no answer of the server's."""
+    serving(lambda *_: (200, {}, b""))  # no pauses
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        error = OSError()
+        error.status, error.message = 400, "Data after `Connection: close`:\n\n  b'\\x1a: data'\n  ^"
+        raise error from ValueError("it cannot be parsed")
+
+    with pytest.raises(OSError, match=r"^400 Data after `Connection: close`; tried 4 times$"):
+        urls.repeated(fail)
+    assert len(tries) == urls.TRIES
+
+
 def test_of_what_a_store_says_the_beginning_is_told(serving):
     """Where an answer is longer than it says, aiohttp says the rest of it, which is the data."""
 
@@ -135,7 +151,7 @@ def test_a_server_without_ranges_is_read_from_the_beginning(serving):
 
 
 def test_a_server_that_is_silent_is_given_up_and_one_that_is_slow_is_not(serving, monkeypatch):
-    monkeypatch.setattr(urls, "SILENCE", 0.5)
+    monkeypatch.setattr(web, "SILENCE", 0.5)
     HTTPFileSystem.clear_instance_cache()  # of which each has its patience
     monkeypatch.setattr(Handler, "piece", 512)
     monkeypatch.setattr(Handler, "wait", lambda _: threading.Event().wait(0.04))
