@@ -255,6 +255,8 @@ def _npz(source: Path | bytes, inputs: Sequence[TensorInfo], name: str, max_byte
     _check_bytes(_size(source), name, "the file", max_bytes)
     with _opened(source) as file, zipfile.ZipFile(file) as archive:
         members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
+        if len(members) < len(archive.infolist()):
+            raise InputError(name, "two of its arrays have one name", remedy="Write it with numpy.savez.")
         _check_names(members, inputs, name)
         _check_bytes(sum(m.file_size for m in members.values()), name, "what it unpacks to", max_bytes)
         return {n: _member(archive, m, f"{name}:{n}") for n, m in members.items()}

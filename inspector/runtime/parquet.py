@@ -209,10 +209,15 @@ def _table(file: Any, name: str) -> _Table:
 
 
 def _holds_bytes(kind: Any) -> bool:
-    text = str(kind)
-    if not text.startswith("struct"):
-        return text in {"binary", "large_binary"}
-    return any(f.name == "bytes" and str(f.type) in {"binary", "large_binary"} for f in kind)
+    if not str(kind).startswith("struct"):
+        return _is_binary(kind)
+    return any(f.name == "bytes" and _is_binary(f.type) for f in kind)
+
+
+def _is_binary(kind: Any) -> bool:
+    """Bytes of any length, in whichever of Arrow's ways they are kept."""
+    values = kind.value_type if str(kind).startswith("dictionary") else kind
+    return str(values) in {"binary", "large_binary", "binary_view"}
 
 
 def _class_names(metadata: Any, label: str | None) -> Sequence[str]:

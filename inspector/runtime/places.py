@@ -147,5 +147,8 @@ def _shown(spot: Path | Place) -> str:
 
 
 def _as_path(spot: Path | Place) -> Path:
-    """Something to name it after; a URL as if its scheme and host were folders."""
-    return spot if isinstance(spot, Path) else Path("/", *public(spot.url).split("://")[-1].strip("/").split("/"))
+    """Something to name it after; a URL as if its scheme and host, and what it lies in, were folders."""
+    if isinstance(spot, Path):
+        return spot
+    parts = [part.partition("://")[2] or part for part in public(spot.url).split("::") if "://" in part]
+    return Path("/", *(step for part in reversed(parts) for step in part.strip("/").split("/")))

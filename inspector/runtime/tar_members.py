@@ -92,6 +92,10 @@ class _Walk:
             magic = buffered.peek(6)[:6]
         except OSError as error:
             raise self.error(f"it cannot be read ({error})", "Check where it lies.") from error
+        if unread := next((how for begin, how in _UNREAD.items() if magic.startswith(begin)), ""):
+            raise self.error(
+                f"it is packed by {unread}, which is not read", "Pack it with gzip, bzip2 or xz, or not at all."
+            )
         unpack = next((u for begin, u in _PACKINGS.items() if magic.startswith(begin)), None)
         if unpack:
             self._file, self.packed = unpack(buffered), True
@@ -252,3 +256,10 @@ _PACKINGS: Final[dict[bytes, Callable[[BinaryIO], BinaryIO]]] = {
     b"\xfd7zXZ": lambda file: cast("BinaryIO", _Xz(file)),
 }
 """How packed files begin, and what unpacks them."""
+_UNREAD: Final = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"PK\x03\x04": "zip",
+    b"\x1f\x9d": "compress",
+}
+"""How files begin that are packed in other ways, and in which."""

@@ -37,7 +37,7 @@ def tar_items(stored: Stored, door: Door) -> Iterator[Item]:
     dot inside (`0001.jpg` beside `0001.mask.png`). Without pictures, `.npy` members feed the inputs that they name
     (`0001.x.npy` the input `x`, `0001.npy` the only one). What has neither is passed over.
     """
-    sample, problem, seen = _Sample(stored.id, ""), None, set[str]()
+    sample, problem, seen, told_of = _Sample(stored.id, ""), None, set[str](), 0
     try:
         with stored.open() as file:
             for member in members(file, stored.id, _most):
@@ -47,12 +47,12 @@ def tar_items(stored: Stored, door: Door) -> Iterator[Item]:
                     sample = _Sample(stored.id, key)
                 if told := sample.add(member):
                     name = f"{stored.id}/{printable(member.name)}"
-                    seen.add(name)
+                    told_of += 1
                     yield Item.broken(name, InputError(name, told))
     except InputError as error:
         problem = error
     yield from sample.items(door, seen)
-    if problem or not seen:
+    if problem or not (seen or told_of):
         nothing = InputError(stored.id, "it holds nothing to feed", expected="pictures or .npy files")
         yield Item.broken(stored.id, problem or nothing, incomplete=True)
 
@@ -72,6 +72,8 @@ class _Sample:
         """Keeps what is needed of a member. Returns what is wrong with it, an empty text where nothing is."""
         if member.data is None or (place := self._place(member.name)) is None:
             return member.problem
+        if member.name in place and place is not self.labels:
+            return "an input of that id came before"
         self.held += len(member.data)
         if self.held > MAX_SAMPLE:
             return f"its sample is too large, at most {MAX_SAMPLE:,} bytes are read"

@@ -122,8 +122,14 @@ class Place:
 
     def matching(self) -> list[str]:
         """URLs of what fits the pattern, sorted."""
-        found = self._asked(self.system.glob)
-        return sorted(str(self.system.unstrip_protocol(path)) for path in found)
+        return sorted(self._url(str(path)) for path in self._asked(self.system.glob))
+
+    def _url(self, path: str) -> str:
+        """The URL of another path in the same file system, which may lie in others."""
+        first, chained, rest = self.url.partition("::")
+        if chained and "://" not in first:  # such as `simplecache`, which has the paths of what it is about
+            return f"{first}::{self.system.fs.unstrip_protocol(path)}"
+        return f"{self.system.unstrip_protocol(path)}{chained}{rest}"
 
     def _asked(self, ask: Callable[[str], T]) -> T:
         try:
@@ -294,6 +300,8 @@ def repeated(act: Callable[[], T]) -> T:
                 raise refusal from error
             if isinstance(error, _LASTING) and isinstance(error.__cause__ or error, _LASTING):
                 raise
+            if isinstance(_behind(error), KeyError):  # archives say so that they have no such file
+                raise FileNotFoundError(_told(_behind(error)).strip("'\"")) from error
             if attempt == TRIES - 1:
                 raise OSError(f"{_told(_behind(error))}; tried {TRIES} times") from error
             time.sleep(FIRST_PAUSE * 2**attempt)

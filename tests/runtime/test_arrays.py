@@ -305,6 +305,16 @@ def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path):
         read_stack(tmp_path / "x.npz", [X], "x.npz")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("second", ["x.npy", "x"])
+def test_two_arrays_of_one_name_are_refused(tmp_path, second):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", npy_bytes(X5))
+        archive.writestr(second, npy_bytes(X5 + 1))
+    with pytest.raises(InputError, match=r"x\.npz: two of its arrays have one name\. Write it with numpy\.savez"):
+        read_stack(tmp_path / "x.npz", [X], "x.npz")
+
+
 def test_packings_that_numpy_never_uses_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("x.npy", npy_bytes(X5))

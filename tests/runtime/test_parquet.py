@@ -41,6 +41,10 @@ TABLES = {
     "as datasets writes it": named(pa.table({"label": NUMBERS, "image": structs(BYTES), "x": pa.array(range(11))})),
     "bytes and texts": pa.table({"image": pa.array(BYTES, pa.binary()), "label": pa.array(LABELS)}),
     "large bytes": pa.table({"image": pa.array(BYTES, pa.large_binary()), "label": pa.array(LABELS)}),
+    "views of bytes": pa.table({"image": pa.array(BYTES, pa.binary_view()), "label": pa.array(LABELS)}),
+    "dictionary of bytes": pa.table(
+        {"image": pa.array(BYTES, pa.binary()).dictionary_encode(), "label": pa.array(LABELS)}
+    ),
     "another name": named(pa.table({"img": structs(BYTES), "label": NUMBERS})),
     "a mask beside it": pa.table({"mask": structs(BYTES[::-1]), "image": structs(BYTES), "label": pa.array(LABELS)}),
     "dictionary of labels": pa.table({"image": structs(BYTES), "label": pa.array(LABELS).dictionary_encode()}),

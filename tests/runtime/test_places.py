@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import zipfile
 
 import fsspec
 import pytest
 from datasets import RAW, X, png, read
 
 from inspector.errors import InputError, NotFoundError
+from inspector.runtime import urls
 from inspector.runtime.places import find
 from inspector.runtime.sources import open_source
 
@@ -77,3 +79,40 @@ def test_a_file_url_leaves_nothing_out(tmp_path):
 def test_numbers_that_go_down_stand_for_nothing():
     with pytest.raises(InputError, match=r"\{5\.\.3\}: it stands for no number"):
         find(["t-{5..3}.tar"])
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Pictures in a zip file."""
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as file:
+        for i in range(3):
+            file.writestr(f"in/{i}.png", png(i))
+    return f"file://{tmp_path}/c.zip"
+
+
+@pytest.mark.parametrize("pattern", ["zip://in/*.png", "zip://in/{0..2}.png", "zip://in"])
+def test_what_lies_in_an_archive_is_named_after_itself_and_patterns_hold_there(archive, pattern):
+    found = read(open_source(f"{pattern}::{archive}", [X], RAW))
+    assert [(key, float(x.flat[0])) for key, _, x in found] == [("0.png", 0), ("1.png", 1), ("2.png", 2)]
+    ((key, _, _),) = read(open_source(f"zip://in/1.png::{archive}", [X], RAW))
+    assert key == "1.png"
+
+
+def test_files_of_one_name_in_two_archives_are_told_apart(archive, tmp_path):
+    (tmp_path / "d.zip").write_bytes((tmp_path / "c.zip").read_bytes())
+    places = [f"zip://in/1.png::file://{tmp_path}/{name}.zip" for name in "cd"]
+    assert [key for key, _, _ in read(open_source(places, [X], RAW))] == ["c.zip/in/1.png", "d.zip/in/1.png"]
+
+
+def test_patterns_hold_through_a_cache(memory, tmp_path):
+    memory.pipe({f"/w/{i}.png": png(i) for i in range(3)})
+    found = read(open_source("simplecache::memory://w/*.png", [X], RAW))
+    assert [(key, float(x.flat[0])) for key, _, x in found] == [("0.png", 0), ("1.png", 1), ("2.png", 2)]
+
+
+def test_what_an_archive_does_not_have_is_not_asked_for_again(archive, monkeypatch):
+    asked = list[float]()
+    monkeypatch.setattr(urls.time, "sleep", asked.append)
+    ((key, _, problem),) = read(open_source(f"zip://in/7.png::{archive}", [X], RAW))
+    assert (key, asked) == ("7.png", [])
+    assert problem == "7.png: it cannot be opened (There is no item named 'in/7.png' in the archive). Check the URL."

@@ -143,16 +143,38 @@ def test_a_broken_array_is_an_error_of_its_sample_alone(tmp_path, content):
     np.testing.assert_array_equal(second[2], x)
 
 
-def test_an_id_that_comes_twice_is_fed_once(tmp_path):
+@pytest.mark.parametrize("order", ["aba", "aab", "aa", "baa"])
+def test_an_id_that_comes_twice_is_fed_once_and_told_once(tmp_path, order):
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
-        for name in ("a.png", "b.png", "a.png"):
-            info = tarfile.TarInfo(name)
-            info.size = len(png(1))
-            tar.addfile(info, io.BytesIO(png(1)))
+        for at, name in enumerate(order):
+            info = tarfile.TarInfo(f"{name}.png")
+            info.size = len(png(at))
+            tar.addfile(info, io.BytesIO(png(at)))
     found = read(source_of(tmp_path, file.getvalue()))
-    assert [type(x) for _, _, x in found] == [np.ndarray, np.ndarray, str]
-    assert "came before" in found[2][2]
+    assert {key: float(x.flat[0]) for key, _, x in found if not isinstance(x, str)} == {
+        f"s.tar/{name}.png": order.index(name) for name in order
+    }
+    (problem,) = [x for _, _, x in found if isinstance(x, str)]
+    assert problem == "s.tar/a.png: an input of that id came before."
+
+
+def test_a_member_that_is_read_after_a_link_of_its_name_is_fed(tmp_path):
+    link = tarfile.TarInfo("a.png")
+    link.type = tarfile.SYMTYPE
+    content = link.tobuf() + tar_bytes({"a.png": png(3)})
+    told, fed = read(source_of(tmp_path, content))
+    assert "are not read" in told[2]
+    assert (fed[0], float(fed[2].flat[0])) == ("s.tar/a.png", 3)
+
+
+@pytest.mark.parametrize(
+    ("begin", "by"), [("28b52ffd", "zstd"), ("04224d18", "lz4"), ("504b0304", "zip"), ("1f9d", "compress")]
+)
+def test_ways_of_packing_that_are_not_read_are_told_by_name(tmp_path, begin, by):
+    ((key, _, problem),) = read(source_of(tmp_path, bytes.fromhex(begin) + bytes(2000)))
+    assert key == "s.tar"
+    assert f"it is packed by {by}, which is not read; noticed at byte 0. Pack it with gzip" in problem
 
 
 def test_links_and_devices_are_told_and_never_followed(tmp_path):
