@@ -100,7 +100,7 @@ def test_noise_without_a_number_says_its_form(told: Callable[..., str]) -> None:
 
 
 def test_a_web_address_names_the_extra(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacks(_: str) -> None:
+    def lacks(_: str, **__: object) -> None:
         raise ImportError("it takes aiohttp")
 
     monkeypatch.setattr("fsspec.core.url_to_fs", lacks)
