@@ -65,6 +65,8 @@ def open_source(
             of file for which a package is missing.
     """
     door = Door(tuple(inputs), preprocess, on_picture)
+    if isinstance(data, (list, tuple)) and len(data) == 1 and isinstance(data[0], (str, Path)):
+        data = data[0]
     if isinstance(data, str) and data.startswith(PREFIX):
         return Noise.parse(data, door.inputs)
     if isinstance(data, (str, Path)):

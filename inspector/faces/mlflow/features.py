@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,13 +14,15 @@ from inspector.runtime.arrays import Stack, only_input
 from inspector.runtime.items import Raw
 from inspector.runtime.sources import Data
 
+_MISSING: Final = {"None", "nan", "<NA>", "NaT"}
+
 
 def data_of(dataset: Any, inputs: Sequence[TensorInfo]) -> Data:
     """What a `mlflow.data.evaluation_dataset.EvaluationDataset` holds, as what is fed to a model with these inputs.
 
-    One column of texts: places, as on the command line. Columns whose cells are arrays: an array for every input of
-    the model, by the column's name; a single one needs no name. Only numbers: a row for every input, (N, columns).
-    Arrays are fed as they are. Targets are labels.
+    One column of texts or paths: places, as on the command line. Columns whose cells are arrays: an array for every
+    input of the model, by the column's name; a single one needs no name. Only numbers: a row for every input,
+    (N, columns). Arrays are fed as they are. Targets are labels.
 
     Raises:
         InputError: nothing of that, or nothing at all.
@@ -29,7 +32,7 @@ def data_of(dataset: Any, inputs: Sequence[TensorInfo]) -> Data:
     if not len(features) or not columns:
         raise InputError("data", "it holds nothing to feed", expected="a row and a column at least, beside the targets")
     first = next(iter(columns.values()))
-    if len(columns) == 1 and all(isinstance(cell, str) for cell in first):
+    if len(columns) == 1 and all(isinstance(cell, str | Path) for cell in first):
         return _places(first, labelled=dataset.has_targets)
     if any(column.dtype == object for column in columns.values()):
         arrays = {name: _stacked(name, column) for name, column in columns.items()}
@@ -49,7 +52,7 @@ def _columns(features: Any) -> Mapping[str, Array]:
     return {str(name): features[name].to_numpy() for name in features.columns}
 
 
-def _places(cells: Array, *, labelled: bool) -> list[str]:
+def _places(cells: Array, *, labelled: bool) -> list[str | Path]:
     if labelled:
         raise InputError(
             "data",
@@ -57,7 +60,7 @@ def _places(cells: Array, *, labelled: bool) -> list[str]:
             expected="no targets beside names of files",
             remedy="Leave targets out; docs/data.md says where labels are looked for.",
         )
-    return [str(cell) for cell in cells]
+    return [cell if isinstance(cell, Path) else str(cell) for cell in cells]
 
 
 def _stacked(name: str, cells: Array) -> Array:
@@ -79,4 +82,9 @@ def _labelled(arrays: Mapping[str, Array], inputs: Sequence[TensorInfo], labels:
     """Every row with its label."""
     stack = Stack.of(arrays, inputs, "data")
     rows = zip(stack.ids("data"), labels, strict=True)
-    return [Raw(name, tensors=stack.one(at), label=str(label)) for at, (name, label) in enumerate(rows)]
+    return [Raw(name, tensors=stack.one(at), label=_label(label)) for at, (name, label) in enumerate(rows)]
+
+
+def _label(target: Any) -> str | None:
+    """The class that a target says; none where it is missing, which pandas has several ways to say."""
+    return None if not isinstance(target, str) and str(target) in _MISSING else str(target)

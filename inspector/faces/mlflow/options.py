@@ -13,6 +13,8 @@ from pydantic import BeforeValidator, ByteSize, ConfigDict, SkipValidation, Type
 from inspector.errors import NotFoundError, ParameterError
 from inspector.runtime.sources import Data
 
+NAME: Final = "inspector"
+"""What MLflow calls this evaluator."""
 _NEAR: Final = 0.7
 """How alike two names are (0 to 1) of which one is taken for a slip of the other."""
 
@@ -59,6 +61,7 @@ class Options:
             NotFoundError: an option that there is not; says the nearest one.
             ParameterError: a value that cannot be.
         """
+        config = _ours(config)
         unknown = next((name for name in config if name not in NAMES), None)
         if unknown is not None:
             raise NotFoundError.among("option", str(unknown), NAMES, of="evaluator_config")
@@ -72,6 +75,12 @@ NAMES: Final = tuple(field.name for field in fields(Options))
 _OPTIONS: Final = TypeAdapter(Options)
 
 
+def _ours(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is meant for this evaluator, where a config is by the names of evaluators, as MLflow has it for several."""
+    inner = config.get(NAME)
+    return inner if len(config) == 1 and isinstance(inner, Mapping) else config
+
+
 def meant(config: Mapping[str, Any] | None) -> bool:
     """Whether a config is meant for this evaluator: an option is one of `NAMES`, or nearly."""
-    return any(difflib.get_close_matches(str(name), NAMES, n=1, cutoff=_NEAR) for name in config or ())
+    return any(difflib.get_close_matches(str(name), NAMES, n=1, cutoff=_NEAR) for name in _ours(config or {}))

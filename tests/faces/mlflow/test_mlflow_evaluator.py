@@ -188,6 +188,32 @@ def test_targets_are_the_labels_of_their_rows(net: str) -> None:
     assert result.metrics["selectivity/classes/block.c1.Conv:act"] == 2
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_a_target_that_is_missing_is_no_class(net: str, missing: object) -> None:
+    frame = ROWS.assign(y=pd.Series(["cat", "dog", missing, "dog", "nan"], dtype=object))
+    result = evaluate(net, frame, {"analyses": "selectivity"}, targets="y", model_type="classifier")
+    assert result.metrics["selectivity/classes/block.c1.Conv:act"] == 3  # a text is what it says
+
+
+def test_paths_are_names_of_files_and_noise_may_stand_in_a_column_as_on_the_command_line(
+    net: str, tmp_path: Path, client: MlflowClient
+) -> None:
+    names = pictures(tmp_path, 3)
+    config = {"analyses": "sparsity", "preprocess": "unit"}
+    of_texts = evaluate(net, pd.DataFrame({"file": names}), config)
+    assert evaluate(net, pd.DataFrame({"file": [*map(Path, names)]}), config).metrics == of_texts.metrics
+    noise = evaluate(net, pd.DataFrame({"file": ["noise:4"]}), {"analyses": "sparsity"})
+    assert stored(client, noise).data.tags["inspector.inputs"] == "4"
+
+
+@pytest.mark.parametrize("evaluators", ["inspector", ["inspector"]])
+def test_options_may_stand_under_the_name_of_the_evaluator(net: str, evaluators: object) -> None:
+    result = evaluate(net, ROWS, {"inspector": {"analyses": "sparsity"}}, evaluators=evaluators)
+    assert result.metrics == evaluate(net, ROWS, {"analyses": "sparsity"}).metrics
+    with pytest.raises(InspectorError, match="Did you mean 'analyses'"):
+        evaluate(net, ROWS, {"inspector": {"analysis": "sparsity"}}, evaluators=evaluators)
+
+
 def test_an_evaluation_that_does_not_mean_it_goes_on_without_it(net: str) -> None:
     frame = pd.DataFrame({"a": [1.0, 2.0], "y": [0.0, 1.0]})
     options: dict[str, Any] = {"targets": "y", "model_type": "regressor", "evaluators": None}
