@@ -82,7 +82,10 @@ def providers_of(name: str) -> set[str]:
 
 def test_what_is_shipped_imports_only_what_an_installation_brings() -> None:
     extras = PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *(text for name in ("cpu", "parquet", "http", "ray", "mlflow") for text in extras[name])]
+    asked = [
+        *PROJECT["dependencies"],
+        *(text for name in ("cpu", "parquet", "http", "ray", "mlflow") for text in extras[name]),
+    ]
     declared = {re.split(r"[\[<>=~! ]", text)[0].lower().replace("_", "-") for text in asked}
     foreign = {name for path in SHIPPED for name in imported(path)} - sys.stdlib_module_names
     undeclared = {
