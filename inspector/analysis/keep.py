@@ -11,7 +11,7 @@ from typing import Final, Self
 from inspector.analysis.checkpoints import Checkpoints
 from inspector.analysis.feed import Feed
 from inspector.analysis.identity import Identity
-from inspector.analysis.parts import DataSet, Gathered, Part
+from inspector.analysis.parts import DataSet, Gathered, Part, unread_inputs
 from inspector.analysis.plan import Plan
 from inspector.analysis.registry import kind_of
 from inspector.analysis.sums import Saving
@@ -182,9 +182,7 @@ class Keeper:
 
 
 def _again(lost: list[int], *, kept: bool) -> str:
-    told = f"{sum(lost):,} in {many(len(lost), 'shard')}"
-    then = "not kept, the same command tries these again" if kept else "try these again later"
-    return f"inputs that a store did not give, or that changed during the run: {told}; {then}"
+    return unread_inputs(lost, "not kept, the same command tries these again" if kept else "try these again later")
 
 
 def _idle(first: int, total: int, shards: int) -> str:

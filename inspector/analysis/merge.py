@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inspector.analysis.identity import Identity
-from inspector.analysis.parts import DataSet, Gathered
+from inspector.analysis.parts import DataSet, Gathered, unread_inputs
 from inspector.analysis.plan import Plan, make_plan
 from inspector.analysis.registry import AnalysisRequest
 from inspector.analysis.run import conclude
@@ -63,6 +63,8 @@ def merged(
     if twice:
         some = "1 shard was" if twice == 1 else f"{twice} shards were"
         gathered.note(f"{some} given more than once; each counts once")
+    if unread := [shard.tally.may_mend for shard in shards if shard.tally.may_mend]:
+        gathered.note(unread_inputs(unread, "run these shards again, and merge what that gives too"))
     missing = _note_missing(gathered, _data_sets(shards))
     if identity.preprocess and not gathered.provenance.preprocess:
         gathered.note(UNUSED)
@@ -142,14 +144,17 @@ def _gap(data: str, missing: int, known: Collection[int]) -> str:
 
 
 def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:
-    """Every shard once, of all its data sets, in the order of the data; and how many there were too many."""
+    """Every shard once, of all its data sets, in the order of the data; and how many there were too many.
+
+    One of which a store did not give all counts as it is in the file that has the most of it.
+    """
     known: dict[str, Stored] = {}
     count = 0
     for shard in found:
         count += 1
         name = shard.tally.shard
         first = known.setdefault(name, shard)
-        if first.tally.digest != shard.tally.digest:
+        if first.tally.digest != shard.tally.digest and not (first.tally.may_mend or shard.tally.may_mend):
             raise SummaryError(
                 f"shard {name!r}",
                 "two files hold it with different inputs",
@@ -158,5 +163,6 @@ def _distinct(found: Iterable[Stored]) -> tuple[list[Stored], int]:
                 remedy="Run one of them again.",
             )
         sets = tuple(dict.fromkeys((*first.tally.sets, *shard.tally.sets)))
-        known[name] = replace(first, tally=replace(first.tally, sets=sets))
+        fuller = min(first, shard, key=lambda found: found.tally.may_mend)
+        known[name] = replace(fuller, tally=replace(fuller.tally, sets=sets))
     return sorted(known.values(), key=lambda shard: (shard.tally.index, shard.tally.shard)), count - len(known)

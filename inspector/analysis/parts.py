@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from inspector.analysis.plan import Plan
 from inspector.analysis.run import Totals
 from inspector.errors import SummaryError
+from inspector.origin import many
 from inspector.report import Check, Provenance, Skipped
 from inspector.runtime.digest import Digest
 
@@ -146,3 +147,9 @@ def _worse(a: Provenance, b: Provenance) -> Check | None:
 def _both(a: str, b: str) -> str:
     """The texts joined by ` + `, each once."""
     return " + ".join(dict.fromkeys(part for text in (a, b) for part in text.split(" + ") if part))
+
+
+def unread_inputs(lost: Sequence[int], then: str) -> str:
+    """A note that another try may read inputs: how many in each shard that has some, and what to do."""
+    told = f"{sum(lost):,} in {many(len(lost), 'shard')}"
+    return f"inputs that a store did not give, or that changed during the run: {told}; {then}"

@@ -200,6 +200,32 @@ def test_without_checkpoints_it_is_said_too(memory: MemoryFileSystem, monkeypatc
     )
 
 
+def test_a_merge_says_what_a_store_did_not_give_and_takes_a_shard_from_the_file_that_has_most_of_it(
+    memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sums, note = [tmp_path / f"{name}.sum" for name in "abc"], "inputs that a store did not give"
+    lost = [("0.png", "1.png", "4.png"), ("1.png", "3.png"), ()]
+    outage = Outage(monkeypatch, lambda _: False, OSError("503"))
+    for file, names in zip(sums, lost, strict=True):
+        outage.fails = lambda path, names=names: path.endswith(names)  # type: ignore[misc]
+        service.audit(DIGITS.model, "memory://set", **OPTIONS, summaries=file)
+    report = service.merge(DIGITS.model, sums[:1])
+    assert any(
+        f"{note}, or that changed during the run: 3 in 2 shards; run these" in n for n in report.provenance.notes
+    )
+    for order in (sums[:2], sums[1::-1]):
+        report = service.merge(DIGITS.model, order)
+        assert (report.provenance.inputs, report.skipped_count) == (5, 1)
+        assert any(f"{note}, or that changed during the run: 1 in 1 shard;" in n for n in report.provenance.notes)
+    whole = service.audit(DIGITS.model, "memory://set", **OPTIONS)
+    for order in (sums, sums[::-1]):
+        report = service.merge(DIGITS.model, order)
+        assert json.loads(text(report))["results"] == json.loads(text(whole))["results"]
+        assert report.skipped_count == 0
+        assert report.provenance.data_sha256 == whole.provenance.data_sha256
+        assert not any(note in n for n in report.provenance.notes)
+
+
 class Disk:
     """A disk of the network under a folder: `gone` says of which names nothing can be had."""
 
