@@ -68,6 +68,12 @@ def test_a_name_in_an_extended_header_holds_for_the_next_member_alone(tmp_path, 
     assert [key for key, _, _ in read(source_of(tmp_path, content))] == ["s.tar/long.png", "s.tar/b.png"]
 
 
+def test_what_a_damaged_record_follows_in_an_extended_header_still_holds(tmp_path):
+    content = extended(tarfile.XHDTYPE, b"17 path=long.png\nnonsense\n") + header("a.png", len(png(3))) + padded(png(3))
+    ((key, _, _),) = read(source_of(tmp_path, content + bytes(1024)))
+    assert key == "s.tar/long.png"
+
+
 def test_a_sparse_file_is_told_though_it_looks_like_a_regular_one(tmp_path):
     said = b"22 GNU.sparse.major=1\n25 GNU.sparse.name=a.png\n"
     content = extended(tarfile.XHDTYPE, said) + header("GNUSparseFile.0/a.png", len(png(3))) + padded(png(3))

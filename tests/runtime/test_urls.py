@@ -37,12 +37,12 @@ def parquet_bytes() -> bytes:
 def test_a_folder_behind_a_url_is_that_folder(memory):
     for name, content in FILES.items():
         memory.pipe(f"/set/{name}", content)
-    memory.pipe("/set/.hidden/a.png", png(1))
+    memory.pipe({"/set/.hidden/a.png": png(1), "/set/ant/.hidden/a.png": png(1)})
     memory.pipe("/set/notes.txt", b"")
     source = open_source("memory://set", [X], RAW)
     assert_is_the_data_set(source)
     assert [item.id for item in source] == list(FILES)
-    assert (source.total, source.description) == (11, "folder memory://set (11 pictures; 2 other files ignored)")
+    assert (source.total, source.description) == (11, "folder memory://set (11 pictures; 3 other files ignored)")
 
 
 def test_files_of_every_kind_are_read_behind_urls(memory, tmp_path):
