@@ -19,7 +19,7 @@ from inspector.faces.wire import report_from_json, report_to_json
 from inspector.paths import check_file, check_folder, why_unread, writing
 from inspector.render.sheet import Drawn, block_pngs, is_drawn
 from inspector.report import Report
-from inspector.service import be_report
+from inspector.verdicts import be_report
 from inspector.whole import clear_left, whole, write_whole
 
 REPORT: Final = "report.json"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console
 
@@ -17,10 +17,12 @@ from inspector.faces.exports import to_format, write_format
 from inspector.faces.files import REPORT, Saved, save_report
 from inspector.faces.streams import settle, write_out
 from inspector.faces.wire import report_to_json
-from inspector.graph.view import OnnxView
 from inspector.paths import check_file, check_folder, writing
 from inspector.report import Report
 from inspector.whole import is_standard_output, write_whole
+
+if TYPE_CHECKING:
+    from inspector.graph.view import OnnxView
 
 FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 STDOUT: Final = "-"
