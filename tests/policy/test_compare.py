@@ -58,16 +58,6 @@ def test_channels_that_died_came_back_and_drifted_are_told_apart() -> None:
     assert table.rows[2][5] == pytest.approx(6 * p_value(90, 100, 30, 100), rel=1e-12)  # six channels were compared
 
 
-def test_what_died_is_told_from_what_was_rare_before() -> None:
-    after = report(*tap("c", [0, 0, 1, 60]))
-    answer = compare(report(*tap("c", [100, 1, 0, 0])), after)
-    told = {f.rule.removeprefix("compare/"): f.evidence for f in answer.findings}
-    assert (told["died"]["beyond chance"], told["revived"]["beyond chance"]) == (1, 1)
-    assert told["drifted"]["died, turned constant or revived among them"] == 2
-    rare = compare(report(*tap("c", [1])), report(*tap("c", [0])))
-    assert [f.evidence["beyond chance"] for f in rare.findings] == [0]
-
-
 @pytest.mark.parametrize(("inputs", "drifts"), [(10, False), (1000, True)])
 def test_the_same_change_is_drift_only_with_enough_inputs(inputs: int, drifts: bool) -> None:
     a, b = (report(*tap("c", [share * inputs // 10], inputs)) for share in (5, 6))
