@@ -19,7 +19,7 @@ from inspector.analysis.runner import Run, Setting, gather, report
 from inspector.analysis.spread import make_job, run_on
 from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
-from inspector.control import Progress, Stop, Watcher
+from inspector.control import Stop, Watcher, unwatched
 from inspector.errors import OutputError, ParameterError
 from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
@@ -308,7 +308,7 @@ def _setting(  # noqa: PLR0917 - positional here, so that the three use cases ab
         raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
     budget = default_budget() if memory is None else memory
     return Setting(
-        preprocess=preprocess, device=device, fidelity=fidelity, batch_size=batch_size, watch=watch or _ignore,
+        preprocess=preprocess, device=device, fidelity=fidelity, batch_size=batch_size, watch=watch or unwatched,
         stop=stop or Stop(), memory=budget,
     )  # fmt: skip
 
@@ -321,7 +321,3 @@ def _judged_late(judged: Callable[[Report], Report]) -> Iterator[None]:
     except OutputError as error:
         error.report = error.report and judged(error.report)
         raise
-
-
-def _ignore(_: Progress) -> None:
-    """Nobody watches."""
