@@ -59,6 +59,7 @@ bench: $(READY)  ## Measures audits: against plain inference and other tools, by
 	$(BIN)/python -m benchmarks.against_others --net ResNet-50 --write
 	$(BIN)/python -m benchmarks.flat_memory --write
 	$(BIN)/python -m benchmarks.batch_size --write
+	$(BIN)/python -m benchmarks.sizes --write
 	$(BIN)/python -m benchmarks.adding_up --write
 	$(BIN)/python -m benchmarks.decoding --write
 	$(BIN)/python -m benchmarks.on_ray --write

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from inspector.analysis.check import Checked, self_check
 from inspector.analysis.fitting import Fitted, Fitting
@@ -16,7 +16,7 @@ from inspector.analysis.run import Rows
 from inspector.analysis.together import Form, Together
 from inspector.analysis.verify import Verifier
 from inspector.contract import Array, BatchInfo
-from inspector.graph.instrument import Instrumented, Request, instrument
+from inspector.graph.instrument import Request, instrument
 from inspector.graph.view import OnnxView
 from inspector.origin import many
 from inspector.report import Memory
@@ -40,7 +40,7 @@ class Observer:
         self._fitted_notes: dict[str, None] = {}
         self.device = ""
         self.providers: Mapping[str, int] = {}
-        self.batch = 0
+        self.batch, self._batch_note = 0, ""
         self.waited = 0.0
         self.memory: Memory | None = None
         self.checked: Checked | None = None
@@ -54,20 +54,23 @@ class Observer:
         if not self._requests:
             yield from (({}, batch.info) for batch in batches if batch is not None)
             return
-        shapes: Shapes = {}
+        key: Hashable = None
         passes: Passes | None = None
         with contextlib.ExitStack() as open_now, Overlap[tuple[Rows, BatchInfo]]() as running:
             for batch in running.each(batches):
                 self.waited, rows = running.waited, None
                 if batch is None:
                     yield from running.finish()
+                    self._fitting.restart()
                     continue
-                before, shapes = shapes, _shapes(batch.feeds)
-                if passes is None or shapes != before or self._together.is_due(len(batch.info.ids), passes.size):
+                fitted = self._fitting(_shapes(batch.feeds))
+                if passes is None or fitted.key != key or self._is_due(batch, fitted):
                     yield from running.finish()
-                    passes, rows = self._prepare(open_now, batch.feeds)
+                    fitted, passes, rows = self._prepare(open_now, batch.feeds)
+                    key = fitted.key
+                self._remember(fitted)
                 for part in _singly(batch) if self._together.form is Form.ALONE else (batch,):
-                    yield from running.start(functools.partial(self._run, passes, part, rows))
+                    yield from running.start(partial(self._run, passes, fitted, part, rows))
             yield from running.finish()
 
     def together(self, shapes: Shapes) -> int:
@@ -79,10 +82,16 @@ class Observer:
         """What a reader of the numbers has to know, each once."""
         said = [*_left_out(self._view), *self._together.notes(ran=bool(self.device))]
         said += self.checked.notes if self.checked else ()
+        said += [self._batch_note] * bool(self._batch_note)
         said += [*self._fitted_notes, *_computed(self._view, self.device)]
         return list(dict.fromkeys(said))
 
-    def _prepare(self, open_now: contextlib.ExitStack, feeds: Mapping[str, Array]) -> tuple[Passes, Rows | None]:
+    def _is_due(self, batch: Batch, fitted: Fitted) -> bool:
+        return self._together.is_due(len(batch.info.ids), fitted.waves.batch)
+
+    def _prepare(
+        self, open_now: contextlib.ExitStack, feeds: Mapping[str, Array]
+    ) -> tuple[Fitted, Passes, Rows | None]:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them.
 
         With their rows, where they ran for that already.
@@ -91,27 +100,26 @@ class Observer:
         form = self._together.form
         open_now.close()
         fitted = self._fitting(_shapes(feeds))
-        passes = open_now.enter_context(self._passes(fitted, feeds))
-        rows = self._together.look(passes, feeds)
+        if self._how.self_check and self.checked is None:
+            self.checked = self._check(fitted, feeds)
+        passes = open_now.enter_context(contextlib.closing(self._passes(fitted)))
+        size = fitted.waves.batch
+        rows = self._together.look(partial(passes, size=size, spaces=fitted.spaces), feeds, size)
         if self._together.form is not form:
+            self.batch, self._batch_note = 0, ""
             self._fitted_notes.clear()  # only single inputs ran until now, and what comes is fitted anew
             return self._prepare(open_now, feeds)
-        self._remember(fitted)
-        return passes, rows
+        return fitted, passes, rows
 
-    def _passes(self, fitted: Fitted, feeds: Mapping[str, Array]) -> Passes:
-        how, takes, size = self._how, self._together.takes, fitted.waves.batch
-        models = self._fitting.models(fitted)
-        if how.self_check and self.checked is None:
-            self.checked = self._check(fitted, feeds)
-        stay = len(models) == 1 or _all_open(models, size) <= how.memory
-        return Passes(models, how.open, self._verifier, size=size, fill=takes is not None, stay=stay)
+    def _passes(self, fitted: Fitted) -> Passes:
+        fill = self._together.takes is not None
+        stay = len(fitted.waves.parts) == 1 or fitted.waves.at_once <= self._how.memory
+        return Passes(self._fitting.models(fitted), self._how.open, self._verifier, fill=fill, stay=stay)
 
     def _check(self, fitted: Fitted, feeds: Mapping[str, Array]) -> Checked:
         """The first input through the plain model, and through every wave with the model's own outputs kept."""
-        free, takes = self._together.form is Form.FREED, self._together.takes
-        write = functools.partial(instrument, self._view, free=free, keep_outputs=True)
-        watched = [write(part, shapes=fitted.shapes) for part in fitted.waves.parts]
+        takes = self._together.takes
+        watched = self._fitting.models(fitted, keep_outputs=True)
         most = max(model.footprint.part(model.names).peak(takes or 1) for model in watched)
         if most > self._how.memory:
             return Checked(notes=(f"outputs not checked: with them the model would take {most} bytes",))
@@ -119,19 +127,21 @@ class Observer:
         def run(session: Session, one: Mapping[str, Array]) -> list[Array]:
             return in_parts(session, one, takes or 1, fill=takes is not None)
 
+        plain = instrument(self._view, (), free=self._together.form is Form.FREED, keep_outputs=True)
         first = {name: array[:1] for name, array in feeds.items()}
         half = self._view.is_half
-        return self_check(write(()), watched, first, self._how.fidelity, half=half, open_=self._how.open, run=run)
+        return self_check(plain, watched, first, self._how.fidelity, half=half, open_=self._how.open, run=run)
 
     def _remember(self, fitted: Fitted) -> None:
         waves, known = fitted.waves, self.memory or Memory(0, self._how.memory, 1)
         estimate, parts = max(waves.estimate, known.estimate), max(len(waves.parts), known.waves)
         self.memory = Memory(estimate, self._how.memory, parts)
-        self.batch = min(waves.batch, self.batch or waves.batch)
+        if not self.batch or waves.batch < self.batch:
+            self.batch, self._batch_note = waves.batch, fitted.batch_note
         self._fitted_notes.update(dict.fromkeys(fitted.notes()))
 
-    def _run(self, passes: Passes, batch: Batch, known: Rows | None) -> tuple[Rows, BatchInfo]:
-        rows = passes(batch.feeds) if known is None else known
+    def _run(self, passes: Passes, fitted: Fitted, batch: Batch, known: Rows | None) -> tuple[Rows, BatchInfo]:
+        rows = passes(batch.feeds, fitted.waves.batch, fitted.spaces) if known is None else known
         self.device, self.providers = passes.device, dict(passes.providers)
         return self._together.uncut(rows), batch.info
 
@@ -156,12 +166,6 @@ def _singly(batch: Batch) -> Iterator[Batch]:
         feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
         info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])
         yield replace(batch, feeds=feeds, info=info)
-
-
-def _all_open(models: Sequence[Instrumented], batch: int) -> int:
-    """Bytes for the weights of all models at once, and for the values of the one that runs."""
-    parts = [model.footprint.part(model.names) for model in models]
-    return sum(part.weight for part in parts) + max(part.peak(batch) - part.weight for part in parts)
 
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:

@@ -6,55 +6,53 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from inspector.analysis.run import Rows
 from inspector.analysis.verify import Verifier
 from inspector.contract import Array
-from inspector.graph.instrument import Instrumented, Request
+from inspector.graph.instrument import Instrumented, Request, Spaces
 from inspector.runtime.session import Session
 
 Open = Callable[[Instrumented], AbstractContextManager[Session]]
 
 
 class Passes:
-    """The waves of a run, in a `with` block. Their sessions stay open where that fits, or each is built when due.
+    """The waves of a run, until they are closed. Their sessions stay open where that fits, or are built when due.
 
     `providers` counts the nodes of all waves per execution provider, once every wave has run.
     """
 
     def __init__(
-        self, models: Sequence[Instrumented], open_: Open, verifier: Verifier, *, size: int, fill: bool, stay: bool
+        self, models: Sequence[Instrumented], open_: Open, verifier: Verifier, *, fill: bool, stay: bool
     ) -> None:
-        """`size`: inputs that share a run; `fill`: a run takes just that many; `stay`: sessions stay open."""
+        """`fill`: a run takes just as many inputs as it is told; `stay`: sessions stay open."""
         self._models, self._open, self._verifier = models, open_, verifier
-        self.size, self._fill, self._stay = size, fill, stay
+        self._fill, self._stay = fill, stay
         self._sessions: dict[int, Session] = {}
         self._seen: set[int] = set()
         self._stack = contextlib.ExitStack()
         self.device = ""
         self.providers = Counter[str]()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Closes what is open."""
         self._sessions.clear()
         self._stack.close()
 
-    def __call__(self, feeds: Mapping[str, Array]) -> Rows:
-        """Rows of all waves for one batch; those of a branch that was not taken are missing."""
+    def __call__(self, feeds: Mapping[str, Array], size: int, spaces: Spaces) -> Rows:
+        """Rows of all waves for one batch, `size` inputs a run; those of a branch that was not taken are missing.
+
+        `spaces` as in `Instrumented.rows`, for inputs of these shapes.
+        """
         rows: dict[Request, Array] = {}
         for number, model in enumerate(self._models):
             with contextlib.ExitStack() as now:
                 session = self._sessions.get(number) or self._build(number, self._stack if self._stay else now)
-                found = in_parts(
-                    session, feeds, self.size, fill=self._fill, shrink=self._stay and len(self._models) > 1
-                )
-            pairs = self._verifier.rows(model, found).items()
+                shrink = self._stay and len(self._models) > 1
+                found = in_parts(session, feeds, size, fill=self._fill, shrink=shrink)
+            pairs = self._verifier.rows(model, found, spaces).items()
             rows.update((slot, row) for slot, row in pairs if len(row) or slot not in model.branched)
         return rows
 

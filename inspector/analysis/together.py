@@ -14,9 +14,9 @@ import numpy as np
 
 from inspector.analysis.check import RANDOM
 from inspector.analysis.how import How
-from inspector.analysis.passes import Passes, in_parts
+from inspector.analysis.passes import in_parts
 from inspector.analysis.run import Rows
-from inspector.analysis.sharing import Sharing, close, is_real, look, two
+from inspector.analysis.sharing import Run, Sharing, close, is_real, look, two
 from inspector.contract import Array
 from inspector.errors import InspectorError, ModelError, StoppedError
 from inspector.graph.batching import fixed_batch, fixing
@@ -84,15 +84,17 @@ class Together:
         """Whether a batch of so many is the first of which several share a run of `size`: it has to be looked at."""
         return not self._looked and min(count, size) > 1
 
-    def look(self, run: Passes, feeds: Mapping[str, Array]) -> Rows | None:
-        """Compares a batch with inputs alone, until that was done with several of them; a form that mixes is given up.
+    def look(self, run: Run, feeds: Mapping[str, Array], size: int) -> Rows | None:
+        """Compares a batch, `size` inputs a run, with inputs alone, until that was done with several of them.
+
+        A form that mixes is given up.
 
         Gives the rows of the batch, where it ran for that and they count.
         """
         alone = self.form is Form.ALONE
         given = {name: array[:1] for name, array in feeds.items()} if alone else feeds
         count, copies = len(next(iter(given.values()))), self.takes or 1
-        if self._looked or max(copies, min(count, run.size)) == 1:
+        if self._looked or max(copies, min(count, size)) == 1:
             return None
         found = look(run, given, copies=copies, tolerance=self._tolerance)
         self.scattered |= found.scattered | (found.short if alone else frozenset())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from inspector.contract import Array
 from inspector.contract.measures import keeps_maps
 from inspector.errors import RunError
-from inspector.graph.instrument import Instrumented, Request
+from inspector.graph.instrument import Instrumented, Request, Spaces
 from inspector.graph.view import OnnxView
 
 _COUNTS = frozenset({"count", "positions"})
@@ -33,8 +33,8 @@ class Verifier:
                 found=", ".join(outputs[:5]),
             )  # fmt: skip
 
-    def rows(self, model: Instrumented, outputs: Sequence[Array]) -> dict[Request, Array]:
-        """The rows that a run gave out, by slot.
+    def rows(self, model: Instrumented, outputs: Sequence[Array], spaces: Spaces) -> dict[Request, Array]:
+        """The rows that a run gave out, by slot; `spaces` as in `Instrumented.rows`.
 
         Raises:
             RunError: a row is missing, or has not the type, axes and channels of its measure.
@@ -47,7 +47,7 @@ class Verifier:
             if array.ndim != axes or (width is not None and array.shape[1] != width):
                 expected = f"{axes} axes" + ("" if width is None else f", {width} channels of all layers together")
                 raise self._error(slot, "what it came in has another form", expected, str(array.shape))
-        rows = model.rows(outputs)
+        rows = model.rows(outputs, spaces)
         for slot, row in rows.items():
             known = self._known[slot.tensor]
             maps, op = keeps_maps(slot.measure), slot.measure.op

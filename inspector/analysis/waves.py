@@ -9,6 +9,7 @@ from typing import Final
 from inspector.contract import Tap
 from inspector.errors import LimitError
 from inspector.graph.instrument import Instrumented, Request
+from inspector.graph.rewriting.memory import Part
 from inspector.graph.writing import PREFIX
 from inspector.runtime.devices import cores
 
@@ -37,12 +38,14 @@ class Sizes:
 class Waves:
     """Requests that are watched together, wave by wave, for `batch` inputs at a time.
 
-    `estimate` is of the largest wave, in bytes. `why` says why no larger batch was chosen; empty: none was chosen.
+    `estimate` is of the largest wave, in bytes; `at_once` is what it is with the weights of all the others.
+    `why` says why no larger batch was chosen; empty: none was chosen.
     """
 
     parts: tuple[tuple[Request, ...], ...]
     batch: int
     estimate: int
+    at_once: int
     why: str = ""
 
 
@@ -79,9 +82,9 @@ def plan_waves(model: Instrumented, taps: Sequence[Tap], sizes: Sizes, budget: i
         return _in_waves(model, taps, known[0], budget)
     estimate = whole.peak(known[fitting - 1])
     if sizes.enough is None:
-        return Waves((slots,), known[fitting - 1], estimate)
+        return Waves((slots,), known[fitting - 1], estimate, estimate)
     more = fitting < len(known) and whole.peak(known[fitting])
-    return Waves((slots,), known[fitting - 1], estimate, _why(sizes, more, budget))
+    return Waves((slots,), known[fitting - 1], estimate, estimate, _why(sizes, more, budget))
 
 
 def _why(sizes: Sizes, more: int, budget: int) -> str:
@@ -97,12 +100,13 @@ def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int)
     """As few waves of taps as fit, in the order of `taps`, for a batch for which not all fit together."""
     together = all(place.columns is not None for place in model.slots.values())
 
-    def needs(requests: Sequence[Request]) -> int:
-        return model.footprint.part([model.slots[r].row.value for r in requests], in_turn=together).peak(batch)
+    def needs(requests: Sequence[Request]) -> Part:
+        return model.footprint.part([model.slots[r].row.value for r in requests], in_turn=together)
 
     known = {tap.tensor: tap.name for tap in reversed(taps)}
-    parts = _fill(_by_tap(tuple(model.slots), known), lambda part: needs(part) <= budget)
-    estimates = [needs(part) for part in parts]
+    parts = _fill(_by_tap(tuple(model.slots), known), lambda part: needs(part).peak(batch) <= budget)
+    needed = [needs(part) for part in parts]
+    estimates = [part.peak(batch) for part in needed]
     too_large = next(((p, e) for p, e in zip(parts, estimates, strict=True) if e > budget), None)
     if too_large:
         part, estimate = too_large
@@ -113,7 +117,9 @@ def _in_waves(model: Instrumented, taps: Sequence[Tap], batch: int, budget: int)
             found=f"an estimate of {estimate}",
             remedy="Allow the run more memory, or feed smaller inputs.",
         )
-    return Waves(tuple(map(tuple, parts)), batch, max(estimates))
+    values = max(estimate - part.weight for estimate, part in zip(estimates, needed, strict=True))
+    at_once = sum(part.weight for part in needed) + values
+    return Waves(tuple(map(tuple, parts)), batch, max(estimates), at_once)
 
 
 def _by_tap(slots: Sequence[Request], known: Mapping[str, str]) -> list[list[Request]]:

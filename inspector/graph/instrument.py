@@ -7,8 +7,9 @@ outputs as can hold them all. The slot table says what is where; nothing is ever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final
 
 import onnx
@@ -19,12 +20,13 @@ from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
 from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, graphs, hold
 from inspector.graph.rewriting.batch_statistics import write_out_statistics
+from inspector.graph.rewriting.maps import Maps, Watched, for_any_size
 from inspector.graph.rewriting.memory import Footprint, footprint
 from inspector.graph.rewriting.pruning import prune
 from inspector.graph.rewriting.rows import Place, Request, write_rows
 from inspector.graph.rewriting.unsigned import write_unsigned
 from inspector.graph.runnable import refuse_what_cannot_run
-from inspector.graph.shapes import Kinds, inferred
+from inspector.graph.shapes import fix_shapes, inferred
 from inspector.graph.view import OnnxView
 from inspector.graph.writing import PREFIX
 
@@ -32,6 +34,12 @@ __all__ = ["NEWEST_IR", "Instrumented", "Place", "Request", "instrument"]
 
 NEWEST_IR: Final = 13
 """The newest file format that onnxruntime 1.31 reads. onnx 1.23 writes 14; operators have versions of their own."""
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of inputs by name, without the batch axis."""
+Spaces = Mapping[str, tuple[int, ...]]
+"""Sizes of one map, by the value that it is of."""
 
 
 @dataclass(frozen=True, eq=False)  # without slots, so that the footprint can be kept
@@ -48,6 +56,8 @@ class Instrumented:
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
         batch_is_free: True where runs may have batches of any size.
         has_ifs_within: True where an If stands in the body of another node; see `inspector.runtime.session`.
+        sized: shapes of inputs that memory is estimated for, where the model takes others as well.
+        maps: what is known of the maps of every value that is measured, for inputs of these.
     """
 
     model: bytes
@@ -59,11 +69,22 @@ class Instrumented:
     map_bytes: int | None
     batch_is_free: bool
     has_ifs_within: bool
+    sized: Shapes = field(default_factory=dict)
+    maps: Mapping[str, Watched] = field(default_factory=dict)
 
     @cached_property
     def footprint(self) -> Footprint:
         """The memory that it takes, and that any part of it would take; estimated when it is first asked for."""
-        return footprint(self.model, batch_is_free=self.batch_is_free)
+        return footprint(self.model, batch_is_free=self.batch_is_free, sized=self.sized)
+
+    @cached_property
+    def measured(self) -> bytes:
+        """`model` without what measures: sizes of maps are inferred of it, for every shape of inputs that comes."""
+        message = onnx.ModelProto.FromString(self.model)
+        del message.graph.output[:]
+        if not self.branched:  # what is measured in a body is known by no name out here
+            prune(message.graph, self.maps)
+        return message.SerializeToString()
 
     @cached_property
     def widths(self) -> Mapping[int, int]:
@@ -71,9 +92,9 @@ class Instrumented:
         ends = [(place.output, place.columns[1]) for place in self.slots.values() if place.columns is not None]
         return {output: max(end for number, end in ends if number == output) for output in {n for n, _ in ends}}
 
-    def rows(self, outputs: Sequence[Array]) -> dict[Request, Array]:
-        """Of what a run gave out: the rows of every slot, in order."""
-        return {slot: place.of(outputs) for slot, place in self.slots.items()}
+    def rows(self, outputs: Sequence[Array], spaces: Spaces = MappingProxyType({})) -> dict[Request, Array]:
+        """Of what a run gave out: the rows of every slot, in order. `spaces`: see `spaces_of`."""
+        return {slot: place.of(outputs, spaces.get(slot.tensor)) for slot, place in self.slots.items()}
 
     def own_of(self, outputs: Sequence[Array]) -> list[Array]:
         """Of what a run gave out: the model's own outputs."""
@@ -85,8 +106,9 @@ def instrument(
     view: OnnxView,
     requests: Sequence[Request],
     *,
-    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    shapes: Shapes | None = None,
     free: bool = False,
+    any_size: bool = False,
     keep_outputs: bool = False,
 ) -> Instrumented:
     """Writes the requests into a copy of the model.
@@ -96,6 +118,7 @@ def instrument(
         requests: what to bring out; duplicates are made once.
         shapes: shapes of the inputs that will be fed, without the batch axis; known areas allow cheaper measures.
         free: make a fixed batch dimension free.
+        any_size: take inputs of other shapes as well; `shapes` are only what memory is estimated for then.
         keep_outputs: keep the model's own outputs beside the slots.
 
     Raises:
@@ -103,24 +126,20 @@ def instrument(
         LimitError: the result would not fit one protobuf message.
     """
     _refuse_our_names(view)
-    message = onnx.ModelProto()
-    message.CopyFrom(view.source.message)
+    message = _copy(view.source.message)
     message.ir_version = min(message.ir_version, NEWEST_IR)
-    fixed = fixed_batch(view.inputs)
-    batch = fixed if free else None
-    if batch is not None:
-        free_batch(message, view.model, batch)
-    mixed = fixed is not None and len(fixing(view.inputs)) < len(view.inputs)
-    if fixed is not None and mixed and not free:
-        fix_batch(message, fixed)
-    kinds = _fix_shapes(message, view, shapes or {}, changed=batch is not None or mixed)
+    given = shapes or {}
+    has_other_batch = _settle_batch(message, view, free=free)
+    has_other_shapes = fix_shapes(message, {} if any_size else given)
+    kinds = inferred(message) if has_other_batch or has_other_shapes else view.source.kinds
     within = graphs(message) if view.source.nested else [message.graph]
     opset = next((o.version for o in message.opset_import if not o.domain), 1)
     write_out_statistics(within, opset, kinds)
     unsigned = write_unsigned(within, opset, kinds, view.source.weights)
     own = list(message.graph.output) if keep_outputs else []
     del message.graph.output[:]
-    written = write_rows(message, view, kinds, requests)
+    maps = _maps_of(_copy(message), view, given) if any_size else Maps(message, view, kinds)
+    written = write_rows(message, view, maps, requests, any_size=any_size)
     message.graph.output.extend(own)
     names = tuple(value.name for value in message.graph.output)
     prune(message.graph, names, nested=view.source.nested)
@@ -136,9 +155,42 @@ def instrument(
         own=tuple(value.name for value in own),
         branched=written.branched,
         map_bytes=written.map_bytes,
-        batch_is_free=batch is not None or fixed is None,
+        batch_is_free=free or fixed_batch(view.inputs) is None,
         has_ifs_within=any(node.op_type == "If" for graph in within[1:] for node in graph.node),
+        sized=given if any_size else {},
+        maps=written.planned if any_size else {},
     )
+
+
+def spaces_of(model: Instrumented, view: OnnxView, shapes: Shapes) -> Spaces | None:
+    """Sizes of one map of every value that is measured, where inputs have these shapes, and rows need them.
+
+    None where a model that takes any size cannot be used for these: what follows from them is not what was known when
+    it was written.
+    """
+    maps = _maps_of(onnx.ModelProto.FromString(model.measured), view, shapes)
+    found: dict[str, tuple[int, ...]] = {}
+    for tensor, planned in model.maps.items():
+        here = maps(tensor)
+        if (here.channels, here.is_of_inputs) != (planned.channels, planned.is_of_inputs):
+            return None
+        space = for_any_size(here).space
+        if planned.space is not None and space is None:
+            return None
+        found[tensor] = space or ()
+    return found
+
+
+def _maps_of(message: onnx.ModelProto, view: OnnxView, shapes: Shapes) -> Maps:
+    """What is known of maps where inputs have these shapes, which the message is given."""
+    fix_shapes(message, shapes)
+    return Maps(message, view, inferred(message))
+
+
+def _copy(message: onnx.ModelProto) -> onnx.ModelProto:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(message)
+    return copied
 
 
 def _refuse_our_names(view: OnnxView) -> None:
@@ -152,18 +204,18 @@ def _refuse_our_names(view: OnnxView) -> None:
         )
 
 
-def _fix_shapes(
-    message: onnx.ModelProto, view: OnnxView, shapes: Mapping[str, tuple[int, ...]], *, changed: bool
-) -> Kinds:
-    """Fixes the inputs' shapes but for the batch; gives the types of all values that follow."""
-    for value in message.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        fed = shapes.get(value.name)
-        if fed is not None and dims and tuple(d.dim_value for d in dims[1:]) != fed:
-            del dims[1:]
-            dims.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in fed)
-            changed = True
-    return inferred(message) if changed else view.source.kinds
+def _settle_batch(message: onnx.ModelProto, view: OnnxView, *, free: bool) -> bool:
+    """Frees a fixed batch, or has inputs that leave it open fix it too; True where that changes anything."""
+    fixed = fixed_batch(view.inputs)
+    if fixed is None:
+        return False
+    if free:
+        free_batch(message, view.model, fixed)
+        return True
+    if len(fixing(view.inputs)) == len(view.inputs):
+        return False
+    fix_batch(message, fixed)
+    return True
 
 
 def _drop_repeated_names(held: Holding) -> None:

@@ -70,6 +70,19 @@ def forget_outputs(graph: onnx.GraphProto) -> None:
                 output.type.tensor_type.shape.dim.extend(dims)
 
 
+def fix_shapes(message: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Gives inputs these shapes, but for the batch axis, in place; True where they had others."""
+    changed = False
+    for value in message.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        fed = shapes.get(value.name)
+        if fed is not None and dims and tuple(d.dim_value for d in dims[1:]) != fed:
+            del dims[1:]
+            dims.extend(onnx.TensorShapeProto.Dimension(dim_value=size) for size in fed)
+            changed = True
+    return changed
+
+
 def infer_message(message: onnx.ModelProto) -> onnx.ModelProto:
     """The message with the types of all values that onnx can tell, contents of small tensors taken into account.
 

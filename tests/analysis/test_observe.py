@@ -12,7 +12,6 @@ from models_quantized import NETS
 from toys import Again, installed
 
 from inspector import Array, Note, Report, Table, service
-from inspector.analysis.fitting import Fitting
 from inspector.analysis.how import How
 from inspector.analysis.observe import Observer
 from inspector.control import Stop
@@ -157,19 +156,6 @@ def test_the_batch_size_changes_nothing(name: str, batch: int) -> None:
     assert first.data_sha256 == second.data_sha256
 
 
-def test_a_new_session_is_made_only_when_the_size_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[int] = []
-    build = session_module._build
-    monkeypatch.setattr(session_module, "_build", lambda *args: built.append(1) or build(*args))
-
-    def raw(name: str, side: int) -> Raw:
-        return Raw(name, tensors={"x": np.ones((3, side, side), np.float32)})
-
-    sides = enumerate((8, 8, 8, 9, 9, 8))
-    service.audit(ZOO["free_space"].data, [raw(str(i), side) for i, side in sides], batch_size=2)
-    assert len(built) == 2 + 3, "two of the self-check, which is made once"
-
-
 def test_fixed_and_freed_cost_two_more_sessions_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
     build = session_module._build
@@ -262,15 +248,6 @@ def test_of_inputs_of_several_sizes_the_smallest_batch_is_reported(sides: tuple[
         service.audit(net, data, ["sparsity"], batch_size=8, memory=m).provenance.batch for m in (1 << 20, 1 << 28)
     ]
     assert found[0] < found[1] == 8  # the large ones alone have to go in smaller batches
-
-
-def test_sizes_that_take_turns_are_fitted_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = model(f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="float[N,3,H,W] x", weights={"w": W})
-    fitted, fit = [], Fitting._fitted
-    monkeypatch.setattr(Fitting, "_fitted", lambda self, shapes: fitted.append(shapes["x"]) or fit(self, shapes))
-    sides = [(3, 8, 6), (3, 6, 8), (3, 6, 6)]
-    service.audit(net, [Raw(str(i), tensors={"x": numbers(*sides[i % 3])}) for i in range(12)], ["sparsity"])
-    assert fitted == sides
 
 
 def test_a_run_that_only_explores_says_where_it_ran() -> None:

@@ -89,7 +89,7 @@ def test_a_model_of_one_picture_without_a_batch_axis_has_no_maps_for_each_channe
 def test_the_freed_form_is_compared_once_however_often_the_size_changes(counts: Counts) -> None:
     report = audit(net(PLAIN, "float[1,3,H,W] x"), of_sides(5, 5, 6, 6, 5, 5), batch_size=2)
     assert "made free" in notes(report)
-    assert counts.sessions == 2 + 2 + 3, "to compare, to check, and one for each size"
+    assert counts.sessions == 2 + 2 + 1, "to compare, to check, and one for all sizes"
 
 
 def test_the_rows_of_the_batch_that_was_looked_at_are_not_computed_again(counts: Counts) -> None:

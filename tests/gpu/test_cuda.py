@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from models import SAME, W, model
 
-from inspector import Ops, service
+from inspector import Ops, Raw, service
 from inspector.contract.measures import TAPPED
 from inspector.errors import ProviderError
 from inspector.graph.instrument import Request, instrument
@@ -123,3 +124,16 @@ def test_auto_takes_the_gpu() -> None:
 def test_a_gpu_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ProviderError, match="cuda:99"):
         service.audit(SAMPLES[0].model, SAMPLES[0].pictures, preprocess="unit", device="cuda:99")
+
+
+def test_inputs_of_many_sizes_have_the_counts_on_cuda_that_they_have_alone() -> None:
+    """One model and one session for all of them there too."""
+    data = model(f"[c] a = Conv {SAME} (x, w) y = Relu(a)", inputs="float[N,3,H,W] x", weights={"w": W})
+    sides = np.random.default_rng(0).integers(2, 90, (20, 2))
+    pictures = [
+        Raw(str(i), tensors={"x": np.random.default_rng(i).normal(size=(3, *side)).astype(np.float32)})
+        for i, side in enumerate(sides)
+    ]
+    counts = [service.audit(data, some, ["sparsity"], device="cuda") for some in [pictures, *([p] for p in pictures)]]
+    together, *alone = (np.array([row[3] for row in report.result("sparsity").blocks[2].rows]) for report in counts)
+    np.testing.assert_array_equal(together, sum(alone))

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Final
 
 MOST: Final = 64
 """Numbers that are averaged at once: more, and what is added is rounded away against what has been added up."""
+_SIDES: Final = {1: 64, 2: 8, 3: 4}
+"""Of windows by the number of their axes, so that each has `MOST` numbers."""
 
 
-def pieces(space: Sequence[int]) -> list[tuple[int, ...]]:
-    """Windows that divide a map, then what their averages make, and so on, until at most `MOST` numbers are left.
+def windows(space: Sequence[int]) -> tuple[int, int]:
+    """Windows that a map is averaged in: their side, and how many times their averages are averaged again.
 
-    Averages of windows of one size weigh the same, so their average is that of the map. An axis that no number divides
-    is taken whole, however long.
+    Zeros fill up those at its edges, `side - 1` at either end of an axis, and count as numbers: so the same windows do
+    for maps of any size, and no library has to know more zeros at one end than at the other. None is of zeros alone.
     """
-    found: list[tuple[int, ...]] = []
-    left = tuple(space)
+    side, levels, left = _SIDES.get(len(space), 1), 0, tuple(space)
     while math.prod(left) > MOST:
-        window = _window(left)
-        found.append(window)
-        left = tuple(size // part for size, part in zip(left, window, strict=True))
-    return found
+        left, levels = _counts(left, side), levels + 1
+    return side, levels
 
 
-def _window(space: Sequence[int]) -> tuple[int, ...]:
-    """The largest of at most `MOST` numbers, the longest along the last axis among equals; else the shortest whole."""
-    divisors = [[d for d in range(1, min(size, MOST) + 1) if size % d == 0] for size in space]
-    fitting = [w for w in itertools.product(*divisors) if 1 < math.prod(w) <= MOST]
-    if fitting:
-        return max(fitting, key=lambda window: (math.prod(window), window[::-1]))
-    shortest = min(range(len(space)), key=lambda axis: (space[axis] == 1, space[axis]))
-    return tuple(size if axis == shortest else 1 for axis, size in enumerate(space))
+def without_zeros(space: Sequence[int], side: int, levels: int) -> float:
+    """What the average of the last averages is multiplied by to be that of a map of this size: see `windows`."""
+    left = tuple(space)
+    for _ in range(levels):
+        left = _counts(left, side)
+    return math.prod(left) * float(side ** (len(space) * levels)) / math.prod(space)
+
+
+def _counts(space: Sequence[int], side: int) -> tuple[int, ...]:
+    """How many windows there are along each axis."""
+    return tuple((size + side - 2) // side + 1 for size in space)

@@ -20,7 +20,7 @@ import onnx
 import onnx_ir as ir
 
 from inspector.graph.contents import bodies_of, nodes_of
-from inspector.graph.shapes import infer_message, types
+from inspector.graph.shapes import fix_shapes, infer_message, types
 
 _VIEWS: Final = frozenset({"Reshape", "Flatten", "Identity", "Squeeze", "Unsqueeze", "Dropout"})
 
@@ -117,12 +117,18 @@ class Footprint:
         return order
 
 
-def footprint(model: bytes, *, batch_is_free: bool) -> Footprint:
-    """The memory of a serialized model whose inputs' shapes are fixed but for the batch, and which tells no others.
+def footprint(model: bytes, *, batch_is_free: bool, sized: Mapping[str, tuple[int, ...]] | None = None) -> Footprint:
+    """The memory of a serialized model, which tells no shapes but those of inputs.
 
     Every size is inferred for one input and for two; where the batch is fixed, for that one.
+
+    Args:
+        model: with inputs whose shapes are fixed but for the batch,
+        sized: or for inputs of these shapes, without the batch axis.
+        batch_is_free: True where runs may have batches of any size.
     """
     message = onnx.ModelProto.FromString(model)
+    fix_shapes(message, sized or {})
     graph = message.graph
     weights = {tensor.name: _bytes(tensor.data_type, tensor.dims) or 0 for tensor in graph.initializer}
     fed = tuple(info.name for info in graph.input if info.name not in weights)

@@ -9,119 +9,35 @@ The average is one of averages of windows, as a runtime adds up naively (see `av
 The smallest is minus the largest of -x, with -x by BatchNormalization, as Neg would force the reorder too.
 Everything else, and every map whose area is not known when the graph is written, takes the general way.
 
-What is left to do once maps are pooled is done outside of the graph, by `finish`: there a node for a few numbers costs
-more to call than to compute.
+What is left to do once maps are pooled is done outside of the graph (see `finishing`): there a node for a few numbers
+costs more to call than to compute.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
-from inspector.contract import Array
 from inspector.contract.measures import TAPPED, Value
-from inspector.graph.layout import Layout
-from inspector.graph.quantized import Coding
-from inspector.graph.rewriting.averaging import pieces
+from inspector.graph.rewriting.averaging import windows
+from inspector.graph.rewriting.finishing import Row
+from inspector.graph.rewriting.maps import EXACT_AREA, Watched
 from inspector.graph.writing import PREFIX, Attribute, add_node, add_tensor
 
 SLOPE: Final = 3.4e38
 """Slope of the step, near the largest float32."""
 _LEAST_STEP: Final = 2.0**-100
 """Smallest threshold but 0 with a step of its own: its slope still is a float32."""
-EXACT_AREA: Final = 1 << 22
-"""Largest map whose count survives being averaged in float32."""
 _AXES_INPUT: Final = {"ReduceSum": 13, "Squeeze": 13, "Unsqueeze": 13}
 """Opset from which an operator takes its axes as an input; 18 for all the others."""
 NARROW: Final = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 """Element types that are computed with in float32."""
-_MOST_POSITIONS: Final = (1 << 63) - 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Watched:
-    """A tensor that is measured, as it lies in the message.
-
-    Attributes:
-        name: of the value.
-        dtype: its element type.
-        layout: how the maps lie in it.
-        space: sizes of the axes of one map; None where they are only known at run time.
-        channels: C, where it is known.
-        is_of_inputs: True where N is known to be the number of inputs that share the run.
-        coding: how it is quantised: such tensors are measured as the real numbers that they stand for.
-    """
-
-    name: str
-    dtype: ir.DataType
-    layout: Layout
-    space: tuple[int, ...] | None
-    channels: int | None
-    is_of_inputs: bool = True
-    coding: Coding | None = None
-
-    @property
-    def area(self) -> int | None:
-        """Spatial positions, where they are known, and not more than can be counted.
-
-        Inference makes sizes below 0 of inputs that are smaller than a kernel.
-        """
-        if self.space is None or min(self.space, default=0) < 0:
-            return None
-        area = math.prod(self.space)
-        return area if area <= _MOST_POSITIONS else None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
-    """A measure as it is written into a graph; `finish` makes rows of what a run gives for it.
-
-    Attributes:
-        value: its name in the message.
-        dtype: element type that the rows will have.
-        rest: what is left to do. `pooled` rows are (N, C, 1, ...); `share`: they are to be multiplied by `area`;
-            `mirrored`: they are minus the smallest; `done`: nothing, (N, C) or whole maps.
-        rank: axes of the value.
-        channels: C, where it is known: several of these can leave the graph as one.
-        area: positions of one map, for `share`.
-    """
-
-    value: str
-    dtype: ir.DataType
-    rest: Literal["pooled", "share", "mirrored", "done"]
-    rank: int
-    channels: int | None
-    area: int = 0
-
-    @property
-    def written(self) -> ir.DataType:
-        """Element type of the value."""
-        return self.dtype if self.rest == "done" else ir.DataType.FLOAT
-
-
-def finish(row: Row, array: Array) -> Array:
-    """What is left to do once maps are pooled: the same few operations for any number of layers, in one place.
-
-    Args:
-        row: how the measure was written.
-        array: its value, or its columns (N, C) of a value that several share.
-    """
-    if row.rest == "done":
-        return np.ascontiguousarray(array)
-    pooled = np.ascontiguousarray(array.reshape(array.shape[:2]))
-    if row.rest == "mirrored":
-        return 0.0 - pooled  # and not -pooled, which would show a zero as -0
-    if row.rest == "share":
-        with np.errstate(invalid="ignore"):  # of maps that hold a NaN
-            rounded: Array = np.floor(pooled * np.float32(row.area) + np.float32(0.5)).astype(np.int64)
-            return rounded
-    return pooled
 
 
 class Lowering:
@@ -136,8 +52,7 @@ class Lowering:
         self.rows: dict[tuple[str, Value], Row] = {}
         self._constants: dict[tuple[str, tuple[float, ...]], str] = {}
         self._counter = 0
-        self._columns: dict[int, str] = {}
-        self._fed = ""
+        self._ones = ""
 
     def __call__(self, tensor: Watched, measure: Value) -> Row:
         """Writes `measure`, whose form is rows, of the tensor."""
@@ -152,7 +67,7 @@ class Lowering:
         joined: list[str] = []
         for group in reversed(groups):
             x = self.node("Concat", [row.value for row in group], axis=1) if len(group) > 1 else group[0].value
-            joined.append(x if group[0].rest == "done" else self.node("Flatten", [x], axis=1))
+            joined.append(x if group[0].rest in ("done", "one") else self.node("Flatten", [x], axis=1))
         return self.node("Concat", joined[::-1], axis=1) if len(joined) > 1 else joined[0]
 
     def node(self, op: str, inputs: Sequence[str], *, domain: str = "", **attributes: Attribute) -> str:
@@ -202,12 +117,12 @@ class Lowering:
         """True where the number of inputs that share a run can be read off the graph's own first input."""
         return bool(self._graph.input)
 
-    def for_each_input(self, number: int) -> str:
-        """The number once for each input that is fed: (N, 1) int64, made once."""
-        if number not in self._columns:
-            self._fed = self._fed or self.node("Shape", [self._graph.input[0].name])
-            self._columns[number] = self.column(self.constant("int64", number), self._fed)
-        return self._columns[number]
+    def for_each_input(self) -> str:
+        """1 for each input that is fed: (N, 1) int64, made once."""
+        if not self._ones:
+            fed = self.node("Shape", [self._graph.input[0].name])
+            self._ones = self.column(self.constant("int64", 1), fed)
+        return self._ones
 
     def column(self, number: str, shape: str) -> str:
         """(N, 1) of one number (1,), where `shape` begins with N."""
@@ -276,7 +191,7 @@ class _Measuring:
         if self.wide or self.area is None or self.area > EXACT_AREA:
             return self._done(self._count_any_area(mask), ir.DataType.INT64)
         share = self.to.node("GlobalAveragePool", [self._indicator(mask)])
-        return Row(share, ir.DataType.INT64, "share", self.rank, self.tensor.channels, self.area)
+        return Row(share, ir.DataType.INT64, "share", self.rank, self.tensor.channels, self.tensor.space)
 
     def _indicator(self, mask: Value) -> str:
         """1.0 where the mask is true, else 0.0."""
@@ -322,13 +237,18 @@ class _Measuring:
             for axis in reversed(self._axes):  # one by one, so that few numbers are added up at once
                 x = self.to.reduce("ReduceMean", x, [axis])
             return self._done(x, ir.DataType.DOUBLE if self.wide else ir.DataType.FLOAT)
-        for window in pieces(self.tensor.space or ()):
-            x = self.to.node("AveragePool", [x], kernel_shape=window, strides=window)
-        return self._pooled("GlobalAveragePool", x)
+        (side, levels), axes = windows(self.tensor.space or ()), self.rank - 2
+        for _ in range(levels):
+            x = self.to.node(
+                "AveragePool", [x], kernel_shape=[side] * axes, strides=[side] * axes, pads=[side - 1] * 2 * axes,
+                count_include_pad=1,
+            )  # fmt: skip
+        pooled = self._pooled("GlobalAveragePool", x)
+        return replace(pooled, rest="padded", space=self.tensor.space, windows=(side, levels)) if levels else pooled
 
     def positions(self, _: Value) -> Row:
         if self.area is not None and self.to.has_inputs:
-            return self._done(self.to.for_each_input(self.area), ir.DataType.INT64, channels=1)
+            return Row(self.to.for_each_input(), ir.DataType.INT64, "one", 2, 1, self.tensor.space)
         # Where the area is known, N is read off small rows: asking the maps for it would force a reorder of them.
         asked = self._turned(self.tensor.name) if self.area is None else self.row(Value("max", "rows", (TAPPED,))).value
         shape = self.to.node("Shape", [asked])
@@ -386,9 +306,3 @@ def step(threshold: float) -> tuple[float, float] | None:
     single = float(np.float32(threshold))
     slope = math.ldexp(1.0, 25 - math.frexp(single)[1])
     return slope, -slope * single
-
-
-def space_of(shape: Sequence[int | None] | None) -> tuple[int, ...] | None:
-    """Spatial sizes of (N, C, *space), or None where one is free."""
-    sizes = tuple(d for d in shape[2:] if d is not None) if shape is not None else ()
-    return sizes if shape is not None and len(sizes) == len(shape) - 2 else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import Final
 
@@ -17,12 +17,10 @@ import onnx_ir as ir
 
 from inspector.contract import Array, Value
 from inspector.contract.measures import keeps_maps
-from inspector.graph.convolutions import has_channels_last
-from inspector.graph.doubts import doubtful
-from inspector.graph.quantized import coding_of
 from inspector.graph.rewriting.carrying import Home, carry, homes
-from inspector.graph.rewriting.ops import Lowering, Row, Watched, finish, space_of
-from inspector.graph.shapes import Kinds, dims_of
+from inspector.graph.rewriting.finishing import Row, finish
+from inspector.graph.rewriting.maps import Maps, Watched, for_any_size
+from inspector.graph.rewriting.ops import Lowering
 from inspector.graph.view import OnnxView
 from inspector.graph.writing import add_output
 
@@ -52,10 +50,10 @@ class Place:
     row: Row
     columns: tuple[int, int] | None = None
 
-    def of(self, outputs: Sequence[Array]) -> Array:
-        """The rows, of all outputs of a run."""
+    def of(self, outputs: Sequence[Array], space: tuple[int, ...] | None = None) -> Array:
+        """The rows, of all outputs of a run; `space`: sizes of one map, where it has others."""
         array = outputs[self.output]
-        return finish(self.row, array if self.columns is None else array[:, slice(*self.columns)])
+        return finish(self.row, array if self.columns is None else array[:, slice(*self.columns)], space)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +64,28 @@ class Written:
         places: every request once, in order.
         branched: requests that give no rows where a branch of an If is not taken.
         map_bytes: bytes of whole maps per input; None where a shape is not known.
+        planned: what was known of the maps of every value.
     """
 
     places: Mapping[Request, Place]
     branched: frozenset[Request]
     map_bytes: int | None
+    planned: Mapping[str, Watched]
 
 
-def write_rows(message: onnx.ModelProto, view: OnnxView, kinds: Kinds, requests: Sequence[Request]) -> Written:
+def write_rows(
+    message: onnx.ModelProto, view: OnnxView, maps: Maps, requests: Sequence[Request], *, any_size: bool
+) -> Written:
     """Appends what computes the requests, and outputs for them.
 
     Args:
         message: changed in place; it has no outputs yet.
         view: the model of which it is a copy.
-        kinds: types of its values.
+        maps: what is known of its maps.
         requests: what to bring out; duplicates are made once.
+        any_size: runs may have inputs of other sizes.
     """
-    writer, own = _Outputs(message, view, kinds), len(message.graph.node)
+    writer, own = _Outputs(message, view, maps, any_size=any_size), len(message.graph.node)
     slots = tuple(dict.fromkeys(requests))
     for request in slots:
         writer.add(request)
@@ -91,20 +94,19 @@ def write_rows(message: onnx.ModelProto, view: OnnxView, kinds: Kinds, requests:
         {request: writer.places[request] for request in slots},
         frozenset(writer.branched),
         None if None in writer.maps else sum(size for size in writer.maps if size is not None),
+        writer.planned,
     )
 
 
 class _Outputs:
-    def __init__(self, message: onnx.ModelProto, view: OnnxView, kinds: Kinds) -> None:
-        self._graph, self._view, self._kinds = message.graph, view, kinds
+    def __init__(self, message: onnx.ModelProto, view: OnnxView, maps: Maps, *, any_size: bool) -> None:
+        self._graph, self._view, self._maps, self._any_size = message.graph, view, maps, any_size
         self._opset = next((o.version for o in message.opset_import if not o.domain), 1)
-        self._batches = {_batch(value.type) for value in message.graph.input} - {None}
-        self._doubtful = doubtful(message, kinds, nested=view.source.nested)
         self._home = Home(message.graph)
         self._homes = homes(message.graph) if view.source.nested else {}
         self._lowerings: dict[int, Lowering] = {}
-        self._watched: dict[str, Watched] = {}
-        self._waiting: dict[str, tuple[Row, list[Request]]] = {}
+        self._waiting: dict[str, dict[Request, Row]] = {}
+        self.planned: dict[str, Watched] = {}
         self.places: dict[Request, Place] = {}
         self.branched: list[Request] = []
         self.maps: list[int | None] = []
@@ -112,10 +114,13 @@ class _Outputs:
     def add(self, request: Request) -> None:
         """Writes one request; rows that can leave together with others wait for `gather`."""
         home = self._homes.get(request.tensor, self._home)
-        watched = self._facts(request.tensor)
+        watched = self._maps(request.tensor)
+        if self._any_size:
+            watched = for_any_size(watched) if home is self._home else replace(watched, space=None)
+        self.planned[request.tensor] = watched
         row = self._lowering(home)(watched, request.measure)
         if home is self._home and row.channels is not None and watched.is_of_inputs:
-            self._waiting.setdefault(row.value, (row, []))[1].append(request)
+            self._waiting.setdefault(row.value, {})[request] = row
             return
         channels = self._view.watchable[request.tensor].channels or watched.channels
         absent = (1 if request.measure.op == "positions" else channels or 1, *[1] * (row.rank - 2))
@@ -132,14 +137,14 @@ class _Outputs:
         """Gives out what waits, in one output for each element type. `order`: where the model makes what it is of."""
         kinds: defaultdict[ir.DataType, list[Row]] = defaultdict(list)
         for value in sorted(self._waiting, key=order.__getitem__):
-            row = self._waiting[value][0]
+            row = next(iter(self._waiting[value].values()))
             kinds[row.written].append(row)
         for rows in kinds.values():
             output, start = self._give_out(self._lowering(self._home).gather(_groups(rows, order))), 0
             for row in rows:
                 end = start + (row.channels or 0)
-                place = Place(output, row, (start, end))
-                self.places.update(dict.fromkeys(self._waiting[row.value][1], place))
+                waiting = self._waiting[row.value].items()
+                self.places.update((request, Place(output, own, (start, end))) for request, own in waiting)
                 start = end
 
     def _give_out(self, value: str) -> int:
@@ -152,23 +157,6 @@ class _Outputs:
             name = "" if home is self._home else f"{len(self._lowerings)}/"
             self._lowerings[key] = Lowering(home.graph, self._opset, name)
         return self._lowerings[key]
-
-    def _facts(self, tensor: str) -> Watched:
-        if tensor not in self._watched:
-            found = self._view.watchable[tensor]
-            value, layout, dims = found.value, found.layout, dims_of(self._kinds.get(tensor))
-            fits = dims is not None and len(dims) == layout.rank
-            turned = [dims[axis] for axis in layout.channels_first] if dims is not None and fits else None
-            self._watched[tensor] = Watched(
-                tensor,
-                value.dtype or ir.DataType.FLOAT,
-                layout,
-                None if has_channels_last(value) or tensor in self._doubtful else space_of(turned),
-                None if turned is None else turned[1],
-                is_of_inputs=_batch(self._kinds.get(tensor)) in self._batches,
-                coding=coding_of(value),
-            )
-        return self._watched[tensor]
 
 
 def _move_up(graph: onnx.GraphProto, own: int) -> dict[str, int]:
@@ -198,9 +186,3 @@ def _groups(rows: Sequence[Row], order: Mapping[str, int]) -> list[list[Row]]:
         alike = list(of_rank)
         groups += [list(chain.from_iterable(alike[start : start + size])) for start in range(0, len(alike), size)]
     return groups
-
-
-def _batch(kind: onnx.TypeProto | None) -> int | str | None:
-    """The first dimension of a type: its size, or the name that a file or inference gave it."""
-    dims = () if kind is None else kind.tensor_type.shape.dim
-    return (dims[0].dim_value if dims[0].HasField("dim_value") else dims[0].dim_param or None) if dims else None
