@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from inspector.analysis.registry import AnalysisRequest, PluginInfo
+from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins
 from inspector.analysis.summaries import ByLabel, Earliest, First, Histogram, Moments
 from inspector.contract import (
     Analysis,
@@ -71,14 +71,15 @@ from inspector.errors import (
 from inspector.graph.loading.limits import Limits
 from inspector.report import AnalysisResult, Provenance, Report
 from inspector.runtime.items import Raw
-from inspector.service import activations, audit, check, compare, inspect, load, merge, plugins, vet
-from inspector.trial import Trial
+from inspector.verdicts import check, compare
 
 if TYPE_CHECKING:
     from inspector.faces.files import read_report, write_report
     from inspector.faces.grpc.client import Client
     from inspector.faces.grpc.errors import BusyError, ExistsError, InternalError, NotAllowedError, UnreachableError
     from inspector.faces.wire_model import ModelInfo
+    from inspector.service import activations, audit, inspect, load, merge, vet
+    from inspector.trial import Trial
 
     __version__: str
 
@@ -90,8 +91,11 @@ _LATE = {
         "inspector.faces.grpc.errors",
     ),
     "ModelInfo": "inspector.faces.wire_model",
+    **dict.fromkeys(("activations", "audit", "inspect", "load", "merge", "vet"), "inspector.service"),
+    "Trial": "inspector.trial",
 }
-"""Names that are loaded on first use, and where from: whoever does not talk to a server need not load gRPC."""
+"""Names that are loaded on first use, and where from: whoever loads no model need not wait for all that reads ONNX,
+and whoever does not talk to a server need not load gRPC."""
 
 
 def __getattr__(name: str) -> Any:

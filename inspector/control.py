@@ -23,6 +23,10 @@ Watcher = Callable[[Progress], None]
 """Called now and then from the thread that runs; must return quickly."""
 
 
+def unwatched(_: Progress) -> None:
+    """Nobody watches."""
+
+
 class Stop:
     """A request to stop, safe to make from any thread. Work in native code is asked to end as well."""
 

@@ -6,6 +6,7 @@ The same content travels on the wire, in JSON and in viewers.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from inspector.contract.blocks import Block, Column, Finding, Severity, Table
@@ -134,10 +135,13 @@ def head_html(report: Report) -> str:
     return heading(f"{report.verdict}: {report.provenance.model}", 1) + pairs(report.lines)
 
 
-def result_html(result: AnalysisResult, prefix: str = "") -> str:
-    """What one analysis said; with a prefix, as `1-`, its findings and blocks have ids: `finding-1-1`, `block-1-1`."""
+def result_html(result: AnalysisResult, prefix: str = "", written: Callable[[Block, str], str] = block_html) -> str:
+    """What one analysis said; with a prefix, as `1-`, its findings and blocks have ids: `finding-1-1`, `block-1-1`.
+
+    `written` gives the HTML of a block with that id.
+    """
     names = [f"block-{prefix}{at}" if prefix else "" for at in range(1, len(result.blocks) + 1)]
-    blocks = "".join(map(block_html, result.blocks, names))
+    blocks = "".join(map(written, result.blocks, names))
     findings = findings_html(result.findings, f"finding-{prefix}" if prefix else "")
     return f"{heading(result.name, 2)}{_made_html(result)}{_failure_html(result.failure)}{findings}{blocks}"
 

@@ -11,28 +11,26 @@ from typing import Any, Final
 
 from inspector.analysis.cluster import check_runner, ray_pool
 from inspector.analysis.feed import Feed
-from inspector.analysis.gate import Gate, Source
 from inspector.analysis.keep import Keep, Keeper
 from inspector.analysis.merge import merged
 from inspector.analysis.plan import Plan, make_plan
-from inspector.analysis.registry import AnalysisRequest, PluginInfo, plugins, requested
+from inspector.analysis.registry import Analyses, AnalysisRequest, PluginInfo, plugins, requested
 from inspector.analysis.runner import Run, Setting, gather, report
 from inspector.analysis.spread import make_job, run_on
 from inspector.analysis.store import MAX_BYTES
 from inspector.contract import Array
-from inspector.control import Progress, Stop, Watcher
+from inspector.control import Stop, Watcher, unwatched
 from inspector.errors import OutputError, ParameterError
 from inspector.graph.load import DEFAULT_LIMITS, Limits
 from inspector.graph.load import load as _load
 from inspector.graph.view import OnnxView
-from inspector.policy.compare import compare as _compare
-from inspector.policy.rules import Policy
 from inspector.report import Report
 from inspector.runtime.confined import DEFAULT_BOUNDS, Bounds
 from inspector.runtime.memory import default_budget
 from inspector.runtime.session import Fidelity
 from inspector.several import several
 from inspector.trial import Trial, try_model
+from inspector.verdicts import Policies, check, compare, make_gate
 
 __all__ = [
     "AnalysisRequest",
@@ -50,10 +48,6 @@ __all__ = [
     "vet",
 ]
 
-Analyses = str | AnalysisRequest | Sequence[str | AnalysisRequest] | None
-"""`name` or `name:key=value,…`, requests, or several of these; None: none."""
-Policies = Source | Sequence[Source] | None
-"""A policy file, `builtin:<name>`, or several of these; None: none."""
 Model = OnnxView | str | PathLike[str] | bytes
 """A loaded model, or what to load it from: a path, or the file's bytes."""
 
@@ -206,7 +200,7 @@ def audit(
     keep.check_places()
     if runner:
         check_runner(runner)
-    view, gate = _view(model), _gate(policies)
+    view, gate = _view(model), make_gate(policies)
     plan = make_plan(view, gate.chosen(requested(analyses), AUDIT_DEFAULT), allow_maps=False, stop=stop)
     gate.check(view, plan)
     setting = _setting(preprocess, device, fidelity, batch_size, watch, stop, memory)
@@ -236,34 +230,13 @@ def merge(
         InspectorError: a file is damaged, or of another model or run: the message says what differs.
         OutputError: the union cannot be written; where that showed late, it has the report.
     """
-    view, gate = _view(model), _gate(policies)
+    view, gate = _view(model), make_gate(policies)
     target = Path(summaries) if fspath(summaries) else None
     paths, most = [Path(f) for f in several(files, "files", str, PathLike, expected="a path")], largest or MAX_BYTES
     with _judged_late(gate.judged):
         return gate.judged(
             merged(view, paths, summaries=target, most=most, stop=stop, planned=lambda plan: gate.check(view, plan))
         )
-
-
-def check(report: Report, policies: Policies) -> Report:
-    """A report that is there already, judged by policies: with one more result, `policy`, in place of an earlier one.
-
-    Raises:
-        InspectorError: a policy cannot be read, or is about something that the report does not have.
-    """
-    return _gate(policies).judged_as_stored(be_report(report))
-
-
-def compare(before: Report, after: Report, policies: Policies = ()) -> Report:
-    """What changed from one report to another: a report about the second with the result `compare`.
-
-    Policies judge that one, by metrics such as `compare.died`.
-
-    Raises:
-        InspectorError: a report has no metrics; errors of policies as for `check`.
-    """
-    gate, compared = _gate(policies), _compare(be_report(before), be_report(after))
-    return gate.judged_as_stored(compared) if gate.policies else compared
 
 
 def activations(
@@ -294,14 +267,6 @@ def activations(
     return {tap.name: maps for tap, maps in gather(view, inputs, view.taps(taps), setting).items()}
 
 
-def be_report(given: object) -> Report:
-    """The report that was given; ParameterError where it is something else, such as the name of a file."""
-    if isinstance(given, Report):
-        return given
-    remedy = "Read a stored one with inspector.read_report(path)."
-    raise ParameterError("report", "it is none", expected="a Report", found=repr(given)[:80], remedy=remedy)
-
-
 def _check_sizes(batch_size: int, shard_size: int) -> None:
     for name, value in (("batch size", batch_size), ("shard size", shard_size)):
         if value < 0:
@@ -329,10 +294,6 @@ def _on_cluster(  # noqa: PLR0917 - everything about one run
     return run
 
 
-def _gate(policies: Policies) -> Gate:
-    return Gate(several(policies, "policies", str, PathLike, Policy, expected="a path or `builtin:<name>`"))
-
-
 def _view(model: Model) -> OnnxView:
     return model if isinstance(model, OnnxView) else load(model)
 
@@ -347,7 +308,7 @@ def _setting(  # noqa: PLR0917 - positional here, so that the three use cases ab
         raise ParameterError("memory", "it is too small", expected="at least 1 byte", found=str(memory))
     budget = default_budget() if memory is None else memory
     return Setting(
-        preprocess=preprocess, device=device, fidelity=fidelity, batch_size=batch_size, watch=watch or _ignore,
+        preprocess=preprocess, device=device, fidelity=fidelity, batch_size=batch_size, watch=watch or unwatched,
         stop=stop or Stop(), memory=budget,
     )  # fmt: skip
 
@@ -360,7 +321,3 @@ def _judged_late(judged: Callable[[Report], Report]) -> Iterator[None]:
     except OutputError as error:
         error.report = error.report and judged(error.report)
         raise
-
-
-def _ignore(_: Progress) -> None:
-    """Nobody watches."""

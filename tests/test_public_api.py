@@ -112,6 +112,10 @@ def _documented_aliases() -> set[str]:
     return found
 
 
+OF_A_MODEL = {"onnx", "onnx_ir", "sympy", "onnxruntime", "fsspec"}
+"""What is loaded to read a model or to run it, and takes longer than all the rest."""
+
+
 def _loaded_after(code: str) -> set[str]:
     """Top-level names of what is loaded after running code in a new interpreter."""
     script = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
@@ -153,7 +157,20 @@ print(*failed)
 
 
 def test_importing_loads_neither_runtime_nor_grpc_nor_terminal() -> None:
-    assert _loaded_after("import inspector").isdisjoint({"onnxruntime", "grpc", "rich", "typer"})
+    assert _loaded_after("import inspector").isdisjoint({*OF_A_MODEL, "grpc", "rich", "typer"})
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["audit", "--help"], ["plugins"], ["compare", "a.json", "a.json"]])
+def test_a_command_without_a_model_does_not_wait_for_what_reads_models(arguments: list[str], tmp_path: Path) -> None:
+    inspector.write_report(inspector.inspect(ROOT / "samples" / "digits.onnx"), json=tmp_path / "a.json")
+    code = f"""
+import contextlib, io, os
+from inspector.faces.cli import main
+os.chdir({str(tmp_path)!r})
+with contextlib.redirect_stdout(io.StringIO()):
+    assert main({arguments!r}) == 0
+"""
+    assert _loaded_after(code).isdisjoint({*OF_A_MODEL, "grpc"})
 
 
 def test_facts_about_a_model_need_no_runtime() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from inspector.analysis.plan import Plan
 from inspector.analysis.registry import AnalysisRequest, plugins
 from inspector.contract import ModelView, TapKind
 from inspector.policy import compare, judge
@@ -22,6 +22,9 @@ from inspector.policy.names import (
 )
 from inspector.policy.readings import Known, places_of
 from inspector.report import Report
+
+if TYPE_CHECKING:
+    from inspector.analysis.plan import Plan  # a report is judged without all that rewrites a graph
 
 __all__ = ["Gate", "Source"]
 

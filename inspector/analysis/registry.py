@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -93,6 +93,10 @@ class AnalysisRequest:
         except (TypeError, ValueError, RecursionError) as error:
             subject = f"analysis {self.name!r}"
             raise ParameterError(subject, "its parameters cannot be sent", expected="JSON", found=str(error)) from error
+
+
+Analyses = str | AnalysisRequest | Sequence[str | AnalysisRequest] | None
+"""`name` or `name:key=value,…`, requests, or several of these; None: none."""
 
 
 def requested(analyses: Any) -> tuple[str | AnalysisRequest, ...]:

@@ -17,16 +17,14 @@ import typer
 from pydantic import ByteSize, TypeAdapter, ValidationError
 from rich.console import Console
 
-from inspector import service
+import inspector
 from inspector.errors import InspectorError, ParameterError
 from inspector.faces import terminal
 from inspector.faces.apart import check_unread, places_of
-from inspector.faces.demo import run_demo
 from inspector.faces.describe import describe as describe_json
 from inspector.faces.describe import plugin
 from inspector.faces.exports import parse_formats
 from inspector.faces.files import read_report
-from inspector.faces.grpc.server import serve as serve_grpc
 from inspector.faces.grpc.settings import MIB, Settings
 from inspector.faces.outcome import FAILED, FINE, INTERRUPTED, Ended, Outcome
 from inspector.faces.saying import Command, is_mistyped, mistyped, plain, say
@@ -161,7 +159,7 @@ def describe(
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the convolutions of a model, and where their outputs can be watched."""
-    view = service.load(model)
+    view = inspector.load(model)
     if as_json:
         print(json.dumps(describe_json(view), indent=2))
     else:
@@ -189,10 +187,10 @@ def inspect(
     Without --analysis: filters and connectivity, and with inputs activations and sparsity as well.
     """
     outcome = Outcome(json_file, out, rows, parse_formats(formats), model).check([model], inputs)
-    view = service.load(model)
+    view = inspector.load(model)
     outcome.check_model(view)
     with terminal.progress(Console(stderr=True)) as watch:
-        report = service.inspect(
+        report = inspector.inspect(
             view, _sources(inputs), analyses, preprocess=preprocess, device=device,
             fidelity=fidelity.value, strict=strict, memory=_bytes(memory), self_check=self_check, watch=watch,
         )  # fmt: skip
@@ -230,10 +228,10 @@ def audit(
     outcome.check([model, *policies], data, summaries, resume)
 
     def made() -> Report:
-        view = service.load(model)
+        view = inspector.load(model)
         outcome.check_model(view, summaries)
         with terminal.progress(Console(stderr=True)) as watch:
-            return service.audit(
+            return inspector.audit(
                 model if runner else view,  # a cluster's workers load it themselves
                 _sources(data), analyses, policies=policies, preprocess=preprocess, device=device,
                 fidelity=fidelity.value, batch_size=batch_size, strict=strict, memory=_bytes(memory),
@@ -260,9 +258,9 @@ def merge(
     outcome.check([model, *files, *policies], kept=summaries)
 
     def made() -> Report:
-        view = service.load(model)
+        view = inspector.load(model)
         outcome.check_model(view, summaries)
-        return service.merge(view, files, policies=policies, summaries=summaries)
+        return inspector.merge(view, files, policies=policies, summaries=summaries)
 
     outcome.show_made(made)
 
@@ -277,7 +275,7 @@ def check(
 ) -> None:
     """Judges a stored report by policies, without running anything."""
     outcome = Outcome(json_file, None, rows, parse_formats(formats)).check([report, *policies])
-    outcome.show(service.check(read_report(report), policies))
+    outcome.show(inspector.check(read_report(report), policies))
 
 
 @app.command(cls=Command)
@@ -291,7 +289,7 @@ def compare(
 ) -> None:
     """Says what changed from one stored report to another: channels that died, revived or drifted."""
     outcome = Outcome(json_file, None, rows, parse_formats(formats)).check([before, after, *policies])
-    outcome.show(service.compare(read_report(before), read_report(after), policies))
+    outcome.show(inspector.compare(read_report(before), read_report(after), policies))
 
 
 @app.command(cls=Command)
@@ -311,10 +309,10 @@ def activations(
     out = out if out.suffix == ".npz" else out.with_name(f"{out.name}.npz")  # as NumPy would
     check_file(out)
     check_unread([out], [model, *places_of(inputs, [out])])
-    view = service.load(model)
+    view = inspector.load(model)
     check_unread([out], [file.path for file in view.data_files])
     with terminal.progress(Console(stderr=True)) as watch:
-        maps = service.activations(
+        maps = inspector.activations(
             view, _sources(inputs), taps, preprocess=preprocess, device=device,
             fidelity=fidelity.value, memory=_bytes(memory), watch=watch,
         )  # fmt: skip
@@ -331,7 +329,7 @@ def plugins(
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Lists the installed analyses, the broken ones with their reason."""
-    infos = service.plugins()
+    infos = inspector.plugins()
     if as_json:
         print(json.dumps([plugin(info) for info in infos], indent=2))
     else:
@@ -360,6 +358,8 @@ def serve(
     ] = "",
 ) -> None:
     """Serves a folder of models over gRPC (inspector.v1, with health and reflection)."""
+    from inspector.faces.grpc.server import serve as serve_grpc  # noqa: PLC0415 - gRPC is loaded where it is used
+
     serve_grpc(
         Settings(
             models=models, data=data, host=host, port=port, uploads=allow_uploads, device=device, workers=workers,
@@ -379,6 +379,8 @@ def _ready(models: Path, address: str) -> None:
 @app.command(cls=Command)
 def demo(out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("demo")) -> None:
     """Starts a server with the sample models, and a client that audits and inspects them; writes pictures."""
+    from inspector.faces.demo import run_demo  # noqa: PLC0415 - gRPC is loaded where it is used
+
     check_folder(out)
     run_demo(out, Console())
 

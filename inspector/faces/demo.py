@@ -44,7 +44,7 @@ def _audit(client: Client, sample: Sample, out: Path) -> Report:
     with terminal.progress(Console(stderr=True)) as watch:
         source = f"server:{sample.pictures.name}"
         report = client.audit(sample.name, source, preprocess=sample.preprocess, watch=watch)
-    save_report(report, out / sample.name / "audit")
+        save_report(report, out / sample.name / "audit", watch)
     return report
 
 
@@ -52,7 +52,7 @@ def _inspect(client: Client, sample: Sample, out: Path) -> Report:
     """A few pictures, which the client sends."""
     with terminal.progress(Console(stderr=True)) as watch:
         report = client.inspect(sample.name, _some_pictures(sample), preprocess=sample.preprocess, watch=watch)
-    save_report(report, out / sample.name / "inspect")
+        save_report(report, out / sample.name / "inspect", watch)
     return report
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inspector.analysis.registry import PluginInfo
 from inspector.contract import Layer, TapKind, TensorInfo
-from inspector.graph.view import OnnxView
+
+if TYPE_CHECKING:
+    from inspector.graph.view import OnnxView
 
 
 def describe(view: OnnxView) -> dict[str, Any]:

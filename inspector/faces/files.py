@@ -12,6 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
+from inspector.control import Progress, Watcher, unwatched
 from inspector.errors import InputError, InspectorError, LimitError, ParameterError
 from inspector.faces.apart import check_apart, check_unread
 from inspector.faces.exports import known_format, write_format
@@ -19,7 +20,7 @@ from inspector.faces.wire import report_from_json, report_to_json
 from inspector.paths import check_file, check_folder, why_unread, writing
 from inspector.render.sheet import Drawn, block_pngs, is_drawn
 from inspector.report import Report
-from inspector.service import be_report
+from inspector.verdicts import be_report
 from inspector.whole import clear_left, whole, write_whole
 
 REPORT: Final = "report.json"
@@ -135,14 +136,14 @@ def read_report(file: str | PathLike[str]) -> Report:
         raise InputError(subject, str(error).removeprefix("report: ")) from error
 
 
-def save_report(report: Report, folder: Path) -> list[Saved]:
+def save_report(report: Report, folder: Path, watch: Watcher = unwatched) -> list[Saved]:
     """Writes `report.json`, and then every picture of a report, into a folder; see `save_pictures`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / REPORT, report_to_json(report).encode())
-    return save_pictures(report, folder)
+    return save_pictures(report, folder, watch)
 
 
-def save_pictures(report: Report, folder: Path) -> list[Saved]:
+def save_pictures(report: Report, folder: Path, watch: Watcher = unwatched) -> list[Saved]:
     """Writes every picture of a report as `NN-analysis-title.png` into a folder, which is made where it is missing.
 
     A picture of several sheets gives `NN-analysis-title-1.png`, `-2.png` and so on. Files of these names are
@@ -154,7 +155,11 @@ def save_pictures(report: Report, folder: Path) -> list[Saved]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     clear_left(folder, lambda name: name.endswith(".png"))
-    return [_save(block, folder, stem) for block, stem in _stems(report)]
+    saved, pictures = list[Saved](), list(_stems(report))
+    for block, stem in pictures:
+        saved.append(_save(block, folder, stem))
+        watch(Progress("pictures", len(saved), len(pictures)))
+    return saved
 
 
 def _stems(report: Report) -> Iterator[tuple[Drawn, str]]:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from rich.console import Console
 
+from inspector.control import Watcher
 from inspector.errors import OutputError
 from inspector.faces import terminal
 from inspector.faces.apart import check_apart, check_no_checkpoint, check_outside, check_unread, places_of
@@ -17,10 +18,14 @@ from inspector.faces.exports import to_format, write_format
 from inspector.faces.files import REPORT, Saved, save_report
 from inspector.faces.streams import settle, write_out
 from inspector.faces.wire import report_to_json
-from inspector.graph.view import OnnxView
 from inspector.paths import check_file, check_folder, writing
 from inspector.report import Report
 from inspector.whole import is_standard_output, write_whole
+
+if TYPE_CHECKING:
+    from inspector.graph.view import OnnxView
+
+T = TypeVar("T")
 
 FINE, FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 STDOUT: Final = "-"
@@ -119,7 +124,7 @@ class Outcome:
         if self.json_file == STDOUT:
             write_out(report_to_json(report) + "\n")
         elif format_out:
-            write_out(to_format(format_out, report, self.model))
+            write_out(_watched(lambda watch: to_format(format_out, report, self.model, watch)))
         else:
             terminal.print_report(report, Console(), max_rows=self.rows, saved=saved)
         settle()
@@ -135,8 +140,15 @@ class Outcome:
             yield f"file {self.json_file!r}", lambda: write_whole(file, report_to_json(report).encode())
         if self.out is not None:
             out = self.out
-            yield f"folder {str(out)!r}", lambda: saved.extend(save_report(report, out))
+            yield f"folder {str(out)!r}", lambda: saved.extend(_watched(lambda watch: save_report(report, out, watch)))
         for name, place in self.formats:
             if place != STDOUT:
-                yield f"file {place!r}", partial(write_format, name, report, Path(place), self.model)
+                write = partial(write_format, name, report, Path(place), self.model)
+                yield f"file {place!r}", partial(_watched, write)
         yield "standard output", lambda: self._print(report, saved)
+
+
+def _watched(write: Callable[[Watcher], T]) -> T:
+    """Lets it draw behind a bar, which is gone before anything is printed."""
+    with terminal.progress(Console(stderr=True)) as watch:
+        return write(watch)

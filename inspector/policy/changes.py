@@ -36,7 +36,8 @@ class Change:
         died: dead after and not before.
         constant: one value everywhere after and not before, and not dead; of reports that both say so.
         revived: dead before and not after.
-        drifted: active in another share of inputs, beyond chance; those that died or revived by so much among them.
+        drifted: active in another share of inputs, beyond chance; those that died, turned constant or revived
+            by so much among them.
         p: of that, corrected for all channels compared; 1 where there is nothing to say.
     """
 

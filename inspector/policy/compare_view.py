@@ -53,8 +53,9 @@ def blocks(before: Report, after: Report, found: Compared) -> Iterator[Block]:
         "everywhere now and not before, and not dead. Drifted: the shares "
         f"of inputs for which a channel is active differ by {float(LEAST):g} or more and by more than chance (pooled "
         "two-proportion test, Fisher's exact test for small counts, two-sided; p times the number of channels compared "
-        f"under {LEVEL:g}); channels that died or revived may have drifted as well. The test takes the inputs of both "
-        "runs for independent samples; where both runs saw the same inputs it errs on the side of silence.",
+        f"under {LEVEL:g}); channels that died, turned constant or revived may have drifted as well: then that is "
+        "beyond chance. The test takes the inputs of both runs for independent samples; where both runs saw the same "
+        "inputs it errs on the side of silence.",
         "What the words mean",
     )
 
@@ -184,8 +185,10 @@ def _about(x: Change, name: str, flag: Array) -> Finding:
     noun = "channel" if flag.size == 1 else "channels"
     message = f"{x.where}: {len(channels)} of {flag.size} {noun} {says}"
     evidence: dict[str, Cell] = {"tap": x.tap, "inputs before": was, "inputs after": now}
-    if name == "drifted" and (told := int(np.count_nonzero(flag & (x.died | x.revived)))):
-        evidence["died or revived among them"] = told
+    if name in _OF_ONE:
+        evidence["beyond chance"] = int(np.count_nonzero(flag & x.drifted))
+    elif name == "drifted" and (told := int(np.count_nonzero(flag & (x.died | x.constant | x.revived)))):
+        evidence["died, turned constant or revived among them"] = told
     return Finding(_rule(name), severity, message, x.layer, channels, evidence, remedy)
 
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, TypeVar, cast
 
-import fsspec
-
 from inspector.errors import InputError, NotFoundError, ParameterError
 from inspector.runtime import web
 from inspector.runtime.files import label_of, printable
@@ -67,6 +65,8 @@ class Place:
             ParameterError: this installation cannot read such URLs; names the package that could.
             InputError: what it lies in cannot be opened, such as the zip file of `zip://a.png::file:///b.zip`.
         """
+        import fsspec  # noqa: PLC0415 - most runs read files of this machine, and it brings asyncio and ssl
+
         if re.search(r"https?://[^#]*#", url):
             why = "web servers are not told what follows a #"
             raise ParameterError(f"data {public(url)!r}", why, remedy="Write %23.")

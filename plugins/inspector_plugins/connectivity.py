@@ -31,6 +31,7 @@ from inspector_plugins._layers import LeftOut, Patterns, left_out_tables, survey
 from inspector_plugins._links import LayerLinks, Norm, links_of, overview
 from inspector_plugins._wording import spread
 
+ONE_CAUSE = " Where `filters` runs as well, it tells the same fact as filters/zero."
 MEASURE: Mapping[Norm, str] = {"l1": "sum of |weight|", "l2": "root of the sum of weight²", "max": "largest |weight|"}
 
 
@@ -201,7 +202,8 @@ class Connectivity:
                 "without a link to any input map",
                 rule="connectivity/idle-filter",
                 severity=severity,
-                remedy="Such a filter can go: its output joins the next layer's bias (exact unless that layer pads).",
+                remedy="Such a filter can go: its output joins the next layer's bias (exact unless that layer pads)."
+                + ONE_CAUSE * (self._params.eps == 0 and not self._params.fold_norm),
             ),
         )
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from inspector import paths, service
+from inspector.control import Watcher
 from inspector.errors import InspectorError, OutputError
+from inspector.faces import terminal
 from inspector.faces.cli import main
 from inspector.faces.grpc.client import Client
 from inspector.faces.wire import report_from_json
@@ -134,3 +138,24 @@ def test_summaries_that_a_server_does_not_send_leave_the_old_file(tmp_path: Path
         client.audit("digits", "server:digits", summaries=file)
     assert file.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.sum"]
+
+
+@pytest.mark.parametrize(
+    ("options", "stages"),
+    [(["-o", "out"], ["pictures"]), (["--format", "html=p.html"], ["page"]), (["--format", "html=-"], ["page"]),
+     (["-o", "out", "--format", "html=p.html"], ["pictures", "page"]), (["--json", "r.json"], [])],
+)  # fmt: skip
+def test_drawing_is_seen_at_a_terminal_as_a_run_is(
+    options: list[str], stages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[str] = []
+
+    @contextmanager
+    def watched(console: Console) -> Iterator[Watcher]:
+        assert console.stderr
+        yield lambda step: seen.append(step.stage)
+
+    monkeypatch.setattr(terminal, "progress", watched)
+    assert main(["inspect", MODEL, *options]) == 0
+    assert list(dict.fromkeys(seen)) == stages

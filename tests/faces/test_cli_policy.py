@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -60,20 +61,34 @@ def test_an_audit_with_policies_runs_what_they_need_and_ends_with_their_verdict(
         file = tmp_path / "report.json"
         assert audit(sample.model, *policies, "--json", str(file)) == code
         report = report_from_json(file.read_text())
-        assert [r.name for r in report.results] == ["sparsity", "filters", "connectivity", "policy"]
+        assert [r.name for r in report.results] == ["sparsity", "filters", "policy"]
         assert report.ok is (code == 0)
     assert "policy/dead-filters" in capsys.readouterr().out
 
 
-def test_copied_filters_are_found_by_the_policy_on_weights(capsys: Capture, tmp_path: Path) -> None:
+def changed_filter(file: Path, change: Callable[[Any], Any]) -> Path:
+    """The digit reader with another filter 5 in its second layer."""
     model = onnx.load(DIGITS.model)
     for tensor in model.graph.initializer:
         if tensor.name in {"conv2.weight", "conv2.bias"}:
             values = numpy_helper.to_array(tensor).copy()
-            values[5] = values[2]
+            values[5] = change(values)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    onnx.save(model, tmp_path / "copied.onnx")
-    assert audit(tmp_path / "copied.onnx", "--policy", "builtin:weights") == 1
+    onnx.save(model, file)
+    return file
+
+
+def test_a_filter_of_zeros_breaks_one_rule_of_the_policy_on_weights(tmp_path: Path) -> None:
+    model, file = changed_filter(tmp_path / "zeroed.onnx", lambda values: 0), tmp_path / "report.json"
+    options = ("-a", "filters", "-a", "connectivity", "--policy", "builtin:weights", "--json", str(file))
+    assert audit(model, *options) == 1
+    rules = [f.rule for f in report_from_json(file.read_text()).findings]
+    assert rules == ["filters/zero", "connectivity/idle-filter", "policy/zero-filters"]
+
+
+def test_copied_filters_are_found_by_the_policy_on_weights(capsys: Capture, tmp_path: Path) -> None:
+    model = changed_filter(tmp_path / "copied.onnx", lambda values: values[2])
+    assert audit(model, "--policy", "builtin:weights") == 1
     printed = " ".join(capsys.readouterr().out.split())
     assert "conv2: Filters equal to an earlier one (filters.copies is 1, not at most 0)" in printed
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer
 
-from inspector import service
+import inspector
 from inspector.faces.cli import main
 from inspector.faces.exports import FORMATS
 from inspector.faces.streams import forgiving, settle, write_out
@@ -34,7 +34,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
     def file(sample: Any) -> Path:
         path = folder / f"{sample.name}.json"
         if not path.exists():
-            report = service.audit(sample.model, str(sample.pictures), preprocess="unit")
+            report = inspector.audit(sample.model, str(sample.pictures), preprocess="unit")
             path.write_text(report_to_json(report).replace('"conv2"', '"cönv2"'), "utf-8")
         return path
 
@@ -170,7 +170,7 @@ def test_whatever_goes_wrong_is_one_line_its_place_and_no_verdict(
     def broken(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(service, "plugins", broken)
+    monkeypatch.setattr(inspector, "plugins", broken)
     assert main(["plugins"]) == 2
     first, second, *_, last = capsys.readouterr().err.lstrip().splitlines()
     assert first.startswith(f"error: this is a fault of the inspector, please report it: {type(error).__name__}")
@@ -189,14 +189,14 @@ def test_whatever_ends_a_command_is_no_verdict(
     def ends(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(service, "plugins", ends)
+    monkeypatch.setattr(inspector, "plugins", ends)
     assert main(["plugins"]) == code
 
 
 TERMINATED = """
 import os, signal, sys, time
 from pathlib import Path
-from inspector import service
+import inspector
 from inspector.faces.cli import main
 from inspector.whole import whole
 
@@ -206,7 +206,7 @@ def plugins():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
 
-service.plugins = plugins
+inspector.plugins = plugins
 code = main(["plugins"])
 assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 sys.exit(code)

@@ -17,6 +17,7 @@ from inspector.errors import InputError
 from inspector.faces import cli
 from inspector.faces.cli import main
 from inspector.faces.files import read_report
+from inspector.faces.grpc import server
 from inspector.faces.saying import say
 from inspector.policy.load import builtins, load_policy
 from inspector.samples import SAMPLES
@@ -125,7 +126,7 @@ def test_messages_of_the_runtime_name_options_as_no_face_alone_does(told: Callab
 def test_a_server_of_an_empty_folder_says_so_beside_its_address(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "serve_grpc", lambda _, ready: ready("127.0.0.1:1"))
+    monkeypatch.setattr(server, "serve", lambda _, ready: ready("127.0.0.1:1"))
     for folder, note in ((tmp_path, f"note: there is no .onnx file in {tmp_path} yet\n"), (DIGITS.model.parent, "")):
         assert main(["serve", "--models", str(folder)]) == 0
         assert capsys.readouterr() == ("listening on 127.0.0.1:1\n", note)

@@ -63,6 +63,13 @@ def test_junit_says_the_first_error_and_calls_what_is_of_no_layer_by_the_model()
     assert (failure.get("message"), failure.text) == ("Wrong", "warning: Odd. Prune\nerror: Wrong. Prune")
 
 
+@pytest.mark.parametrize("format_name", ["junit", "sarif"])
+def test_a_message_that_ends_a_sentence_is_followed_by_what_to_do_without_a_second_stop(format_name: str) -> None:
+    found = (finding(Severity.WARNING, message="No weight but 0: 3."),)
+    text = FORMATS[format_name](Report(Provenance("m", "ab"), (AnalysisResult("a", "1", "{}", findings=found),)))
+    assert "No weight but 0: 3. Prune" in text
+
+
 @laws
 @given(ANY_TEXT)
 def test_junit_is_xml_whatever_the_names_hold_and_says_them_as_they_are(text: str) -> None:

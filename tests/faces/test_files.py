@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import inspector
+from inspector import Progress
 from inspector.contract import Curve, Graph, Heatmap, Images, Node, Note, Picture, Scale, ScaleKind, Series, Table
 from inspector.faces import files
 from inspector.faces.exports import FORMATS, to_format
@@ -188,3 +189,15 @@ def test_a_file_of_another_thing_is_no_report(tmp_path, text):
 def test_what_is_no_report_is_not_written(tmp_path):
     with pytest.raises(inspector.ParameterError, match="report: it is none"):
         inspector.write_report("a.json", json=tmp_path / "b")
+
+
+def test_whoever_waits_for_pictures_sees_how_many_are_drawn(tmp_path):
+    steps = []
+    save_report(report_of(("a", (MAPS, Note("n"))), ("b", (MAPS,))), tmp_path, steps.append)
+    assert steps == [Progress("pictures", 1, 2), Progress("pictures", 2, 2)]
+
+
+def test_whoever_waits_for_a_page_sees_how_many_of_its_blocks_are_written():
+    report, steps = report_of(("a", (MAPS, Note("n"))), ("b", (MAPS,))), []
+    assert to_format("html", report, watch=steps.append) == to_format("html", report)
+    assert steps == [Progress("page", 1, 3), Progress("page", 2, 3), Progress("page", 3, 3)]

@@ -234,7 +234,9 @@ def test_a_norm_that_multiplies_by_zero_makes_a_filter_idle_once_folded() -> Non
     conv = Conv("conv", np.ones((3, 2, 1, 1), np.float32), scale=np.array([1.0, 0, 1]))
 
     assert "connectivity/idle-filter" not in findings(conv)
-    assert findings(conv, fold_norm=True)["connectivity/idle-filter"].channels == (1,)
+    idle = findings(conv, fold_norm=True)["connectivity/idle-filter"]
+    assert idle.channels == (1,)
+    assert "filters/zero" not in idle.remedy  # which takes the weights as they are stored
 
 
 def test_slices_up_to_eps_count_as_zero_and_weigh_nothing() -> None:
@@ -257,6 +259,7 @@ def test_maps_that_nobody_reads_and_filters_that_read_nothing_are_found() -> Non
     assert found["connectivity/unread-input"].message == "'conv' has 1 input map (of 3) read by no filter: 1."
     assert found["connectivity/idle-filter"].channels == (2,)
     assert all(f.severity is Severity.WARNING and f.layer == "conv" for f in found.values())
+    assert "filters/zero" in found["connectivity/idle-filter"].remedy
 
 
 def test_with_a_tolerance_of_ones_own_such_findings_only_inform() -> None:

@@ -19,6 +19,7 @@ def test_a_filter_that_was_zeroed_behind_silu_is_named() -> None:
     answer = compare(before, after)
     (found,) = [f for f in answer.findings if f.rule == "compare/constant"]
     assert (found.severity, found.layer, found.channels) == (Severity.WARNING, "c", (2,))
+    assert found.evidence["beyond chance"] == 0  # of six inputs
     (count,) = [m.values for m in answer.results[0].metrics if m.name == "constant"]
     assert count == 1
     assert not [f for f in compare(after, before).findings if f.rule == "compare/constant"]

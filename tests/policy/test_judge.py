@@ -11,6 +11,7 @@ from made import ORIGIN, finding, report, tap
 
 from inspector import Metric, ParameterError, Severity
 from inspector.policy.judge import NOTHING_KNOWN, judged, verdicts_of
+from inspector.policy.load import load_policy
 from inspector.policy.readings import Known
 from inspector.policy.rules import Policy, Rule
 from inspector.report import Check, Failure, Report
@@ -259,3 +260,11 @@ def test_a_name_with_brackets_is_that_layer_and_no_other() -> None:
     only = report(*tap("conv1", [0]))
     assert judge(only, elsewhere, metric="sparsity.dead", max=0, layers=("conv[1]",))[0] == "nothing to judge"
     assert judge(only, metric="sparsity.dead", max=0, layers=("conv[1]",))[0] == "broken"  # a pattern
+
+
+def test_the_policy_on_releases_says_of_filters_that_never_fired_what_is_known_of_them() -> None:
+    taps = tap("c", [0, 30, 60, 60], 60, dead_share=0.25)
+    found = judged(report(*taps), [load_policy("builtin:release")])
+    (said,) = [f for f in found.findings if f.rule == "policy/dead-filters"]
+    assert "for none of these inputs" in said.message
+    assert said.remedy.startswith("Audit with more inputs, and more varied ones")

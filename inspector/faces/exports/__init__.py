@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from inspector.control import Watcher, unwatched
 from inspector.errors import NotFoundError, ParameterError
 from inspector.faces.exports.html import to_html
 from inspector.faces.exports.junit import to_junit
@@ -51,18 +52,20 @@ def known_format(name: str) -> str:
     return name
 
 
-def to_format(name: str, report: Report, model: Path | None = None) -> str:
-    """The report in a format; `model` is its file, for the format that names one."""
+def to_format(name: str, report: Report, model: Path | None = None, watch: Watcher = unwatched) -> str:
+    """The report in a format; `model` is its file, for the format that names one, `watch` for the one that draws."""
+    if name == "html":
+        return to_html(report, watch)
     return to_sarif(report, model) if name == "sarif" else FORMATS[name](report)
 
 
-def write_format(name: str, report: Report, file: Path, model: Path | None = None) -> None:
+def write_format(name: str, report: Report, file: Path, model: Path | None = None, watch: Watcher = unwatched) -> None:
     """Writes a file, whole. The summary of a step of GitHub Actions is added to, as others write there too.
 
     Raises:
         OSError: it cannot be written.
     """
-    data = to_format(name, report, model).encode()
+    data = to_format(name, report, model, watch).encode()
     if name == "summary" and _is_step_summary(file):
         with file.open("ab") as summary:  # after an empty line, which ends a paragraph or a table
             summary.write(b"\n" * bool(summary.tell()) + data)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
-from inspector.contract import Severity
+from inspector.contract import Block, Severity
+from inspector.control import Progress, Watcher, unwatched
 from inspector.faces.wire_tensor import utf8
 from inspector.origin import many
-from inspector.render.html import escape, folded
+from inspector.render.html import block_html, escape, folded
 from inspector.render.style import ROOT, STYLE, STYLE_HASH
 from inspector.report import AnalysisResult, Report, head_html, result_html, run_html, skipped_html
 
@@ -35,9 +37,9 @@ class _Section:
     html: str
 
 
-def to_html(report: Report) -> str:
+def to_html(report: Report, watch: Watcher = unwatched) -> str:
     """The report as an HTML page with its pictures inside; it runs no script and fetches nothing."""
-    sections = list(_sections(report))
+    sections = list(_sections(report, watch))
     head = f"{_HEAD}\n<title>{escape(report.provenance.model)}</title>"
     contents = f'<nav aria-label="Contents">{_findings(report.results)}{_list([s.entry for s in sections])}</nav>'
     parts = "\n".join(f'<section id="{section.name}">{section.html}</section>' for section in sections)
@@ -45,12 +47,19 @@ def to_html(report: Report) -> str:
     return utf8(f'<!doctype html>\n<html lang="en">\n<head>\n{head}\n</head>\n{body}\n</html>\n')
 
 
-def _sections(report: Report) -> Iterator[_Section]:
+def _sections(report: Report, watch: Watcher) -> Iterator[_Section]:
     """One for every analysis, then skipped inputs, where there are some, and how it was run."""
+    total, done = sum(len(result.blocks) for result in report.results), count(1)
+
+    def written(block: Block, name: str) -> str:
+        html = block_html(block, name)
+        watch(Progress("page", next(done), total))
+        return html
+
     for at, result in enumerate(report.results, 1):
         name = f"analysis-{at}"
         entry = _link(name, result.name, _told(result), _blocks(result, at))
-        yield _Section(name, entry, result_html(result, f"{at}-"))
+        yield _Section(name, entry, result_html(result, f"{at}-", written))
     if skipped := skipped_html(report):
         yield _Section("skipped", _link("skipped", "Skipped inputs", f"{report.skipped_count:,}"), skipped)
     yield _Section("run", _link("run", "How it was run"), run_html(report))

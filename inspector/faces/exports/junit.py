@@ -85,7 +85,9 @@ def _analysis(result: AnalysisResult) -> _Case:
 
 
 def _about(group: str, name: str, findings: list[Finding]) -> _Case:
-    text = "\n".join(" ".join(filter(None, [f"{f.standing}: {f.message}.", f.remedy, f.because])) for f in findings)
+    text = "\n".join(
+        " ".join(filter(None, [f"{f.standing}: {f.message.rstrip('.')}.", f.remedy, f.because])) for f in findings
+    )
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if errors:
         return _Case(group, name, "failure", errors[0].message, text)

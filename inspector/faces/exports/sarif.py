@@ -115,7 +115,7 @@ def _result(finding: Finding, rules: Sequence[str], uri: str) -> dict[str, Any]:
     if finding.layer:
         layer = utf8(finding.layer)
         location["logicalLocations"] = [{"name": layer, "fullyQualifiedName": layer}]
-    text = f"{finding.message}. {finding.remedy}" if finding.remedy else finding.message
+    text = f"{finding.message.rstrip('.')}. {finding.remedy}" if finding.remedy else finding.message
     rule = utf8(finding.rule)
     before = {"overruled": _overruled(finding.overruled)} if finding.overruled else {}
     return {

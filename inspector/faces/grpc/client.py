@@ -14,7 +14,7 @@ import grpc
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc as pb_grpc
-from inspector.analysis.registry import PluginInfo, requested
+from inspector.analysis.registry import Analyses, PluginInfo, requested
 from inspector.contract import Array, Layer, TensorInfo
 from inspector.control import Stop, Watcher
 from inspector.errors import LimitError, ModelError, NotFoundError
@@ -30,7 +30,6 @@ from inspector.faces.wire_tensor import array_from_bytes
 from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
-from inspector.service import Analyses
 from inspector.several import several
 from inspector.whole import whole
 
