@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from inspector.analysis.parts import MAX_LISTED_SKIPS, Tally
-from inspector.contract import Array, TensorInfo
+from inspector.contract import Array, BatchInfo, TensorInfo
 from inspector.control import Progress, Stop, Watcher
 from inspector.errors import InputError
 from inspector.origin import many
@@ -34,10 +35,10 @@ class ShardCount:
         self.skipped: list[Skipped] = []
         self.skipped_count = self.incomplete = self.may_mend = 0
 
-    def add(self, batch: Batch) -> None:
+    def add(self, names: Sequence[str], contents: Sequence[bytes]) -> None:
         """These inputs counted."""
-        self.inputs += len(batch.info.ids)
-        for name, content in zip(batch.info.ids, batch.contents, strict=True):
+        self.inputs += len(names)
+        for name, content in zip(names, contents, strict=True):
             self.digest.add(name, content)
 
     def skip(self, skipped: Skipped) -> None:
@@ -56,7 +57,7 @@ def shortened(text: str) -> str:
 
 
 class Feed:
-    """Opens a data source and passes its batches on, shard by shard.
+    """Opens a data source and passes its batches on, shard by shard. What becomes of each input it is told, in order.
 
     After the run: `count` inputs were used and `skipped_count` could not be, `looked_at` holds the inputs that may be
     run again, `waited` is for how many seconds nothing ran because inputs were not there yet.
@@ -88,6 +89,8 @@ class Feed:
         self.waited = 0.0
         self.count = 0
         self._kept: list[Mapping[str, Array]] = []
+        self._given: deque[Batch] = deque()
+        self._settled = 0
         self._shard = ShardCount()
         self.skipped_count = 0
         self._first_skipped = ""
@@ -112,13 +115,31 @@ class Feed:
             inner = batches(shard, size, first=shard.first, stop=self._stop, on_skip=self._skip)
             with contextlib.closing(inner):
                 for batch in inner:
-                    self._take(batch)
+                    self._give(batch)
                     yield batch
-                    self._tell()
             self._check(shard)
             yield None
             if ended is not None:
                 ended(shard, self._shard)
+
+    def accept(self, info: BatchInfo) -> None:
+        """The next of the inputs that were given, which there are rows of."""
+        feeds, contents = self._settle(info)
+        self._keep(feeds, self.count)
+        self.count += len(info.ids)
+        self._shard.add(info.ids, contents)
+        self._tell()
+
+    def refuse(self, info: BatchInfo, error: InputError) -> None:
+        """The same, where they cannot be run.
+
+        Raises:
+            InputError: (strict) the error, about the first of them.
+        """
+        self._settle(info)
+        for name in info.ids:
+            self._skip(Skipped(name, str(error).removeprefix(f"{error.subject}: ")))
+        self._tell()
 
     def finish(self) -> None:
         """Raises InputError where none of the inputs could be used."""
@@ -155,11 +176,18 @@ class Feed:
             else:
                 self._skip(Unread(shard.name, error.about(shard.name), incomplete=True))
 
-    def _take(self, batch: Batch) -> None:
-        self._keep(batch.feeds, self.count)
-        self.count += len(batch.info.ids)
-        self._limit(self.count)
-        self._shard.add(batch)
+    def _give(self, batch: Batch) -> None:
+        self._given.append(batch)
+        self._limit(self.count + sum(len(given.info.ids) for given in self._given) - self._settled)
+
+    def _settle(self, info: BatchInfo) -> tuple[Mapping[str, Array], Sequence[bytes]]:
+        """Arrays and contents of the next inputs, which are no longer waited for."""
+        batch, part = self._given[0], slice(self._settled, self._settled + len(info.ids))
+        self._settled = part.stop
+        if part.stop == len(batch.info.ids):
+            self._given.popleft()
+            self._settled = 0
+        return {name: array[part] for name, array in batch.feeds.items()}, batch.contents[part]
 
     def _tell(self) -> None:
         self._watch(Progress("run", self.count + self.skipped_count, self.source.total))

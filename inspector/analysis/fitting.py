@@ -12,6 +12,7 @@ import numpy as np
 
 from inspector.analysis.how import How
 from inspector.analysis.together import Form, Together
+from inspector.analysis.unfit import leaves_sizes_free
 from inspector.analysis.waves import CHOICES, Sizes, Waves, chosen, plan_waves, unknown
 from inspector.contract.measures import keeps_maps
 from inspector.errors import InspectorError, LimitError
@@ -85,9 +86,7 @@ class Fitting:
 
     def __init__(self, view: OnnxView, requests: Sequence[Request], how: How, together: Together) -> None:
         self._view, self._requests, self._how, self._together = view, requests, how, together
-        sizes = [size for tensor in view.inputs for size in (tensor.shape or (None, None))[1:]]
-        are_free = not all(isinstance(size, int) for size in sizes)
-        self._any_size = are_free and not any(keeps_maps(request.measure) for request in requests)
+        self._any_size = leaves_sizes_free(view) and not any(keeps_maps(request.measure) for request in requests)
         self._largest: Shapes = {}
         self._alike: dict[int, Shapes] = {}
         # The last answers are kept, so that sizes that take turns are fitted once each.

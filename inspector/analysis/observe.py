@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,14 +14,19 @@ from inspector.analysis.overlap import Overlap
 from inspector.analysis.passes import Passes, in_parts
 from inspector.analysis.run import Rows
 from inspector.analysis.together import Form, Together
+from inspector.analysis.unfit import Unfit
 from inspector.analysis.verify import Verifier
 from inspector.contract import Array, BatchInfo
+from inspector.errors import InputError, RunError
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.view import OnnxView
 from inspector.origin import many
 from inspector.report import Memory
 from inspector.runtime.data import Batch, Shapes
 from inspector.runtime.session import Session
+
+Refuse = Callable[[BatchInfo, InputError], None]
+"""Hears of inputs that the model cannot run, in their place among the rows."""
 
 
 class Observer:
@@ -37,6 +42,7 @@ class Observer:
         self._together = Together(view, self._requests, how)
         self._fitting = Fitting(view, self._requests, how, self._together)
         self._verifier = Verifier(view)
+        self._unfit = Unfit(view, how)
         self._fitted_notes: dict[str, None] = {}
         self.device = ""
         self.providers: Mapping[str, int] = {}
@@ -45,18 +51,40 @@ class Observer:
         self.memory: Memory | None = None
         self.checked: Checked | None = None
 
-    def __call__(self, batches: Iterable[Batch | None]) -> Iterator[tuple[Rows, BatchInfo]]:
+    def __call__(
+        self, batches: Iterable[Batch | None], refuse: Refuse | None = None
+    ) -> Iterator[tuple[Rows, BatchInfo]]:
         """Rows of every batch that holds inputs, in order; without requests nothing is run.
 
         A batch runs while the caller works on the rows of the one before. None among the batches means that their
         giver goes on only when the caller has had all rows so far. Rows of a branch that was not taken are missing.
+
+        Raises:
+            InputError: inputs that the model cannot run, where nobody is there to `refuse` them.
         """
         if not self._requests:
             yield from (({}, batch.info) for batch in batches if batch is not None)
             return
+        with (
+            self._unfit,
+            contextlib.ExitStack() as open_now,
+            contextlib.closing(self._outcomes(batches, open_now)) as outcomes,
+        ):
+            for found, info in outcomes:
+                if not isinstance(found, InputError):
+                    yield found, info
+                elif refuse is None:
+                    raise found
+                else:
+                    refuse(info, found)
+
+    def _outcomes(
+        self, batches: Iterable[Batch | None], open_now: contextlib.ExitStack
+    ) -> Generator[tuple[Rows | InputError, BatchInfo]]:
+        """Of every batch its rows, or why they cannot be had of these inputs."""
         key: Hashable = None
         passes: Passes | None = None
-        with contextlib.ExitStack() as open_now, Overlap[tuple[Rows, BatchInfo]]() as running:
+        with Overlap[tuple[Rows | InputError, BatchInfo]]() as running:
             for batch in running.each(batches):
                 self.waited, rows = running.waited, None
                 if batch is None:
@@ -66,9 +94,13 @@ class Observer:
                 fitted = self._fitting(_shapes(batch.feeds))
                 if passes is None or fitted.key != key or self._is_due(batch, fitted):
                     yield from running.finish()
-                    fitted, passes, rows = self._prepare(open_now, batch.feeds)
+                    try:
+                        fitted, passes, rows = self._prepare(open_now, batch.feeds)
+                    except RunError as error:
+                        passes = None
+                        yield self._unfit(batch.feeds, error), batch.info
+                        continue
                     key = fitted.key
-                self._remember(fitted)
                 for part in _singly(batch) if self._together.form is Form.ALONE else (batch,):
                     yield from running.start(partial(self._run, passes, fitted, part, rows))
             yield from running.finish()
@@ -101,7 +133,11 @@ class Observer:
         open_now.close()
         fitted = self._fitting(_shapes(feeds))
         if self._how.self_check and self.checked is None:
-            self.checked = self._check(fitted, feeds)
+            checked = self._check(fitted, feeds)
+            if checked.check is None:  # perhaps as it is these inputs that do not run: that says nothing of others
+                with contextlib.closing(self._passes(fitted)) as passes:
+                    passes({name: array[:1] for name, array in feeds.items()}, fitted.waves.batch, fitted.spaces)
+            self.checked = checked
         passes = open_now.enter_context(contextlib.closing(self._passes(fitted)))
         size = fitted.waves.batch
         rows = self._together.look(partial(passes, size=size, spaces=fitted.spaces), feeds, size)
@@ -140,8 +176,15 @@ class Observer:
             self.batch, self._batch_note = waves.batch, fitted.batch_note
         self._fitted_notes.update(dict.fromkeys(fitted.notes()))
 
-    def _run(self, passes: Passes, fitted: Fitted, batch: Batch, known: Rows | None) -> tuple[Rows, BatchInfo]:
-        rows = passes(batch.feeds, fitted.waves.batch, fitted.spaces) if known is None else known
+    def _run(
+        self, passes: Passes, fitted: Fitted, batch: Batch, known: Rows | None
+    ) -> tuple[Rows | InputError, BatchInfo]:
+        try:
+            rows = passes(batch.feeds, fitted.waves.batch, fitted.spaces) if known is None else known
+        except RunError as error:
+            return self._unfit(batch.feeds, error), batch.info
+        self._unfit.ran = True
+        self._remember(fitted)
         self.device, self.providers = passes.device, dict(passes.providers)
         return self._together.uncut(rows), batch.info
 

@@ -179,7 +179,8 @@ def _kept(taps: Sequence[Tap]) -> list[Request]:
 def _gather(observer: Observer, feed: Feed, taps: Sequence[Tap], most: int) -> dict[Tap, Array]:
     parts: dict[Tap, list[Array]] = {tap: [] for tap in taps}
     size = 0
-    for rows, _ in observer(feed.batches(observer.together)):
+    for rows, batch in observer(feed.batches(observer.together), feed.refuse):
+        feed.accept(batch)
         size += sum(array.nbytes for array in rows.values())
         if size > most:
             raise LimitError(

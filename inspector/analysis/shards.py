@@ -40,6 +40,7 @@ def count(
         )  # fmt: skip
         done(Part(tally, groups.finish()))
 
-    for rows, batch in observer(feed.batches(observer.together, shards, ended)):
+    for rows, batch in observer(feed.batches(observer.together, shards, ended), feed.refuse):
+        feed.accept(batch)
         groups.add(rows, batch)
     feed.waited += observer.waited

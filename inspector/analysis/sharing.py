@@ -28,6 +28,8 @@ class Sharing(Enum):
     """They change each other's rows, or there are as many rows as inputs by chance."""
     RANDOM = auto()
     """Not even one input has the same rows twice."""
+    UNKNOWN = auto()
+    """Not even one input could be run to tell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ _FREED: Final = {
     Sharing.APART: "; made free, it gives two inputs the original's outputs",
     Sharing.MIXED: " and gives other outputs without that; it ran as it is",
     Sharing.RANDOM: "; it ran as it is",
+    Sharing.UNKNOWN: "; the first inputs could not be run to see whether it can do without; so it ran as it is",
 }
 """What is said of a fixed batch, after what made free it does to inputs."""
 
@@ -144,18 +145,23 @@ class Together:
 
     def _compared(self, feeds: Mapping[str, Array]) -> Sharing:
         """What becomes of two inputs that share a run of the freed model, beside runs of the original."""
+        errors = (InspectorError, ValueError)
         try:
             with self._opened(free=False) as (model, plain):
                 expected, again = (in_parts(plain, feeds, self.fixed or 1, fill=True) for _ in range(2))
-            if not self._same(model, expected, model, again):
-                return Sharing.RANDOM
-            with self._opened(free=True) as (freed, session):
-                same = self._same(model, expected, freed, session.run(feeds))
         except StoppedError:
             raise
-        except (InspectorError, ValueError):
+        except errors:
+            return Sharing.UNKNOWN
+        if not self._same(model, expected, model, again):
+            return Sharing.RANDOM
+        try:
+            with self._opened(free=True) as (freed, session):
+                return Sharing.APART if self._same(model, expected, freed, session.run(feeds)) else Sharing.MIXED
+        except StoppedError:
+            raise
+        except errors:
             return Sharing.MIXED
-        return Sharing.APART if same else Sharing.MIXED
 
     def _same(self, model: Instrumented, a: Sequence[Array], other: Instrumented, b: Sequence[Array]) -> bool:
         """Whether two runs gave the same rows and outputs, up to rounding."""

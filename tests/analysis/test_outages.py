@@ -20,7 +20,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pyarrow import parquet as pq
 
 from inspector import Report, service
-from inspector.analysis.feed import ShardCount
+from inspector.analysis.feed import Feed
 from inspector.analysis.keep import Keeper
 from inspector.errors import InputError
 from inspector.faces.wire import report_to_json
@@ -168,13 +168,13 @@ def test_a_store_that_is_away_when_all_was_read_takes_nothing_back(
     memory: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     memory.pipe("/w/0.tar", packed("tar"))
-    original = ShardCount.add
+    original = Feed._give
 
-    def add(self: ShardCount, batch: Batch) -> None:
+    def add(self: Feed, batch: Batch) -> None:
         monkeypatch.setattr(MemoryFileSystem, "info", lambda *_, **__: (_ for _ in ()).throw(OSError("503")))
         original(self, batch)
 
-    monkeypatch.setattr(ShardCount, "add", add)
+    monkeypatch.setattr(Feed, "_give", add)
     report = service.audit(DIGITS.model, "memory://w", **OPTIONS, resume=tmp_path)
     assert (report.provenance.inputs, report.skipped_count) == (6, 0)
     assert len(list(tmp_path.glob("*.sum"))) == 1
@@ -311,14 +311,14 @@ def test_a_file_that_changes_while_it_is_read_is_incomplete_and_not_kept(
 ) -> None:
     path = write(tmp_path / "data", kind) if not (tmp_path / "data").mkdir() else tmp_path
     data, points = path if alone else path.parent, tmp_path / "points"
-    original = ShardCount.add
+    original = Feed._give
 
-    def add(self: ShardCount, batch: Batch) -> None:
+    def add(self: Feed, batch: Batch) -> None:
         os.utime(path, (1, 1))
         original(self, batch)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ShardCount, "add", add)
+        patched.setattr(Feed, "_give", add)
         report = service.audit(DIGITS.model, data, **OPTIONS, resume=points)
         assert (report.provenance.inputs, report.skipped_count, report.provenance.incomplete) == (6, shards, shards)
         assert "it changed during the run" in report.skipped[0].reason
@@ -337,16 +337,16 @@ def test_inputs_of_an_array_file_that_is_replaced_count_once(
 ) -> None:
     path = write(tmp_path, "npy")
     (tmp_path / "new").mkdir()
-    original, new = ShardCount.add, write(tmp_path / "new", "npy")
+    original, new = Feed._give, write(tmp_path / "new", "npy")
     monkeypatch.setattr(array_file, "_room", threading.BoundedSemaphore(1 if kept_open else 0))
 
-    def add(self: ShardCount, batch: Batch) -> None:
+    def add(self: Feed, batch: Batch) -> None:
         original(self, batch)
         if new.exists():
             new.replace(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ShardCount, "add", add)
+        patched.setattr(Feed, "_give", add)
         report = service.audit(DIGITS.model, path, **OPTIONS, resume=tmp_path / "points")
     got, incomplete = report.provenance.inputs, report.provenance.incomplete
     assert (got, report.skipped_count, incomplete) == ((6, 3, 3) if kept_open else (2, 5, 3))

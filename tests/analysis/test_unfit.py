@@ -1,0 +1,150 @@
+"""Inputs that the model itself cannot run are skipped, counted and named; the others have their own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from models import SAME, W, model, numbers
+
+from inspector import Report, Table, service
+from inspector.analysis import unfit
+from inspector.errors import InputError, RunError
+from inspector.runtime import session as session_module
+from inspector.runtime.data import Raw
+
+EVEN_BODY = (
+    f"[c] a = Conv {SAME} (x, w) r = Relu(a) p = MaxPool <kernel_shape=[2,2], strides=[2,2]> (r) "
+    f"[u] t = ConvTranspose <strides=[2,2]> (p, k) h = Relu(t) j = Concat <axis=1> (h, r) "
+    f"[f] i = Conv {SAME} (j, z) y = Relu(i)"
+)
+EVEN_WEIGHTS = {"w": W, "k": numbers(4, 4, 2, 2), "z": numbers(2, 8, 3, 3)}
+EVEN = model(EVEN_BODY, inputs="float[N,3,H,W] x", weights=EVEN_WEIGHTS)
+LARGE = model("[c] a = Conv (x, w) y = Relu(a)", inputs="float[N,3,H,W] x", weights={"w": numbers(4, 3, 7, 7)})
+NETS = {
+    "less than 7 x 7": (LARGE, (3, 6, 2)),
+    "sides that are not even": (EVEN, (21, 23, 25)),
+    "and a batch that is fixed": (model(EVEN_BODY, inputs="float[1,3,H,W] x", weights=EVEN_WEIGHTS), (21, 23, 25)),
+}
+"""Sides that each cannot run."""
+
+
+def pictures(sides: Sequence[int]) -> list[Raw]:
+    """Each with its side in its name."""
+    return [
+        Raw(f"{i}, {side}", tensors={"x": np.random.default_rng(i).normal(size=(3, side, side)).astype(np.float32)})
+        for i, side in enumerate(sides)
+    ]
+
+
+def tables(report: Report) -> list[Any]:
+    assert not any(result.failure for result in report.results)
+    return [row for result in report.results for b in result.blocks if isinstance(b, Table) for row in b.rows]
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+@pytest.mark.parametrize("place", ["first", "amid", "last"])
+@pytest.mark.parametrize("name", NETS)
+def test_they_are_left_out_wherever_they_come(name: str, place: str, batch: int) -> None:
+    net, bad = NETS[name]
+    good = [20, 20, 24, 20, 30, 30, 30, 30]
+    sides = {"first": [*bad, bad[0], *good], "amid": [*good[:3], *bad, *good[3:]], "last": [*good, *bad, bad[0]]}[place]
+    data = pictures(sides)
+    fit = [raw for raw, side in zip(data, sides, strict=True) if side not in bad]
+    report, expected = (
+        service.audit(net, some, ["sparsity", "distribution"], fidelity="exact", batch_size=batch)
+        for some in (data, fit)
+    )
+    assert tables(report) == tables(expected)
+    assert report.provenance.inputs == len(good)
+    assert report.provenance.data_sha256 == expected.provenance.data_sha256
+    assert report.provenance.check == expected.provenance.check
+    assert [skipped.id for skipped in report.skipped] == [raw.id for raw in data if raw not in fit]
+    for skipped in report.skipped:
+        side = skipped.id.split()[1]
+        assert (
+            f"the model cannot run it, of the size 'x' (3, {side}, {side}); found [ONNXRuntimeError]" in skipped.reason
+        )
+
+
+def test_a_strict_run_ends_with_the_first_and_names_it() -> None:
+    with pytest.raises(InputError, match=r"^input '1, 21': it cannot be used: the model cannot run it, of the size"):
+        service.audit(EVEN, pictures([20, 21, 23]), ["sparsity"], strict=True)
+
+
+def test_maps_are_not_given_of_some_inputs_only() -> None:
+    with pytest.raises(InputError, match=r"^input '1, 21': it cannot be used: the model cannot run it, of the size"):
+        service.activations(EVEN, pictures([20, 21, 20]))
+
+
+def test_where_there_are_no_others_the_first_is_named() -> None:
+    with pytest.raises(
+        InputError, match=r"none of 3 inputs could be used; the first is 0, 21: the model cannot run it"
+    ):
+        service.audit(EVEN, pictures([21, 23, 21]), ["sparsity"])
+
+
+def test_analyses_that_explore_see_the_others() -> None:
+    report = service.inspect(EVEN, pictures([21, 20]), ["activations", "sparsity"])
+    expected = service.inspect(EVEN, pictures([21, 20])[1:], ["activations", "sparsity"])
+    assert tables(report) == tables(expected)
+    assert report.skipped_count == 1
+
+
+def test_a_run_that_goes_on_leaves_them_out_as_one_that_was_not_disturbed(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "pictures", tmp_path / "kept"
+    folder.mkdir()
+    for i, raw in enumerate(pictures([20, 21, 20, 24, 23, 24, 25, 27, 20])):
+        np.save(folder / f"{i}.npy", (raw.tensors or {})["x"])
+    whole = service.audit(EVEN, folder, ["sparsity"], shard_size=3, resume=kept)
+    assert (whole.provenance.inputs, whole.skipped_count) == (5, 4)
+    sums = sorted(kept.glob("*.sum"))
+    assert len(sums) == 3
+    sums[0].unlink()
+    again = service.audit(EVEN, folder, ["sparsity"], shard_size=3, resume=kept)
+    assert tables(again) == tables(whole)
+    assert again.skipped == whole.skipped
+    assert again.provenance.data_sha256 == whole.provenance.data_sha256
+
+
+def test_a_run_that_fails_for_another_reason_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model without measures runs then."""
+    run = session_module.Session.run
+
+    def failing(self: Any, feeds: Any, **options: Any) -> Any:
+        if feeds["x"].shape[2] == 24 and any("inspector/" in name for name in self.outputs):
+            raise RunError("run", "onnxruntime failed", found="no reason")
+        return run(self, feeds, **options)
+
+    monkeypatch.setattr(session_module.Session, "run", failing)
+    for sides in ([24, 20], [20, 24], [20, 20, 24, 24]):
+        with pytest.raises(RunError, match="no reason"):
+            service.audit(EVEN, pictures(sides), ["sparsity"])
+
+
+def test_a_model_that_takes_one_size_cannot_run_at_all_where_it_fails() -> None:
+    net = model(
+        f"m = ReduceMax <keepdims=0> (x) i = Cast <to=7> (m) g = Gather <axis=0> (k, i) s = Mul(x, g) "
+        f"[c] a = Conv {SAME} (s, w) y = Relu(a)",
+        inputs="float[N,3,6,5] x", weights={"w": W, "k": np.ones(3, np.float32)},
+    )  # fmt: skip
+    assert service.audit(net, np.ones((2, 3, 6, 5), np.float32), ["sparsity"]).provenance.inputs == 2
+    with pytest.raises(RunError, match="Gather"):
+        service.audit(net, np.full((2, 3, 6, 5), 7, np.float32), ["sparsity"])
+
+
+def test_a_model_that_runs_nothing_is_not_tried_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unfit, "MOST", 3)
+    with pytest.raises(RunError, match=r"dimension"):
+        service.audit(EVEN, pictures([21, 23, 25, 27, 29, 31]), ["sparsity"])
+    report = service.audit(EVEN, pictures([20, 21, 23, 25, 27, 29, 31]), ["sparsity"])
+    assert report.skipped_count == 6
+
+
+def test_a_batch_of_which_the_first_cannot_run_is_not_said_to_mix() -> None:
+    net, _ = NETS["and a batch that is fixed"]
+    notes = " ".join(service.audit(net, pictures([21, 20, 20]), ["sparsity"]).provenance.notes)
+    assert "the first inputs could not be run to see whether it can do without; so it ran as it is" in notes
