@@ -17,7 +17,8 @@ from inspector.analysis.together import Form, Together
 from inspector.analysis.unfit import Unfit
 from inspector.analysis.verify import Verifier
 from inspector.contract import Array, BatchInfo
-from inspector.errors import InputError, RunError
+from inspector.contract.measures import keeps_maps
+from inspector.errors import InputError, LimitError, RunError
 from inspector.graph.instrument import Request, instrument
 from inspector.graph.view import OnnxView
 from inspector.origin import many
@@ -43,6 +44,7 @@ class Observer:
         self._fitting = Fitting(view, self._requests, how, self._together)
         self._verifier = Verifier(view)
         self._unfit = Unfit(view, how)
+        self._keeps_maps = any(keeps_maps(request.measure) for request in self._requests)
         self._fitted_notes: dict[str, None] = {}
         self.device = ""
         self.providers: Mapping[str, int] = {}
@@ -91,7 +93,14 @@ class Observer:
                     yield from running.finish()
                     self._fitting.restart()
                     continue
-                fitted = self._fitting(_shapes(batch.feeds))
+                try:
+                    fitted = self._fitting(_shapes(batch.feeds))
+                except LimitError as error:
+                    if self._keeps_maps:  # then it is the maps that are too large
+                        raise
+                    yield from running.finish()
+                    yield self._unfit.too_large(batch.feeds, error), batch.info
+                    continue
                 if passes is None or fitted.key != key or self._is_due(batch, fitted):
                     yield from running.finish()
                     try:

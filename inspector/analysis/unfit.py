@@ -1,4 +1,4 @@
-"""Inputs that the model itself cannot run: where it leaves sizes free, not every size has to go through it."""
+"""Inputs that the model cannot run, or not in the memory that there is, where it leaves sizes free."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Self
 from inspector.analysis.how import How
 from inspector.analysis.passes import in_parts
 from inspector.contract import Array
-from inspector.errors import InputError, InspectorError, RunError, StoppedError
+from inspector.errors import InputError, InspectorError, LimitError, RunError, StoppedError
 from inspector.graph.batching import fixed_batch
 from inspector.graph.instrument import instrument
 from inspector.graph.view import OnnxView
@@ -46,16 +46,27 @@ class Unfit:
         Raises:
             RunError: the one given, where it is not the inputs that are at fault, or nobody can tell.
         """
-        self._failed += 1
-        if not leaves_sizes_free(self._view) or (self._failed > MOST and not self.ran) or self._runs(feeds):
+        if self._is_the_model() or self._runs(feeds):
             raise error
-        shapes = ", ".join(f"{name!r} {array.shape[1:]}" for name, array in feeds.items())
-        return InputError(
-            "input",
-            f"the model cannot run it, of the size {shapes}",
-            found=error.found,
-            remedy="Bring it to a size that the model takes, for example with resize= and crop= in the preprocessing.",
-        )
+        return _told(
+            "the model cannot run it", feeds, error,
+            "Bring it to a size that the model takes, for example with resize= and crop= in the preprocessing.",
+        )  # fmt: skip
+
+    def too_large(self, feeds: Mapping[str, Array], error: LimitError) -> InputError:
+        """Why these inputs cannot be used, where one alone does not fit into the memory.
+
+        Raises:
+            LimitError: the one given, where others would not fit either.
+        """
+        if self._is_the_model():
+            raise error
+        return _told("watching the model run it needs too much memory", feeds, error, error.remedy)
+
+    def _is_the_model(self) -> bool:
+        """Whether it is not for want of the right inputs that one more run failed."""
+        self._failed += 1
+        return not leaves_sizes_free(self._view) or (self._failed > MOST and not self.ran)
 
     def _runs(self, feeds: Mapping[str, Array]) -> bool:
         """Whether any of the inputs goes through the plain model; true where that cannot be loaded, as nobody knows."""
@@ -74,6 +85,13 @@ class Unfit:
                 in_parts(session, one, takes or 1, fill=takes is not None)
                 return True
         return False
+
+
+def _told(problem: str, feeds: Mapping[str, Array], error: InspectorError, remedy: str) -> InputError:
+    sizes = ", ".join(f"{name!r} {array.shape[1:]}" for name, array in feeds.items())
+    return InputError(
+        "input", f"{problem}, of the size {sizes}", expected=error.expected, found=error.found, remedy=remedy
+    )
 
 
 def leaves_sizes_free(view: OnnxView) -> bool:

@@ -12,7 +12,7 @@ from models import SAME, W, model, numbers
 
 from inspector import Report, Table, service
 from inspector.analysis import unfit
-from inspector.errors import InputError, RunError
+from inspector.errors import InputError, LimitError, RunError
 from inspector.runtime import session as session_module
 from inspector.runtime.data import Raw
 
@@ -142,6 +142,28 @@ def test_a_model_that_runs_nothing_is_not_tried_with_everything(monkeypatch: pyt
         service.audit(EVEN, pictures([21, 23, 25, 27, 29, 31]), ["sparsity"])
     report = service.audit(EVEN, pictures([20, 21, 23, 25, 27, 29, 31]), ["sparsity"])
     assert report.skipped_count == 6
+
+
+def test_one_that_is_too_large_for_the_memory_is_left_out() -> None:
+    data = pictures([20, 700, 20, 24])
+    report = service.audit(EVEN, data, ["sparsity"], memory=1 << 21)
+    expected = service.audit(EVEN, [data[0], *data[2:]], ["sparsity"], memory=1 << 21)
+    assert tables(report) == tables(expected)
+    (skipped,) = report.skipped
+    assert skipped.id == "1, 700"
+    assert "watching the model run it needs too much memory, of the size 'x' (3, 700, 700); expected at most" in (
+        skipped.reason
+    )
+    with pytest.raises(InputError, match="none of 1 input could be used; the first is 1, 700: watching the model"):
+        service.audit(EVEN, data[1:2], ["sparsity"], memory=1 << 21)
+    with pytest.raises(LimitError):
+        service.activations(EVEN, data[1:2], memory=1 << 21)
+
+
+def test_a_model_of_one_size_that_does_not_fit_is_an_error() -> None:
+    net = model(EVEN_BODY, inputs="float[N,3,700,700] x", weights=EVEN_WEIGHTS)
+    with pytest.raises(LimitError):
+        service.audit(net, pictures([700]), ["sparsity"], memory=1 << 21)
 
 
 def test_a_batch_of_which_the_first_cannot_run_is_not_said_to_mix() -> None:
