@@ -33,7 +33,7 @@ Refuse = Callable[[BatchInfo, InputError], None]
 class Observer:
     """Runs batches of one model and hands out rows.
 
-    New sessions are only made when the inputs' size changes (usually never). `device`, `providers`, `batch` (how many
+    New sessions are only made where inputs need another model (mostly never). `device`, `providers`, `batch` (how many
     inputs really shared a run; 0 where nothing ran), `memory`, `checked` and `notes` say, after the run, what really
     happened; `waited` for how many seconds nothing ran because inputs were not there yet.
     """
