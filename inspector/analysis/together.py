@@ -58,7 +58,7 @@ class Together:
         self._view, self._requests, self._how = view, requests, how
         self._decided = view.decided_by_data({request.tensor for request in requests})
         self.fixed, self._fixes = fixed_batch(view.inputs), _fixes(view)
-        can_be_freed = self.fixed is not None and how.batch_size != 1 and not view.takes_one
+        can_be_freed = self.fixed is not None and how.batch_size != 1
         self.form = Form.ALONE if self._decided else Form.FREED if can_be_freed else Form.AS_IT_IS
         self.scattered: frozenset[Request] = frozenset()
         self._freed: Sharing | None = None
@@ -121,8 +121,6 @@ class Together:
 
     def notes(self, *, ran: bool) -> Iterator[str]:
         """What was found out; `ran`: that anything ran."""
-        if self._view.takes_one and ran:
-            yield self._view.takes_one
         if self._decided:
             yield f"{', '.join(self._decided[:5])}: goes by all inputs of a run together; so every input ran alone"
         if self._random or self._freed is Sharing.RANDOM:

@@ -25,7 +25,6 @@ from inspector.graph.loading.age import modernise
 from inspector.graph.loading.checks import check, first_line
 from inspector.graph.loading.external import External, digest, has_external, read_external
 from inspector.graph.loading.limits import DEFAULT_LIMITS, Limits
-from inspector.graph.loading.one_input import add_batch_axis
 from inspector.graph.loading.order import put_in_order
 from inspector.graph.loading.reading import Contents, read
 from inspector.graph.loading.sparse import write_out
@@ -80,9 +79,7 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     modernise(survey, label)
     survey = put_in_order(survey)
     check(survey, label, limits)
-    model, frame, nesting, added = _model(survey, tensors, label, limits)
-    if added:
-        facts["batch_axis"] = "none in the file"
+    model, frame, nesting = _model(survey, tensors, label, limits)
     if custom := custom_operators(nesting.nodes):
         facts["custom_operators"] = custom
     return OnnxView(
@@ -93,7 +90,6 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
         sha256=digest(contents.sha256, external),
         facts=facts,
         data_files=external.files if external else (),
-        takes_one=added,
     )
 
 
@@ -166,7 +162,7 @@ def _parse(contents: Contents, label: str) -> onnx.ModelProto:
 
 def _model(
     survey: Survey, tensors: Mapping[str, ir.Tensor[Array]], label: str, limits: Limits
-) -> tuple[ir.Model, Skeleton, Nesting, str]:
+) -> tuple[ir.Model, Skeleton, Nesting]:
     proto, held = survey.proto, survey.main
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
@@ -182,7 +178,6 @@ def _model(
         declare(proto, tensors)
         kinds = infer(model, proto, held)
         tidy(model, frozenset(NAMES))
-        added = add_batch_axis(model)
     except MemoryError as error:
         raise LimitError(label, "there is not enough memory to read its graph") from error
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -196,9 +191,9 @@ def _model(
             remedy="Inline them when exporting.",
         )
     nesting = Nesting(model)
-    if prepare(nesting) or added:
+    if prepare(nesting):
         proto, kinds = write_again(model, tensors), None
         held = hold(proto.graph.node)
     frame = skeleton(model, proto, held, tensors, kinds)
     forget(nesting.values(), doubtful(frame.message, frame.kinds, nested=frame.nested))
-    return model, frame, nesting, added
+    return model, frame, nesting

@@ -50,8 +50,7 @@ class OnnxView:
     """The facts of one loaded model; see `inspector.ModelView` for what each member means.
 
     `model` is the graph they were read from, `nesting` all that is in it, `source` what a rewrite starts from.
-    `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from;
-    `takes_one` why a run takes one input, where that is so because the file's input has no batch axis.
+    `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from.
     """
 
     def __init__(
@@ -64,7 +63,6 @@ class OnnxView:
         sha256: str,
         facts: Mapping[str, str],
         data_files: tuple[DataFile, ...] = (),
-        takes_one: str = "",
     ) -> None:
         self.model: Final = model
         self.source: Final = source
@@ -72,7 +70,6 @@ class OnnxView:
         self.sha256: Final = sha256
         self.facts: Final = facts
         self.data_files: Final = data_files
-        self.takes_one: Final = takes_one
         self._nesting: Final = nesting
         self._constants: Final = Constants()
         self._ranges: Final = Ranges(self._constants)

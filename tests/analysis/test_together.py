@@ -68,14 +68,22 @@ def audit(data: bytes, x: Any, **options: Any) -> Report:
     return report
 
 
-def test_models_of_several_pictures_without_batch_axes_have_no_maps_for_each_channel_of_them() -> None:
-    """Three channels look like three inputs then."""
-    data = net("u = Unsqueeze (x, front) t = Unsqueeze (z, front) s = Add(u, t)", "float[3,6,5] x, float[3,6,5] z",
-               front=np.array([0]))  # fmt: skip
-    for count in (1, 3):
-        failure = service.audit(data, {"x": X[0][:count], "z": X[1][:count]}, ["sparsity"]).result("sparsity").failure
-        assert failure is not None
-        assert "the model changes the batch axis before it" in failure.message
+ONE_PICTURE = {
+    "plain": "s = Unsqueeze (x, front)",
+    "decided by data": """u = Unsqueeze (x, front) m = ReduceMax <keepdims=0> (x) f = Cast <to=9> (m) s = If (f) <
+        then_branch = one () => (float[1,3,6,5] p) { p = Neg (u) },
+        else_branch = two () => (float[1,3,6,5] q) { q = Abs (u) }>""",
+}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("name", ONE_PICTURE)
+def test_a_model_of_one_picture_without_a_batch_axis_has_no_maps_for_each_channel_of_it(name: str, count: int) -> None:
+    """Three channels look like three inputs then; one of them in three copies gave one map, as if it were its own."""
+    data = net(ONE_PICTURE[name], "float[3,6,5] x", front=np.array([0]))
+    failure = service.audit(data, X[0][:count], ["sparsity"]).result("sparsity").failure
+    assert failure is not None
+    assert "the model changes the batch axis before it" in failure.message
 
 
 def test_the_freed_form_is_compared_once_however_often_the_size_changes(counts: Counts) -> None:
