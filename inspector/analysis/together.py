@@ -57,7 +57,7 @@ class Together:
         self._view, self._requests, self._how = view, requests, how
         self._decided = view.decided_by_data({request.tensor for request in requests})
         self.fixed, self._fixes = fixed_batch(view.inputs), _fixes(view)
-        can_be_freed = self.fixed is not None and how.batch_size != 1
+        can_be_freed = self.fixed is not None and how.batch_size != 1 and not view.alone  # one axis of 1 goes inside
         self.form = Form.ALONE if self._decided else Form.FREED if can_be_freed else Form.AS_IT_IS
         self.scattered: frozenset[Request] = frozenset()
         self._freed: Sharing | None = None
