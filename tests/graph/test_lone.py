@@ -116,7 +116,12 @@ def test_the_axis_is_taken_away_as_every_opset_does_it(opset: int) -> None:
 
 
 def test_names_that_are_taken_are_not_taken_again() -> None:
-    data = model(f"x_alone = Abs(x) s = Unsqueeze(x_alone, front) {TAIL}", inputs="float[3,6,5] x", outputs="float[A,B,D,E] g", weights=WEIGHTS)
+    data = model(
+        f"x_alone = Abs(x) s = Unsqueeze(x_alone, front) {TAIL}",
+        inputs="float[3,6,5] x",
+        outputs="float[A,B,D,E] g",
+        weights=WEIGHTS,
+    )
     view = load(data.replace(b"x_alone", b"x:alone"))
     assert view.alone == ("x",)
     onnxruntime.InferenceSession(view.source.message.SerializeToString())
