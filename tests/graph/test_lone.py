@@ -147,8 +147,15 @@ APART = numbers(3, 1, 3, 3)
          {"k": numbers(4, 1, 3), "one": np.array([1, 1, 30])}),
         ("s = Unsqueeze(x, front) y = ConvTranspose(s, k)", "float[3,6,5] x", {"k": numbers(3, 2, 3, 3)}),
         ("s = Unsqueeze(x, front) z = Conv(s, k) y = Conv(s, w)", "float[3,6,5] x", {"k": numbers(4, 3, 1, 1)}),
+        ("s = Unsqueeze(x, front) y = Conv(s, k)", "float[3,4,6,5] x", {"k": numbers(2, 3, 2, 3, 3)}),
+        ("s = Unsqueeze(x, front) q, z, o = DynamicQuantizeLinear(s) c = ConvInteger(q, k, o) y = Cast <to=1> (c)",
+         "float[3,6,5] x", {"k": np.ones((2, 3, 3, 3), np.uint8)}),
+        ("q = QuantizeLinear(x, unit) s = Unsqueeze(q, front) t = DequantizeLinear(s, unit) y = Conv(t, w)",
+         "float[3,6,5] x", {"unit": np.array(0.1, np.float32)}),
+        ("u = Unsqueeze(x, front) s = MaxPool <kernel_shape=[2,2]> (u) y = Conv(s, w)", "float[3,6,5] x", {}),
     ],
-    ids=["grey", "one channel", "over time", "one axis", "transposed", "two first ones"],
+    ids=["grey", "one channel", "over time", "one axis", "transposed", "two first ones", "film", "dynamic integers",
+         "rounded", "pooled"],
 )  # fmt: skip
 def test_channels_and_space_that_are_read_across_are_no_batch(
     body: str, inputs: str, weights: dict[str, Array]
@@ -185,6 +192,25 @@ def test_what_is_not_certain_stays_as_the_file_has_it(
     view = view_of(body, inputs, **weights)
     assert view.alone == ()
     assert view.unclear == (("x",) if unclear else ())
+
+
+def test_every_input_without_a_batch_axis_is_given_one() -> None:
+    body = "s = Unsqueeze(x, front) t = Unsqueeze(z, front) p = Conv(s, w) q = Conv(t, w) y = Sub(p, q)"
+    view = view_of(body, "float[3,6,5] x, float[3,6,5] z")
+    assert view.alone == ("x", "z")
+    assert view.facts["without_batch_axis"] == "x (3, 6, 5), z (3, 6, 5)"
+
+
+def test_of_very_many_inputs_none_is_looked_at() -> None:
+    """Every one costs a walk through the graph."""
+    body = "s = Unsqueeze(x0, front) y = Conv(s, w)"
+    for count, found in ((16, ("x0",)), (17, ())):
+        assert view_of(body, ", ".join(f"float[3,6,5] x{k}" for k in range(count))).alone == found
+
+
+def test_an_input_that_is_given_out_again_is_not_changed() -> None:
+    view = view_of("s = Unsqueeze(x, front) y = Conv(s, w)", "float[3,6,5] x", "float[A,B,D,E] y, float[3,6,5] x")
+    assert (view.alone, view.unclear) == ((), ("x",))
 
 
 def test_inputs_that_reach_no_convolution_are_left_alone() -> None:

@@ -28,8 +28,8 @@ from inspector.graph.receptive.fields import in_order, traces_of
 from inspector.graph.receptive.step import Dims, dims
 from inspector.graph.receptive.trace import Trace
 
-_RANKS: Final = range(1, 5)
-"""Of inputs that are looked at: with an axis more they are a batch of what convolutions of up to three axes read."""
+_MOST: Final = 16
+"""Inputs that are looked at; every one costs a walk through the graph."""
 _AXES_AS_INPUT: Final = 13
 """The opset from which on Squeeze takes its axes as an input."""
 _SHARING: Final = ("Reshape", "Flatten")
@@ -79,15 +79,14 @@ def give_batch_axis(model: ir.Model, nesting: Nesting) -> Lone:
     """
     given, unclear = {}, []
     rank = max((len(dims(n.inputs[0]) or ()) for n in nesting.nodes if _is_convolution(n)), default=0)
+    candidates = [(v, s) for v in model.graph.inputs if not v.is_initializer() and (s := dims(v)) and len(s) < rank]
     constants = Constants()
-    for image in model.graph.inputs:
-        shape = dims(image)
-        if image.is_initializer() or shape is None or len(shape) not in _RANKS or len(shape) >= rank:
-            continue
+    for image, shape in candidates if len(candidates) <= _MOST else []:
         firsts = _firsts(image, model, constants)
-        if not firsts or image.is_graph_output():
+        if not firsts:
             continue
-        if all(f.is_of_one for f in firsts) and any(_reads_across(f, shape[0]) for f in firsts):
+        certain = all(f.is_of_one for f in firsts) and any(_reads_across(f, shape[0]) for f in firsts)
+        if certain and not image.is_graph_output():
             given[str(image.name)] = f"({', '.join('?' if d is None else str(d) for d in shape)})"
             _give(image, model, nesting)
         elif isinstance(shape[0], int) and shape[0] > 1 and all(f.shape[:1] == (1,) for f in firsts):
@@ -111,16 +110,23 @@ def _firsts(image: ir.Value, model: ir.Model, constants: Constants) -> list[_Fir
             continue
         late = any(behind[name] for name in read)
         is_split = node.op_type in _SHARING or any(split[name] for name in read)
-        data = str(node.inputs[0].name) if _is_convolution(node) and node.inputs[0] is not None else ""
-        if data in split:
-            trace = traces.get(data)
+        data = _data(node) if _is_convolution(node) else None
+        if data is not None and (name := str(data.name)) in split:
+            trace = traces.get(name)
             if trace is not None and trace.live and trace.axes[0].windows:
                 return []
-            if not behind[data]:
-                found.append(_First(node, trace, dims(node.inputs[0]) or (), split[data]))
+            if not behind[name]:
+                found.append(_First(node, trace, dims(data) or (), split[name]))
         for output in node.outputs:
-            behind[str(output.name)], split[str(output.name)] = late or bool(data), is_split
+            behind[str(output.name)], split[str(output.name)] = late or data is not None, is_split
     return found
+
+
+def _data(node: ir.Node) -> ir.Value | None:
+    """What a convolution reads; as it was before it was rounded by its own range, where traces end."""
+    data = node.inputs[0]
+    maker = None if data is None else data.producer()
+    return data if maker is None or maker.op_type != "DynamicQuantizeLinear" else maker.inputs[0]
 
 
 def _read(node: ir.Node) -> Iterator[str]:
