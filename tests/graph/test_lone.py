@@ -153,9 +153,11 @@ APART = numbers(3, 1, 3, 3)
         ("q = QuantizeLinear(x, unit) s = Unsqueeze(q, front) t = DequantizeLinear(s, unit) y = Conv(t, w)",
          "float[3,6,5] x", {"unit": np.array(0.1, np.float32)}),
         ("u = Unsqueeze(x, front) s = MaxPool <kernel_shape=[2,2]> (u) y = Conv(s, w)", "float[3,6,5] x", {}),
+        ("s = Unsqueeze(x, front) a = Conv(s, w) t = Tile(a, twice) y = Conv(t, v)", "float[3,6,5] x",
+         {"twice": np.array([2, 1, 1, 1])}),
     ],
     ids=["grey", "one channel", "over time", "one axis", "transposed", "two first ones", "film", "dynamic integers",
-         "rounded", "pooled"],
+         "rounded", "pooled", "copies behind"],
 )  # fmt: skip
 def test_channels_and_space_that_are_read_across_are_no_batch(
     body: str, inputs: str, weights: dict[str, Array]
@@ -181,10 +183,20 @@ def test_channels_and_space_that_are_read_across_are_no_batch(
         ("u = Unsqueeze(x, front) z = Conv(u, w) o = Unsqueeze(x, second) y = Conv(o, k)", "float[3,6,5] x",
          {"k": GREY}, False),
         ("y = Conv(x, w)", "float[3,3,6,5] x", {}, False),
+        ("t = Transpose <perm=[1,0,2]> (x) s = Unsqueeze(t, second) y = Conv(s, k)", "float[6,B,5] x",
+         {"k": GREY}, False),
+        ("s = Reshape(x, to) y = Conv(s, k)", "float[6,5] x",
+         {"k": numbers(4, 1, 3), "to": np.array([1, 1, 30])}, True),
+        ("""n = Shape <start=1,end=2> (x) m = Squeeze(n) r = Range(zero, m, unit) f = Gather <axis=1> (x, r)
+         t = Transpose <perm=[1,0,2]> (f) s = Unsqueeze(t, second) y = Conv(s, k)""", "float[6,B,5] x",
+         {"k": GREY, "unit": np.array(1)}, False),
+        ("s = Unsqueeze(x, front) y = Conv(s, k)", "float[N,6,5] x", {"k": GREY}, False),
+        ("s = Unsqueeze(x, front) y = ConvTranspose <group=3> (s, k)", "float[3,6,5] x", {"k": APART}, True),
         ("m = Concat <axis=0> (x, x) s = Unsqueeze(m, front) y = Conv(s, k)", "float[N,6,5] x", {"k": GREY}, False),
     ],
     ids=["second axis", "batch of one", "rows apart", "channels apart", "mean of a set", "flipped", "copies",
-         "joined pictures", "both", "as it should be", "joined"],
+         "joined pictures", "both", "as it should be", "second is the batch", "merged", "second is picked from",
+         "one of a batch", "channels apart, transposed", "joined"],
 )  # fmt: skip
 def test_what_is_not_certain_stays_as_the_file_has_it(
     body: str, inputs: str, weights: dict[str, Array], unclear: bool

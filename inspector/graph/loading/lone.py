@@ -62,8 +62,7 @@ class _First:
     def place(self) -> int | None:
         """The axis of its data on which the input's first axis lies; None where that is lost."""
         axes = self.trace.axes if self.trace is not None else ()
-        found = [t for t, axis in enumerate(axes) if any(w.axis == 0 for w in axis.windows)]
-        return found[0] if len(found) == 1 and axes[found[0]].single is not None else None
+        return next((t for t, axis in enumerate(axes) if (w := axis.single) is not None and w.axis == 0), None)
 
     @property
     def is_of_one(self) -> bool:
