@@ -50,7 +50,8 @@ class Setting(How):
         return Observer(view, requests, self)
 
     def feed(self, view: OnnxView, data: Any) -> Feed:
-        """The data on its way in."""
+        """The data on its way in; an InputError where nothing tells what one input is."""
+        _refuse_unclear(view)
         return Feed(
             data, view.inputs, self.preprocess, watch=self.watch, stop=self.stop, most=self.most, strict=self.strict,
             shard_size=self.shard_size,
@@ -170,6 +171,18 @@ def gather(view: OnnxView, data: Any, taps: Sequence[Tap], setting: Setting) -> 
     feed = setting.feed(view, data)
     observer = replace(setting, self_check=False).observer(view, _kept(taps))  # no report could say what it found
     return _gather(observer, feed, taps, setting.memory)
+
+
+def _refuse_unclear(view: OnnxView) -> None:
+    if view.unclear:
+        shown = ", ".join(f"{i.name!r} {i.shape}" for i in view.inputs if i.name in view.unclear)
+        raise InputError(
+            f"model {view.name!r}",
+            "its convolutions run one input at a time, and the first axis of what it takes is no batch for certain, so "
+            "that nothing tells what one input is",
+            found=shown,
+            remedy="Export it with a batch axis. Analyses of weights work.",
+        )
 
 
 def _kept(taps: Sequence[Tap]) -> list[Request]:

@@ -58,7 +58,8 @@ class Together:
         self._view, self._requests, self._how = view, requests, how
         self._decided = view.decided_by_data({request.tensor for request in requests})
         self.fixed, self._fixes = fixed_batch(view.inputs), _fixes(view)
-        can_be_freed = self.fixed is not None and how.batch_size != 1
+        # What takes the axis of 1 away inside, where the file has none, would refuse a longer one.
+        can_be_freed = self.fixed is not None and how.batch_size != 1 and not view.alone
         self.form = Form.ALONE if self._decided else Form.FREED if can_be_freed else Form.AS_IT_IS
         self.scattered: frozenset[Request] = frozenset()
         self._freed: Sharing | None = None
@@ -129,6 +130,9 @@ class Together:
             yield self._fixes + _FREED[self._freed]
         if self.form is Form.ALONE and not self._decided:
             yield _MIXED
+        if ran and self._view.alone:
+            names = ", ".join(map(repr, self._view.alone))
+            yield f"the model's file has no batch axis for {names}; every input ran alone"
         if self._freed is None and ran and (self.fixed or 1) > 1:
             yield f"{self._fixes}; runs are filled up with copies of the last input"
 

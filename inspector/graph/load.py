@@ -25,6 +25,7 @@ from inspector.graph.loading.age import modernise
 from inspector.graph.loading.checks import check, first_line
 from inspector.graph.loading.external import External, digest, has_external, read_external
 from inspector.graph.loading.limits import DEFAULT_LIMITS, Limits
+from inspector.graph.loading.lone import Lone, give_batch_axis
 from inspector.graph.loading.order import put_in_order
 from inspector.graph.loading.reading import Contents, read
 from inspector.graph.loading.sparse import write_out
@@ -79,9 +80,11 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
     modernise(survey, label)
     survey = put_in_order(survey)
     check(survey, label, limits)
-    model, frame, nesting = _model(survey, tensors, label, limits)
+    model, frame, nesting, lone = _model(survey, tensors, label, limits)
     if custom := custom_operators(nesting.nodes):
         facts["custom_operators"] = custom
+    if lone.given:
+        facts["without_batch_axis"] = ", ".join(f"{name} {shape}" for name, shape in lone.given.items())
     return OnnxView(
         model,
         frame,
@@ -90,6 +93,8 @@ def load(source: str | PathLike[str] | bytes, *, name: str = "", limits: Limits 
         sha256=digest(contents.sha256, external),
         facts=facts,
         data_files=external.files if external else (),
+        alone=tuple(lone.given),
+        unclear=lone.unclear,
     )
 
 
@@ -162,7 +167,7 @@ def _parse(contents: Contents, label: str) -> onnx.ModelProto:
 
 def _model(
     survey: Survey, tensors: Mapping[str, ir.Tensor[Array]], label: str, limits: Limits
-) -> tuple[ir.Model, Skeleton, Nesting]:
+) -> tuple[ir.Model, Skeleton, Nesting, Lone]:
     proto, held = survey.proto, survey.main
     if not proto.graph.output:
         raise ModelError(label, "it gives nothing out", expected="a graph with outputs", found="none")
@@ -191,9 +196,12 @@ def _model(
             remedy="Inline them when exporting.",
         )
     nesting = Nesting(model)
-    if prepare(nesting):
+    renamed, lone = prepare(nesting), give_batch_axis(model, nesting)
+    if lone.given:
+        nesting = Nesting(model)
+    if renamed or lone.given:
         proto, kinds = write_again(model, tensors), None
         held = hold(proto.graph.node)
     frame = skeleton(model, proto, held, tensors, kinds)
     forget(nesting.values(), doubtful(frame.message, frame.kinds, nested=frame.nested))
-    return model, frame, nesting
+    return model, frame, nesting, lone

@@ -50,7 +50,8 @@ class OnnxView:
     """The facts of one loaded model; see `inspector.ModelView` for what each member means.
 
     `model` is the graph they were read from, `nesting` all that is in it, `source` what a rewrite starts from.
-    `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from.
+    `left_out` says which convolutions are not watched, and why; `data_files` where other numbers came from. `alone` are
+    the inputs that have no batch axis in the file and were given one, `unclear` those that may have none.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class OnnxView:
         sha256: str,
         facts: Mapping[str, str],
         data_files: tuple[DataFile, ...] = (),
+        alone: tuple[str, ...] = (),
+        unclear: tuple[str, ...] = (),
     ) -> None:
         self.model: Final = model
         self.source: Final = source
@@ -70,6 +73,8 @@ class OnnxView:
         self.sha256: Final = sha256
         self.facts: Final = facts
         self.data_files: Final = data_files
+        self.alone: Final = alone
+        self.unclear: Final = unclear
         self._nesting: Final = nesting
         self._constants: Final = Constants()
         self._ranges: Final = Ranges(self._constants)

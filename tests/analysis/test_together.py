@@ -14,6 +14,7 @@ from inspector.analysis.how import How
 from inspector.analysis.observe import Observer
 from inspector.contract.measures import TAPPED, Ops
 from inspector.control import Stop
+from inspector.errors import InputError
 from inspector.graph.instrument import Request
 from inspector.graph.load import load
 from inspector.runtime import session as session_module
@@ -69,21 +70,30 @@ def audit(data: bytes, x: Any, **options: Any) -> Report:
 
 
 ONE_PICTURE = {
-    "plain": "s = Unsqueeze (x, front)",
     "decided by data": """u = Unsqueeze (x, front) m = ReduceMax <keepdims=0> (x) f = Cast <to=9> (m) s = If (f) <
         then_branch = one () => (float[1,3,6,5] p) { p = Neg (u) },
         else_branch = two () => (float[1,3,6,5] q) { q = Abs (u) }>""",
+    "read backwards": "r = Gather (x, back) s = Unsqueeze (r, front)",
 }
 
 
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("name", ONE_PICTURE)
-def test_a_model_of_one_picture_without_a_batch_axis_has_no_maps_for_each_channel_of_it(name: str, count: int) -> None:
+def test_what_may_be_one_picture_without_a_batch_axis_is_not_fed_channel_by_channel(name: str, count: int) -> None:
     """Three channels look like three inputs then; one of them in three copies gave one map, as if it were its own."""
-    data = net(ONE_PICTURE[name], "float[3,6,5] x", front=np.array([0]))
-    failure = service.audit(data, X[0][:count], ["sparsity"]).result("sparsity").failure
-    assert failure is not None
-    assert "the model changes the batch axis before it" in failure.message
+    view = load(net(ONE_PICTURE[name], "float[3,6,5] x", front=np.array([0]), back=np.array([2, 1, 0])))
+    for way in (service.audit, service.inspect, service.activations):
+        with pytest.raises(InputError, match=r"the first axis of what it takes is no batch .*'x' \(3, 6, 5\)"):
+            way(view, X[0][:count])
+    assert all(result.failure is None for result in service.inspect(view).results)
+
+
+def test_one_picture_without_a_batch_axis_runs_alone_and_nothing_is_tried(counts: Counts) -> None:
+    report = audit(net("s = Unsqueeze (x, front)", "float[3,6,5] x", front=np.array([0])), X, batch_size=4)
+    assert report.provenance.inputs == 8
+    assert notes(report) == "the model's file has no batch axis for 'x'; every input ran alone"
+    assert counts.sessions == 2 + 1, "to check, and to run"
+    assert counts.runs == 3 + 8
 
 
 def test_the_freed_form_is_compared_once_however_often_the_size_changes(counts: Counts) -> None:

@@ -151,7 +151,7 @@ def _follow(image: ir.Value, model: ir.Model, constants: Constants) -> _Image:
     found = _Image(len(shape))
     found.traces[str(image.name)] = Trace(tuple(Axis((Window(t, n),)) for t, n in enumerate(extents)), {})
     opset = model.graph.opset_imports.get("", 1)
-    for node in _in_order(model.graph):
+    for node in in_order(model.graph):
         traces = tuple(None if i is None else found.traces.get(str(i.name)) for i in node.inputs)
         for output, trace in zip(node.outputs, _node(node, traces, found, (constants, numbers, opset)), strict=True):
             if trace is not None:
@@ -161,12 +161,17 @@ def _follow(image: ir.Value, model: ir.Model, constants: Constants) -> _Image:
     return found
 
 
-def _in_order(graph: ir.Graph) -> Iterator[ir.Node]:
+def traces_of(image: ir.Value, model: ir.Model, constants: Constants) -> Mapping[str, Trace]:
+    """What the values of a model that depend on one input read of it, by name. Shapes must have been inferred."""
+    return _follow(image, model, constants).traces
+
+
+def in_order(graph: ir.Graph) -> Iterator[ir.Node]:
     """Nodes, those in the branches of an If before the If itself; what it gives is undetermined all the same."""
     for node in graph:
         if node.op_type == "If" and node.domain in STANDARD:
             for branch in bodies(node):
-                yield from _in_order(branch)
+                yield from in_order(branch)
         yield node
 
 
