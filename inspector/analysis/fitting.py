@@ -134,7 +134,9 @@ class Fitting:
         if fitted is None or spaces is None:
             return None
         self._largest = largest
-        return replace(fitted, waves=self._batched(fitted, self._about(shapes)), spaces=spaces)
+        about = self._about(shapes)
+        waves = fitted.waves if about == _key(largest) else self._batched(fitted, about)
+        return replace(fitted, waves=waves, spaces=spaces)
 
     def _about(self, shapes: Shapes) -> _Key:
         """The largest shapes that came so far of inputs about as large as these; none is larger than the largest."""
