@@ -315,7 +315,7 @@ STRUCTURES: Mapping[str, Callable[[], bytes]] = {
     "content_short": _graph(lambda g: setattr(g.initializer[0], "raw_data", b"abc")),
     "content_long": _graph(lambda g: setattr(g.initializer[0], "raw_data", bytes(1 << 20))),
     "sparse_giant": _sparse(1 << 20, 3, 1 << 10, 1 << 10),
-    "sparse_large": _sparse(1 << 15, 3, 32, 32),
+    "sparse_large": _sparse(1 << 13, 3, 32, 32),
     "sparse_many": _sparse(1 << 20, 1, 1, 1, copies=2000),
     "sparse_below": _sparse(4, 3, 3, 3, places=(-1, 5)),
     "sparse_beyond": _sparse(4, 3, 3, 3, places=(5, 108)),

@@ -28,8 +28,8 @@ from inspector.graph.view import OnnxView
 from inspector.report import Report
 from inspector.trial import look_at, refusal
 
-SECONDS = 10.0
-"""What a file may take."""
+SECONDS = 20.0
+"""What a file may take. On a busy machine each page of memory that is new costs several times what it else does."""
 MOST_FED = 1 << 20
 """Elements of an input that is worth a run."""
 
@@ -104,7 +104,7 @@ def main() -> None:
     print("ready", file=out)
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)  # of the processor: other work on this machine does not count
-        signal.alarm(6 * int(SECONDS))
+        signal.alarm(3 * int(SECONDS))
         try:
             verdict = judge(content(line.strip()), lambda phase: print(f"phase {phase}", file=out))
         except Exception as error:  # noqa: BLE001 - that it is none of ours is the finding
