@@ -11,19 +11,24 @@ from typing import Any, Final
 import numpy as np
 
 from inspector.analysis.parts import MAX_LISTED_SKIPS, Tally
+from inspector.analysis.unfit import Refusal
 from inspector.contract import Array, BatchInfo, TensorInfo
 from inspector.control import Progress, Stop, Watcher
-from inspector.errors import InputError
+from inspector.errors import InputError, InspectorError
 from inspector.origin import many
 from inspector.report import Skipped
 from inspector.runtime.data import Batch, Shard, Size, Source, Unread, batches, open_source
 from inspector.runtime.digest import Digest
+from inspector.runtime.items import SHARD_STRIDE
 from inspector.runtime.preprocess import Preprocess
 
 MAX_SAID: Final = 300
 """Characters of a skipped input's name, and of the reason, that are kept: a hundred of them have to fit a tally."""
 LOOKED_AT: Final = 16
 """Inputs of a run of any length that are kept for analyses that explore, whatever the size of its batches."""
+
+MOST_REFUSED: Final = 100
+"""Inputs that may be refused before one runs, at the beginning of the first shard: then it is for all of them."""
 
 
 class ShardCount:
@@ -33,7 +38,7 @@ class ShardCount:
         self.inputs = 0
         self.digest = Digest()
         self.skipped: list[Skipped] = []
-        self.skipped_count = self.incomplete = self.may_mend = 0
+        self.skipped_count = self.incomplete = self.may_mend = self.refused = 0
 
     def add(self, names: Sequence[str], contents: Sequence[bytes]) -> None:
         """These inputs counted."""
@@ -94,6 +99,7 @@ class Feed:
         self._shard = ShardCount()
         self.skipped_count = 0
         self._first_skipped = ""
+        self._fault: type[InspectorError] = InputError
         self._limit(self.source.total or 0)
 
     def batches(
@@ -130,24 +136,33 @@ class Feed:
         self._shard.add(info.ids, contents)
         self._tell()
 
-    def refuse(self, info: BatchInfo, error: InputError) -> None:
+    def refuse(self, info: BatchInfo, error: Refusal) -> None:
         """The same, where they cannot be run.
 
         Raises:
             InputError: (strict) the error, about the first of them.
+            InputError, RunError: the data begins with `MOST_REFUSED` such inputs.
         """
+        if not self._first_skipped:
+            self._fault = type(error)
         self._settle(info)
         for name in info.ids:
             self._skip(Skipped(name, str(error).removeprefix(f"{error.subject}: ")))
+            self._shard.refused += 1
+            if self._shard.refused == MOST_REFUSED and not self._shard.inputs and info.first < SHARD_STRIDE:
+                raise self._unusable(f"none of the first {MOST_REFUSED} inputs that were read")
         self._tell()
 
     def finish(self) -> None:
-        """Raises InputError where none of the inputs could be used."""
+        """Raises InputError where none of the inputs could be used; RunError where that may be the model's fault."""
         if not self.count:
             if not self.skipped_count:
                 raise InputError(self.source.description, "there was no input")
-            told = f"none of {many(self.skipped_count, 'input')} could be used; the first is {self._first_skipped}"
-            raise InputError(self.source.description, told)
+            raise self._unusable(f"none of {many(self.skipped_count, 'input')}")
+
+    def _unusable(self, which: str) -> InspectorError:
+        told = f"{which} could be used; the first is {self._first_skipped}"
+        return self._fault(self.source.description, told)
 
     def pass_over(self, tally: Tally) -> None:
         """Counts a shard that was read before, or elsewhere.
@@ -208,18 +223,21 @@ class Feed:
         names = self._kept[0] if self._kept else ()
         return {name: np.concatenate([feeds[name] for feeds in self._kept]) for name in names}
 
-    def look_again(self, shards: Iterable[Shard]) -> None:
-        """Reads the first inputs of these shards, for `looked_at`; the run itself had not to read them all."""
+    def look_again(self, shards: Iterable[Shard], skipped: Iterable[Skipped]) -> None:
+        """Reads the first inputs of these shards that were used, for `looked_at`; the run had not to read them all."""
         self._kept.clear()
-        seen = 0
+        seen, unused = 0, {one.id for one in skipped}
         for shard in shards:
             with contextlib.closing(batches(shard, LOOKED_AT, first=shard.first, stop=self._stop)) as inner:
                 while seen < LOOKED_AT and (batch := next(inner, None)) is not None:
-                    self._keep(batch.feeds, seen)
-                    seen += len(batch.info.ids)
+                    used = [at for at, name in enumerate(batch.info.ids) if shortened(name) not in unused]
+                    self._keep({name: array[used] for name, array in batch.feeds.items()}, seen)
+                    seen += len(used)
 
     def _keep(self, feeds: Mapping[str, Array], seen: int) -> None:
         """Keeps these for `looked_at`, as far as they belong there; `seen` came before them."""
+        if not len(next(iter(feeds.values()))):
+            return
         limited = self._most is not None
         if not limited and seen < LOOKED_AT:
             feeds = {name: array[: LOOKED_AT - seen].copy() for name, array in feeds.items()}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from inspector.analysis.check import Checked, self_check
 from inspector.analysis.fitting import Fitted, Fitting
@@ -14,7 +15,7 @@ from inspector.analysis.overlap import Overlap
 from inspector.analysis.passes import Passes, in_parts
 from inspector.analysis.run import Rows
 from inspector.analysis.together import Form, Together
-from inspector.analysis.unfit import Unfit
+from inspector.analysis.unfit import Refusal, Unfit
 from inspector.analysis.verify import Verifier
 from inspector.contract import Array, BatchInfo
 from inspector.contract.measures import keeps_maps
@@ -26,8 +27,10 @@ from inspector.report import Memory
 from inspector.runtime.data import Batch, Shapes
 from inspector.runtime.session import Session
 
-Refuse = Callable[[BatchInfo, InputError], None]
+Refuse = Callable[[BatchInfo, Refusal], None]
 """Hears of inputs that the model cannot run, in their place among the rows."""
+Outcome = tuple[Rows | Refusal, BatchInfo]
+"""What became of some inputs."""
 
 
 class Observer:
@@ -62,7 +65,7 @@ class Observer:
         giver goes on only when the caller has had all rows so far. Rows of a branch that was not taken are missing.
 
         Raises:
-            InputError: inputs that the model cannot run, where nobody is there to `refuse` them.
+            InputError, RunError: inputs that the model cannot run, where nobody is there to `refuse` them.
         """
         if not self._requests:
             yield from (({}, batch.info) for batch in batches if batch is not None)
@@ -73,46 +76,52 @@ class Observer:
             contextlib.closing(self._outcomes(batches, open_now)) as outcomes,
         ):
             for found, info in outcomes:
-                if not isinstance(found, InputError):
+                if not isinstance(found, InputError | RunError):
                     yield found, info
                 elif refuse is None:
                     raise found
                 else:
                     refuse(info, found)
 
-    def _outcomes(
-        self, batches: Iterable[Batch | None], open_now: contextlib.ExitStack
-    ) -> Generator[tuple[Rows | InputError, BatchInfo]]:
+    def _outcomes(self, batches: Iterable[Batch | None], open_now: contextlib.ExitStack) -> Generator[Outcome]:
         """Of every batch its rows, or why they cannot be had of these inputs."""
-        key: Hashable = None
-        passes: Passes | None = None
-        with Overlap[tuple[Rows | InputError, BatchInfo]]() as running:
+        with Overlap[list[Outcome]]() as running:
+            now = _Now(running, open_now)
             for batch in running.each(batches):
-                self.waited, rows = running.waited, None
-                if batch is None:
-                    yield from running.finish()
+                self.waited = running.waited
+                if batch is not None:
+                    yield from self._start(batch, now)
+                else:
+                    yield from now.finish()
                     self._fitting.restart()
-                    continue
-                try:
-                    fitted = self._fitting(_shapes(batch.feeds))
-                except LimitError as error:
-                    if self._keeps_maps:  # then it is the maps that are too large
-                        raise
-                    yield from running.finish()
-                    yield self._unfit.too_large(batch.feeds, error), batch.info
-                    continue
-                if passes is None or fitted.key != key or self._is_due(batch, fitted):
-                    yield from running.finish()
-                    try:
-                        fitted, passes, rows = self._prepare(open_now, batch.feeds)
-                    except RunError as error:
-                        passes = None
-                        yield self._unfit(batch.feeds, error), batch.info
-                        continue
-                    key = fitted.key
-                for part in _singly(batch) if self._together.form is Form.ALONE else (batch,):
-                    yield from running.start(partial(self._run, passes, fitted, part, rows))
-            yield from running.finish()
+            yield from now.finish()
+
+    def _start(self, batch: Batch, now: _Now) -> Iterator[Outcome]:
+        """Begins a batch; gives what became of the one before, and of those of its inputs that cannot be run."""
+        try:
+            fitted, rows = self._fitting(_shapes(batch.feeds)), None
+        except LimitError as error:
+            if self._keeps_maps:  # then it is the maps that are too large
+                raise
+            yield from now.finish()
+            yield self._unfit.too_large(batch, error), batch.info
+            return
+        if now.passes is None or fitted.key != now.key or self._is_due(batch, fitted):
+            yield from now.finish()
+            try:
+                fitted, now.passes, rows = self._prepare(now.open, batch)
+            except RunError as error:
+                now.passes = None
+                for part, refusal in self._unfit.parts(batch, error):
+                    if refusal is None:
+                        yield from self._start(part, now)
+                    else:
+                        yield from now.finish()
+                        yield refusal, part.info
+                return
+            now.key = fitted.key
+        for part in _singly(batch) if self._together.form is Form.ALONE else (batch,):
+            yield from chain.from_iterable(now.running.start(partial(self._run, now.passes, fitted, part, rows)))
 
     def together(self, shapes: Shapes) -> int:
         """How many inputs of these shapes to bring at a time: as many as run together, or fewer where that is asked."""
@@ -130,13 +139,13 @@ class Observer:
     def _is_due(self, batch: Batch, fitted: Fitted) -> bool:
         return self._together.is_due(len(batch.info.ids), fitted.waves.batch)
 
-    def _prepare(
-        self, open_now: contextlib.ExitStack, feeds: Mapping[str, Array]
-    ) -> tuple[Fitted, Passes, Rows | None]:
+    def _prepare(self, open_now: contextlib.ExitStack, batch: Batch) -> tuple[Fitted, Passes, Rows | None]:
         """What inputs of these shapes go through, planned so that it fits, and checked with the first of them.
 
         With their rows, where they ran for that already.
         """
+        self._unfit.expect(batch)
+        feeds = batch.feeds
         self._together.compare(feeds)
         form = self._together.form
         open_now.close()
@@ -153,7 +162,7 @@ class Observer:
         if self._together.form is not form:
             self.batch, self._batch_note = 0, ""
             self._fitted_notes.clear()  # only single inputs ran until now, and what comes is fitted anew
-            return self._prepare(open_now, feeds)
+            return self._prepare(open_now, batch)
         return fitted, passes, rows
 
     def _passes(self, fitted: Fitted) -> Passes:
@@ -185,17 +194,34 @@ class Observer:
             self.batch, self._batch_note = waves.batch, fitted.batch_note
         self._fitted_notes.update(dict.fromkeys(fitted.notes()))
 
-    def _run(
-        self, passes: Passes, fitted: Fitted, batch: Batch, known: Rows | None
-    ) -> tuple[Rows | InputError, BatchInfo]:
+    def _run(self, passes: Passes, fitted: Fitted, batch: Batch, known: Rows | None) -> list[Outcome]:
         try:
             rows = passes(batch.feeds, fitted.waves.batch, fitted.spaces) if known is None else known
         except RunError as error:
-            return self._unfit(batch.feeds, error), batch.info
-        self._unfit.ran = True
+            parts = self._unfit.parts(batch, error)
+            return [
+                outcome
+                for part, refusal in parts
+                for outcome in (self._run(passes, fitted, part, None) if refusal is None else [(refusal, part.info)])
+            ]
+        self._unfit.ran(batch.feeds)
         self._remember(fitted)
         self.device, self.providers = passes.device, dict(passes.providers)
-        return self._together.uncut(rows), batch.info
+        return [(self._together.uncut(rows), batch.info)]
+
+
+@dataclass(slots=True, eq=False)
+class _Now:
+    """What is at work, and through what: `key` as in `Fitted`, `open` holds the sessions of `passes`."""
+
+    running: Overlap[list[Outcome]]
+    open: contextlib.ExitStack
+    passes: Passes | None = None
+    key: Hashable = None
+
+    def finish(self) -> Iterator[Outcome]:
+        """Waits for what is at work; what became of it."""
+        return chain.from_iterable(self.running.finish())
 
 
 def _left_out(view: OnnxView) -> Iterator[str]:
@@ -214,10 +240,7 @@ def _computed(view: OnnxView, device: str) -> Iterator[str]:
 
 def _singly(batch: Batch) -> Iterator[Batch]:
     """The inputs of a batch, each a batch of its own."""
-    for i in range(len(batch.info.ids)):
-        feeds = {key: array[i : i + 1] for key, array in batch.feeds.items()}
-        info = BatchInfo(batch.info.ids[i : i + 1], batch.info.first + i, batch.info.labels[i : i + 1])
-        yield replace(batch, feeds=feeds, info=info)
+    return (batch.part(i, i + 1) for i in range(len(batch.info.ids)))
 
 
 def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:

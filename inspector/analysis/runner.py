@@ -136,7 +136,7 @@ def _concluded(
 ) -> tuple[tuple[AnalysisResult, ...], Provenance]:
     """What the summaries mean; analyses that explore run the model again, on the first inputs."""
     if keeper.elsewhere and any(kind_of(entry.analysis) == "explored" for entry in plan.entries):
-        feed.look_again(keeper.shards)
+        feed.look_again(keeper.shards, keeper.gathered.skipped)
     again: list[Observer] = []
     quiet = replace(setting, self_check=setting.self_check and not keeper.gathered.provenance.device)
     lab = ModelLab(feed.looked_at, _lab(view, quiet, again))

@@ -1,10 +1,11 @@
-"""Inputs that the model cannot run, or not in the memory that there is, where it leaves sizes free."""
+"""Inputs that the model itself cannot run, or not in the memory that there is."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import Final, Self
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Self
 
 from inspector.analysis.how import How
 from inspector.analysis.passes import in_parts
@@ -13,25 +14,22 @@ from inspector.errors import InputError, InspectorError, LimitError, RunError, S
 from inspector.graph.batching import fixed_batch
 from inspector.graph.instrument import instrument
 from inspector.graph.view import OnnxView
+from inspector.runtime.data import Batch
 from inspector.runtime.session import Session
 
-MOST: Final = 100
-"""Runs that may fail before one does not: with more, it is the model that cannot run."""
+Refusal = InputError | RunError
+"""Why an input cannot be used: a RunError where the model takes one size, and so may be what is wrong."""
 
 
 class Unfit:
-    """Says whether a run failed because of its inputs, in a `with` block.
-
-    Attributes:
-        ran: some inputs went through the model.
-    """
+    """Says which inputs of a failed run are the reason for it, in a `with` block."""
 
     def __init__(self, view: OnnxView, how: How) -> None:
         self._view, self._how = view, how
+        self._takes = fixed_batch(view.inputs)
         self._stack = contextlib.ExitStack()
         self._plain: Session | None = None
-        self._failed = 0
-        self.ran = False
+        self._known: Mapping[str, Array] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -40,58 +38,73 @@ class Unfit:
         self._plain = None
         self._stack.close()
 
-    def __call__(self, feeds: Mapping[str, Array], error: RunError) -> InputError:
-        """Why these inputs cannot be used, where none of them goes through the model without measures either.
+    def ran(self, feeds: Mapping[str, Array]) -> None:
+        """Remembers the first input that ran: while it does so again, it is not the device that fails."""
+        self._known = self._known or {name: array[:1].copy() for name, array in feeds.items()}
+
+    def expect(self, batch: Batch) -> None:
+        """Raises RunError where some of these inputs will not run and others did not before: nothing is built then."""
+        if self._plain is not None and not self._known:
+            for error in filter(None, self._faults(batch.feeds)):
+                raise error
+
+    def parts(self, batch: Batch, error: RunError) -> Iterator[tuple[Batch, Refusal | None]]:
+        """Inputs whose run failed, in order, with the reason where they do not go through the plain model, each alone.
 
         Raises:
-            RunError: the one given, where it is not the inputs that are at fault, or nobody can tell.
+            RunError: the one given, where all of them do, or nobody can tell.
         """
-        if self._is_the_model() or self._runs(feeds):
+        faults = self._faults(batch.feeds)
+        if not any(faults) or (self._known and self._fault(self._known, 0) is not None):
             raise error
-        return _told(
-            "the model cannot run it", feeds, error,
-            "Bring it to a size that the model takes, for example with resize= and crop= in the preprocessing.",
-        )  # fmt: skip
+        for _, group in groupby(enumerate(faults), key=lambda item: item[1] and item[0]):
+            numbers = [number for number, _ in group]
+            part = batch.part(numbers[0], numbers[-1] + 1)
+            fault = faults[numbers[0]]
+            yield part, None if fault is None else self._told(part, fault)
 
-    def too_large(self, feeds: Mapping[str, Array], error: LimitError) -> InputError:
+    def too_large(self, batch: Batch, error: LimitError) -> Refusal:
         """Why these inputs cannot be used, where one alone does not fit into the memory.
 
         Raises:
             LimitError: the one given, where others would not fit either.
         """
-        if self._is_the_model():
+        if not leaves_sizes_free(self._view):
             raise error
-        return _told("watching the model run it needs too much memory", feeds, error, error.remedy)
+        return _refusal(InputError, "watching the model run it needs too much memory", batch, error, error.remedy)
 
-    def _is_the_model(self) -> bool:
-        """Whether it is not for want of the right inputs that one more run failed."""
-        self._failed += 1
-        return not leaves_sizes_free(self._view) or (self._failed > MOST and not self.ran)
-
-    def _runs(self, feeds: Mapping[str, Array]) -> bool:
-        """Whether any of the inputs goes through the plain model; true where that cannot be loaded, as nobody knows."""
+    def _faults(self, feeds: Mapping[str, Array]) -> list[RunError | None]:
+        """Why each input does not go through the plain model; None where it does, or where that cannot be loaded."""
+        count = len(next(iter(feeds.values())))
         try:
-            session = self._plain = self._plain or self._stack.enter_context(
+            self._plain = self._plain or self._stack.enter_context(
                 self._how.open(instrument(self._view, (), keep_outputs=True))
             )
         except StoppedError:
             raise
         except InspectorError:
-            return True
-        takes = fixed_batch(self._view.inputs)
-        for at in range(len(next(iter(feeds.values())))):
-            with contextlib.suppress(RunError):
-                one = {name: array[at : at + 1] for name, array in feeds.items()}
-                in_parts(session, one, takes or 1, fill=takes is not None)
-                return True
-        return False
+            return [None] * count
+        return [self._fault(feeds, at) for at in range(count)]
+
+    def _fault(self, feeds: Mapping[str, Array], at: int) -> RunError | None:
+        assert self._plain is not None
+        one = {name: array[at : at + 1] for name, array in feeds.items()}
+        try:
+            in_parts(self._plain, one, self._takes or 1, fill=self._takes is not None)
+        except RunError as error:
+            return error
+        return None
+
+    def _told(self, batch: Batch, fault: RunError) -> Refusal:
+        free = leaves_sizes_free(self._view)
+        remedy = "Bring it to a size that the model takes, for example with resize= and crop= in the preprocessing."
+        kind = InputError if free else RunError
+        return _refusal(kind, "the model cannot run it", batch, fault, remedy if free else fault.remedy)
 
 
-def _told(problem: str, feeds: Mapping[str, Array], error: InspectorError, remedy: str) -> InputError:
-    sizes = ", ".join(f"{name!r} {array.shape[1:]}" for name, array in feeds.items())
-    return InputError(
-        "input", f"{problem}, of the size {sizes}", expected=error.expected, found=error.found, remedy=remedy
-    )
+def _refusal(kind: type[Refusal], problem: str, batch: Batch, error: InspectorError, remedy: str) -> Refusal:
+    sizes = ", ".join(f"{name!r} {array.shape[1:]}" for name, array in batch.feeds.items())
+    return kind("input", f"{problem}, of the size {sizes}", expected=error.expected, found=error.found, remedy=remedy)
 
 
 def leaves_sizes_free(view: OnnxView) -> bool:

@@ -38,6 +38,12 @@ class Batch:
     info: BatchInfo
     contents: tuple[bytes, ...] = ()
 
+    def part(self, start: int, stop: int) -> Batch:
+        """Some of the inputs in a row."""
+        part, info = slice(start, stop), self.info
+        feeds = {name: array[part] for name, array in self.feeds.items()}
+        return Batch(feeds, BatchInfo(info.ids[part], info.first + start, info.labels[part]), self.contents[part])
+
 
 @dataclass(frozen=True, slots=True)
 class Unread(Skipped):

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from models import SAME, W, model, numbers
+from toys import Again, installed
 
-from inspector import Report, Table, service
-from inspector.analysis import unfit
+from inspector import Note, Report, Table, service
+from inspector.analysis import feed
 from inspector.errors import InputError, LimitError, RunError
 from inspector.runtime import session as session_module
 from inspector.runtime.data import Raw
@@ -38,6 +39,12 @@ def pictures(sides: Sequence[int]) -> list[Raw]:
         Raw(f"{i}, {side}", tensors={"x": np.random.default_rng(i).normal(size=(3, side, side)).astype(np.float32)})
         for i, side in enumerate(sides)
     ]
+
+
+def saved(folder: Path, sides: Sequence[int]) -> None:
+    folder.mkdir()
+    for i, raw in enumerate(pictures(sides)):
+        np.save(folder / f"{i}.npy", (raw.tensors or {})["x"])
 
 
 def tables(report: Report) -> list[Any]:
@@ -96,9 +103,7 @@ def test_analyses_that_explore_see_the_others() -> None:
 
 def test_a_run_that_goes_on_leaves_them_out_as_one_that_was_not_disturbed(tmp_path: Path) -> None:
     folder, kept = tmp_path / "pictures", tmp_path / "kept"
-    folder.mkdir()
-    for i, raw in enumerate(pictures([20, 21, 20, 24, 23, 24, 25, 27, 20])):
-        np.save(folder / f"{i}.npy", (raw.tensors or {})["x"])
+    saved(folder, [20, 21, 20, 24, 23, 24, 25, 27, 20])
     whole = service.audit(EVEN, folder, ["sparsity"], shard_size=3, resume=kept)
     assert (whole.provenance.inputs, whole.skipped_count) == (5, 4)
     sums = sorted(kept.glob("*.sum"))
@@ -125,23 +130,86 @@ def test_a_run_that_fails_for_another_reason_is_an_error(monkeypatch: pytest.Mon
             service.audit(EVEN, pictures(sides), ["sparsity"])
 
 
-def test_a_model_that_takes_one_size_cannot_run_at_all_where_it_fails() -> None:
+def of_numbers(numbers: Sequence[float]) -> list[Raw]:
+    return [
+        Raw(f"{i}: {number:g}", tensors={"x": np.full((3, 6, 5), number, np.float32)})
+        for i, number in enumerate(numbers)
+    ]
+
+
+@pytest.mark.parametrize("batch", [0, 1, 2, 3, 8])
+def test_those_that_fail_for_their_numbers_are_left_out_of_whatever_shares_a_run_with_them(batch: int) -> None:
     net = model(
-        f"m = ReduceMax <keepdims=0> (x) i = Cast <to=7> (m) g = Gather <axis=0> (k, i) s = Mul(x, g) "
-        f"[c] a = Conv {SAME} (s, w) y = Relu(a)",
-        inputs="float[N,3,6,5] x", weights={"w": W, "k": np.ones(3, np.float32)},
+        f"m = ReduceMax <axes=[1,2,3], keepdims=1> (x) i = Cast <to=7> (m) g = Gather <axis=0> (k, i) "
+        f"f = Reshape(g, q) s = Mul(x, f) [c] a = Conv {SAME} (s, w) y = Relu(a)",
+        inputs="float[N,3,6,5] x", weights={"w": W, "k": np.ones(3, np.float32), "q": np.array([-1, 1, 1, 1])},
     )  # fmt: skip
-    assert service.audit(net, np.ones((2, 3, 6, 5), np.float32), ["sparsity"]).provenance.inputs == 2
-    with pytest.raises(RunError, match="Gather"):
-        service.audit(net, np.full((2, 3, 6, 5), 7, np.float32), ["sparsity"])
+    numbers = [7, 2, 7, 1, 0, 2, 7, 7, 1, 0.5, 1, 2, 7]
+    data = of_numbers(numbers)
+    report = service.audit(net, data, ["sparsity", "distribution"], fidelity="exact", batch_size=batch)
+    fit = [raw for raw, number in zip(data, numbers, strict=True) if number != 7]
+    expected = service.audit(net, fit, ["sparsity", "distribution"], fidelity="exact", batch_size=batch)
+    assert tables(report) == tables(expected)
+    assert report.provenance.data_sha256 == expected.provenance.data_sha256
+    assert [skipped.id for skipped in report.skipped] == ["0: 7", "2: 7", "6: 7", "7: 7", "12: 7"]
+    assert all("the model cannot run it" in s.reason and "Gather" in s.reason for s in report.skipped)
+    with pytest.raises(InputError, match=r"^input '0: 7': it cannot be used: the model cannot run it"):
+        service.audit(net, data, ["sparsity"], batch_size=batch, strict=True)
+    with pytest.raises(RunError, match=r"none of 2 inputs could be used; the first is 0: 7: .*Gather"):
+        service.audit(net, of_numbers([7, 7]), ["sparsity"], batch_size=batch)
 
 
-def test_a_model_that_runs_nothing_is_not_tried_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unfit, "MOST", 3)
-    with pytest.raises(RunError, match=r"dimension"):
-        service.audit(EVEN, pictures([21, 23, 25, 27, 29, 31]), ["sparsity"])
-    report = service.audit(EVEN, pictures([20, 21, 23, 25, 27, 29, 31]), ["sparsity"])
+def test_a_device_that_fails_from_now_on_is_no_matter_of_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = session_module.Session.run
+    left = 3
+
+    def failing(self: Any, feeds: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise RunError("run", "onnxruntime failed", found="the device is gone")
+        return run(self, feeds, **options)
+
+    monkeypatch.setattr(session_module.Session, "run", failing)
+    with pytest.raises(RunError, match="the device is gone"):
+        service.audit(EVEN, pictures([20, 20, 20, 20, 20, 20]), ["sparsity"], batch_size=1, self_check=False)
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_where_the_data_begin_with_many_the_run_ends_early(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(feed, "MOST_REFUSED", 4)
+    with pytest.raises(InputError, match=r"none of the first 4 inputs that were read could be used; the first is 0,"):
+        service.audit(EVEN, pictures([21, 21, 21, 27, 20]), ["sparsity"], batch_size=batch)
+    assert service.audit(EVEN, pictures([21, 21, 21, 20]), ["sparsity"], batch_size=batch).skipped_count == 3
+    report = service.audit(EVEN, pictures([20, 21, 23, 25, 27, 29, 31]), ["sparsity"], batch_size=batch)
     assert report.skipped_count == 6
+
+
+def test_a_shard_that_begins_with_many_is_the_same_whatever_ran_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MOST_REFUSED", 2)
+    folder, kept = tmp_path / "pictures", tmp_path / "kept"
+    saved(folder, [20, 20, 20, 21, 23, 21, 21, 21, 20])
+    whole = service.audit(EVEN, folder, ["sparsity"], shard_size=3, resume=kept)
+    assert (whole.provenance.inputs, whole.skipped_count) == (4, 5)
+    for first in (1, 0):
+        for number, stored in enumerate(sorted(kept.glob("*.sum"))):
+            if number >= first:
+                stored.unlink()
+        again = service.audit(EVEN, folder, ["sparsity"], shard_size=3, resume=kept)
+        assert tables(again) == tables(whole)
+        assert again.skipped == whole.skipped
+
+
+def test_analyses_that_explore_see_the_same_inputs_when_a_run_goes_on(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "pictures", tmp_path / "kept"
+    saved(folder, [21, 20, 21, 20, 24, *[20] * 20])
+    with installed(Again):
+        whole, again = (service.audit(EVEN, folder, ["sparsity", "again"], shard_size=2, resume=kept) for _ in range(2))
+        assert [block.text for block in whole.results[1].blocks if isinstance(block, Note)] == ["16 inputs, ratio 2.00"]
+        assert again.results[1] == whole.results[1]
+        assert tables(again) == tables(whole)
 
 
 def test_one_that_is_too_large_for_the_memory_is_left_out() -> None:
