@@ -1,6 +1,8 @@
 # Everything a newcomer types. Each target first makes `.venv` with pinned versions, if that is not there yet.
 
 VENV  := .venv
+# onnxruntime sends its makers what it runs; the inspector tells it not to, tests and benchmarks import it first.
+export ORT_DISABLE_TELEMETRY := 1
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 # The first Python that is new enough; the GPU runtime where there is a GPU, the CPU one elsewhere (never both).

@@ -26,9 +26,13 @@ class Device:
 def runtime() -> ModuleType:
     """The onnxruntime module, imported on first use.
 
+    It sends its makers what it runs (hashes and names of models, the processor), unless the environment forbids it
+    before: that is done here, where nobody said otherwise.
+
     Raises:
         ProviderError: neither of its two distributions is installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # noqa: PLC0415 - facts about a model need no runtime; only a run does
     except ImportError as error:

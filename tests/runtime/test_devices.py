@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,3 +88,20 @@ def test_cuda_that_cannot_be_used_is_an_error_and_never_the_cpu(monkeypatch: pyt
     Broken(monkeypatch)
     with pytest.raises(ProviderError, match="cannot be used"):
         service.audit(SAMPLES[0].model, INPUT, device="cuda")
+
+
+def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """What onnxruntime sends its makers, and who it is to them, it keeps below the home folder."""
+    program = (
+        "import inspector; from inspector.samples import SAMPLES; "
+        "inspector.audit(SAMPLES[0].model, 'noise:2', ['sparsity'], device='cpu')"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}}
+    subprocess.run([sys.executable, "-c", program], env={**environment, "HOME": str(tmp_path)}, check=True)
+    assert [*tmp_path.rglob("*")] == []
+
+
+def test_who_wants_it_to_report_is_not_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    devices.runtime()
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
