@@ -100,7 +100,7 @@ def _is_folder(spot: Path | Place) -> bool:
     try:
         return stat.S_ISDIR(spot.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a zero byte in it
-        noise = " For noise in place of data write noise:N." if spot.name.startswith("noise") else ""
+        noise = " For noise in place of data write noise:N." if re.match(r"noise(?!:)", spot.name) else ""
         what = "there is no such file or folder"
         raise NotFoundError(f"data {str(spot)!r}", what, remedy=f"Check the path.{noise}") from error
     except OSError as error:  # a closed folder above it, a name that is too long

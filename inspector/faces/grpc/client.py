@@ -30,6 +30,7 @@ from inspector.faces.wire_tensor import array_from_bytes
 from inspector.paths import check_file, why_unread, writing
 from inspector.report import Report
 from inspector.runtime.data import Data, Raw
+from inspector.runtime.noise import PREFIX as NOISE
 from inspector.several import several
 from inspector.whole import whole
 
@@ -145,14 +146,14 @@ class Client:
     ) -> Report:
         """A data set, added up in one pass; arguments as for `inspector.audit`, the model by its name.
 
-        `data` may also be `server:PATH`, for data that the server holds, or `server:noise:N`. All other data is
+        `data` may also be `server:PATH`, for data that the server holds; `noise:N` it makes itself. All other data is
         streamed to it. `summaries`: file to write the summaries to.
         """
-        on_server = isinstance(data, str) and data.startswith(SERVER_DATA)
+        source = _source(data)
         config = pb.AuditConfig(
             model=model_name(model),
             analyses=_texts(analyses),
-            source=(str(data).removeprefix(SERVER_DATA) or ".") if on_server else "",
+            source=source,
             preprocess=preprocess,
             fidelity=fidelity_to_message(fidelity),
             batch_size=batch_size,
@@ -163,7 +164,7 @@ class Client:
             part=part,
             summaries=bool(summaries),
         )
-        inputs: Iterator[Raw] = iter(()) if on_server else raw_inputs(data, self._inputs_of(model))
+        inputs: Iterator[Raw] = iter(()) if source else raw_inputs(data, self._inputs_of(model))
         return self._report(self._stub.Audit, _audit(config, inputs), watch, stop, summaries)
 
     def merge(
@@ -252,6 +253,14 @@ def _upload(header: pb.UploadModelHeader, path: Path) -> Iterator[pb.UploadModel
         while data := file.read(CHUNK):
             yield pb.UploadModelRequest(chunk=pb.UploadModelChunk(offset=offset, data=data))
             offset += len(data)
+
+
+def _source(data: Data) -> str:
+    """What the server reads itself; empty for what is sent to it."""
+    text = data if isinstance(data, str) else ""
+    if text.startswith(SERVER_DATA):
+        return text.removeprefix(SERVER_DATA) or "."
+    return text if text.startswith(NOISE) else ""
 
 
 def _texts(analyses: Analyses) -> list[str]:

@@ -14,6 +14,7 @@ from inspector.errors import InputError
 from inspector.runtime import arrays, pictures
 from inspector.runtime.arrays import Stack, only_input, read_stack
 from inspector.runtime.data import Data, Raw
+from inspector.runtime.noise import PREFIX as NOISE
 from inspector.runtime.places import endings, find
 from inspector.runtime.stored import Stored
 
@@ -30,6 +31,11 @@ def raw_inputs(data: Data, inputs: Inputs) -> Iterator[Raw]:
         NotFoundError: no such file or folder.
         InputError: nothing to feed, arrays that the model does not take, or a kind of file that is not sent.
     """
+    if isinstance(data, str) and data.startswith(NOISE):
+        remedy = "Audits take it, and so does everything that runs without a server."
+        raise InputError(
+            f"data {data!r}", "a few inputs that are looked at closely cannot be noise here", remedy=remedy
+        )
     if isinstance(data, str | Path):
         yield from _from_places([data], inputs)
     elif isinstance(data, np.ndarray):

@@ -7,7 +7,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from conftest import served
+from grpc_served import served
 from PIL import Image
 
 from inspector import service
@@ -84,6 +84,9 @@ def test_noise_needs_no_folder_and_is_limited():
 def test_noise_and_tar_files_of_the_server_are_audited(client, folder):
     local = service.audit(DIGITS.model, "noise:20,seed=3")
     report = client.audit("digits", "server:noise:20,seed=3")
+    assert client.audit("digits", "noise:20,seed=3").provenance.data == report.provenance.data == local.provenance.data
+    with pytest.raises(InputError, match=r"^data 'noise:2': .* cannot be noise"):
+        client.inspect("digits", "noise:2")
     assert report.provenance.data_sha256 == local.provenance.data_sha256
     assert report.provenance.notes == local.provenance.notes
     packed = client.audit("digits", "server:s.tar", preprocess="unit")

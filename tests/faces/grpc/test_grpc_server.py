@@ -15,11 +15,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import served
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_fakes import FakeUseCases, details
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_served import served
 
 from inspector._proto.inspector.v1 import inspector_service_pb2 as pb
 from inspector._proto.inspector.v1 import inspector_service_pb2_grpc

@@ -13,8 +13,8 @@ import grpc
 import numpy as np
 import onnx.parser
 import pytest
-from conftest import served
 from grpc_fakes import details
+from grpc_served import served
 from PIL import Image
 from pydantic import BaseModel
 from wire_strategies import plain

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import served
+from grpc_served import served
 
 from inspector import Report, service
 from inspector.analysis import sums

@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from conftest import served
 from grpc_fakes import MODEL, FakeUseCases
+from grpc_served import served
 from models import SAME, ZOO, model
 
 from inspector import service

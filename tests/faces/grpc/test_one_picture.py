@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import served
+from grpc_served import served
 from models import SAME, W, model, numbers
 from PIL import Image
 from wire_strategies import plain
