@@ -16,7 +16,9 @@ from inspector.origin import many
 OLDEST_OPSET: Final = 7
 """Before, operators broadcast in another way, and onnxruntime has no kernels for most of them."""
 _KNOWN: Final = ("", "ai.onnx.ml", "com.microsoft")
-"""Sets of operators that onnxruntime brings with it. Those of its own rewriting are not for files."""
+"""Sets of operators that onnxruntime brings with it."""
+_REWRITTEN: Final = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
+"""Those of its own rewriting, which are not for files."""
 
 
 def refuse_what_cannot_run(message: onnx.ModelProto, held: Holding, name: str) -> None:
@@ -27,12 +29,19 @@ def refuse_what_cannot_run(message: onnx.ModelProto, held: Holding, name: str) -
     """
     found = custom_operators(held.nodes)
     if found:
+        rewritten = any(node.domain in _REWRITTEN for node in held.nodes)
         raise ModelError(
             f"model {name!r}",
-            "it cannot be run: no library of custom operators is ever loaded",
+            "it cannot be run: "
+            + (
+                "onnxruntime saved it as it had rewritten it for one kind of processor"
+                if rewritten
+                else "no library of custom operators is ever loaded"
+            ),
             expected="operators of ONNX or of onnxruntime",
             found=found,
-            remedy="Analyses of weights work, and so do taps that none of these operators feeds.",
+            remedy="Analyses of weights work, and so do taps that none of these operators feeds."
+            + " To run it, load what it was made from." * rewritten,
         )
     opset = next((o.version for o in message.opset_import if not o.domain), OLDEST_OPSET)
     if opset < OLDEST_OPSET:

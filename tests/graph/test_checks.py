@@ -11,6 +11,7 @@ import pytest
 from models import SAME, ZOO, W, model
 
 from inspector.errors import InspectorError, LimitError, ModelError
+from inspector.graph.instrument import instrument
 from inspector.graph.load import load
 from inspector.graph.loading.limits import DEFAULT_LIMITS
 
@@ -180,3 +181,15 @@ def test_custom_operators_are_told_by_name_and_only_a_run_of_them_is_refused() -
     assert view.facts["custom_operators"] == "com.example: Foo (2 nodes)"
     np.testing.assert_array_equal(view.filters("c").weight, W)
     assert "custom_operators" not in load(ZOO["chain"].data).facts
+    with pytest.raises(ModelError, match=r"no library of custom operators is ever loaded; .* found com\.example: Foo"):
+        instrument(view, (), keep_outputs=True)
+
+
+def test_a_run_of_what_the_runtime_rewrote_for_one_processor_says_what_it_is() -> None:
+    body = f"b = com.example.ReorderOutput(x) [c] a = Conv {SAME} (b, w) y = Relu(a)"
+    proto = onnx.load_from_string(model(body, weights={"w": W}))
+    proto.graph.node[0].domain = "com.microsoft.nchwc"
+    proto.opset_import.add(domain="com.microsoft.nchwc", version=1)
+    view = load(proto.SerializeToString())
+    with pytest.raises(ModelError, match=r"rewritten it for one kind of processor; .* To run it, load what"):
+        instrument(view, (), keep_outputs=True)
