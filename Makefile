@@ -55,7 +55,7 @@ zoo:  ## Compares with PyTorch over 175 architectures; needs an environment with
 zoo-keras:  ## Compares with Keras and its exporters; needs an environment with keras, tensorflow-cpu and tf2onnx.
 	python tools/zoo_keras.py
 
-bench: $(READY)  ## Measures audits: against plain inference and other tools, by batch, form of data, with Ray; writes benchmarks/RESULTS.md.
+bench: $(READY)  ## Measures audits: against plain inference and other tools, by batch, form of data, over gRPC, with Ray; writes benchmarks/RESULTS.md.
 	$(BIN)/python -m benchmarks.against_plain --write
 	$(BIN)/python -m benchmarks.against_others --net SqueezeNet --write
 	$(BIN)/python -m benchmarks.against_others --net ResNet-50 --write
@@ -64,6 +64,7 @@ bench: $(READY)  ## Measures audits: against plain inference and other tools, by
 	$(BIN)/python -m benchmarks.sizes --write
 	$(BIN)/python -m benchmarks.adding_up --write
 	$(BIN)/python -m benchmarks.decoding --write
+	$(BIN)/python -m benchmarks.over_grpc --write
 	$(BIN)/python -m benchmarks.on_ray --write
 
 bench-gpu:  ## Measures audits on an NVIDIA GPU; needs an environment with onnxruntime-gpu, torch and triton.
