@@ -38,5 +38,5 @@ class How:
         """A session; with a path, it has the optimised model written there."""
         return open_session(
             model.model, weights=model.weights, device=self.device, fidelity=self.fidelity, stop=self.stop,
-            optimised=optimised, has_ifs_within=model.has_ifs_within,
+            optimised=optimised, has_ifs_within=model.has_ifs_within, peril=model.peril if model.perilous else None,
         )  # fmt: skip

@@ -100,6 +100,9 @@ class Observer:
         """Begins a batch; gives what became of the one before, and of those of its inputs that cannot be run."""
         try:
             fitted, rows = self._fitting(_shapes(batch.feeds)), None
+        except RunError as error:
+            yield from self._apart(batch, error, now)
+            return
         except LimitError as error:
             if self._keeps_maps:  # then it is the maps that are too large
                 raise
@@ -112,16 +115,20 @@ class Observer:
                 fitted, now.passes, rows = self._prepare(now.open, batch)
             except RunError as error:
                 now.passes = None
-                for part, refusal in self._unfit.parts(batch, error):
-                    if refusal is None:
-                        yield from self._start(part, now)
-                    else:
-                        yield from now.finish()
-                        yield refusal, part.info
+                yield from self._apart(batch, error, now)
                 return
             now.key = fitted.key
         for part in _singly(batch) if self._together.form is Form.ALONE else (batch,):
             yield from chain.from_iterable(now.running.start(partial(self._run, now.passes, fitted, part, rows)))
+
+    def _apart(self, batch: Batch, error: RunError, now: _Now) -> Iterator[Outcome]:
+        """The same where it cannot run as it is: what of it can is begun again."""
+        for part, refusal in self._unfit.parts(batch, error):
+            if refusal is None:
+                yield from self._start(part, now)
+            else:
+                yield from now.finish()
+                yield refusal, part.info
 
     def together(self, shapes: Shapes) -> int:
         """How many inputs of these shapes to bring at a time: as many as run together, or fewer where that is asked."""

@@ -18,7 +18,8 @@ from inspector.contract import Array
 from inspector.errors import LimitError, ModelError
 from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
 from inspector.graph.collector import paused
-from inspector.graph.contents import Holding, graphs, hold
+from inspector.graph.contents import Holding, graphs, hold, nodes_of
+from inspector.graph.perils import is_perilous, peril
 from inspector.graph.rewriting.batch_statistics import write_out_statistics
 from inspector.graph.rewriting.maps import Maps, Watched, for_any_size
 from inspector.graph.rewriting.memory import Footprint, footprint
@@ -56,6 +57,7 @@ class Instrumented:
         map_bytes: bytes of whole maps per input among the slots; None where a shape is not known.
         batch_is_free: True where runs may have batches of any size.
         has_ifs_within: True where an If stands in the body of another node; see `inspector.runtime.session`.
+        perilous: True where inputs of some sizes may end the runtime's process: see `peril`.
         sized: shapes of inputs that memory is estimated for, where the model takes others as well.
         maps: what is known of the maps of every value that is measured, for inputs of these.
     """
@@ -69,6 +71,7 @@ class Instrumented:
     map_bytes: int | None
     batch_is_free: bool
     has_ifs_within: bool
+    perilous: bool = False
     sized: Shapes = field(default_factory=dict)
     maps: Mapping[str, Watched] = field(default_factory=dict)
 
@@ -76,6 +79,12 @@ class Instrumented:
     def footprint(self) -> Footprint:
         """The memory that it takes, and that any part of it would take; estimated when it is first asked for."""
         return footprint(self.model, batch_is_free=self.batch_is_free, sized=self.sized)
+
+    def peril(self, shapes: Shapes) -> str:
+        """What would end the runtime's process for inputs of these shapes; empty: nothing that is known."""
+        message = onnx.ModelProto.FromString(self.model)
+        fix_shapes(message, shapes)
+        return peril(nodes_of(message.graph.node), inferred(message))
 
     @cached_property
     def measured(self) -> bytes:
@@ -124,6 +133,7 @@ def instrument(
     Raises:
         ModelError: the model uses names that belong to the rewrite, or operators that cannot be run.
         LimitError: the result would not fit one protobuf message.
+        RunError: inputs of these shapes would end the runtime's process.
     """
     _refuse_our_names(view)
     message = _copy(view.source.message)
@@ -145,7 +155,7 @@ def instrument(
     prune(message.graph, names, nested=view.source.nested)
     held = hold(message.graph.node)
     _drop_repeated_names(held)
-    refuse_what_cannot_run(message, held, view.name)
+    refuse_what_cannot_run(message, held, kinds, view.name)
     weights = _hand_out(message.graph, held, {**view.source.weights, **unsigned})
     return Instrumented(
         model=_serialize(message, view.name),
@@ -157,6 +167,7 @@ def instrument(
         map_bytes=written.map_bytes,
         batch_is_free=free or fixed_batch(view.inputs) is None,
         has_ifs_within=any(node.op_type == "If" for graph in within[1:] for node in graph.node),
+        perilous=any(map(is_perilous, held.nodes)),
         sized=given if any_size else {},
         maps=written.planned if any_size else {},
     )

@@ -9,8 +9,10 @@ from typing import Final
 import onnx
 import onnx_ir as ir
 
-from inspector.errors import ModelError
+from inspector.errors import ModelError, RunError
 from inspector.graph.contents import Holding
+from inspector.graph.perils import peril
+from inspector.graph.shapes import Kinds
 from inspector.origin import many
 
 OLDEST_OPSET: Final = 7
@@ -21,11 +23,12 @@ _REWRITTEN: Final = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
 """Those of its own rewriting, which are not for files."""
 
 
-def refuse_what_cannot_run(message: onnx.ModelProto, held: Holding, name: str) -> None:
-    """Looks at a model that holds no more than what is to be run, and at all that it holds.
+def refuse_what_cannot_run(message: onnx.ModelProto, held: Holding, kinds: Kinds, name: str) -> None:
+    """Looks at a model that holds no more than what is to be run, at all that it holds, and at types of its values.
 
     Raises:
         ModelError: it needs operators that no runtime here has.
+        RunError: of the sizes that it has now, it would end the runtime's process.
     """
     found = custom_operators(held.nodes)
     if found:
@@ -52,6 +55,8 @@ def refuse_what_cannot_run(message: onnx.ModelProto, held: Holding, name: str) -
             found=f"opset {opset}",
             remedy="Analyses of weights work. To run it, use onnx.version_converter.convert_version(model, 13).",
         )
+    if what := peril(held.nodes, kinds):
+        raise RunError("run", "it cannot be tried", found=what, remedy="Feed larger inputs.")
 
 
 def custom_operators(some: Iterable[ir.Node | onnx.NodeProto]) -> str:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from inspector.graph.bodies import bodies
 from inspector.graph.contents import Holding, bodies_of, graphs
+from inspector.graph.guarded import guarded
 
 Kinds = Mapping[str, onnx.TypeProto]
 """Types of values by name, which are unique over all bodies."""
@@ -84,12 +85,15 @@ def fix_shapes(message: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) 
 
 
 def infer_message(message: onnx.ModelProto) -> onnx.ModelProto:
-    """The message with the types of all values that onnx can tell, contents of small tensors taken into account.
+    """A message with the types of all values that onnx can tell, contents of small tensors taken into account.
+
+    Its nodes may be others than those of the one given: see `inspector.graph.guarded`.
 
     Raises:
         InferenceError: the message is beyond what inference can read; single nodes never raise.
     """
-    return onnx.shape_inference.infer_shapes(message, check_type=False, strict_mode=False, data_prop=True)
+    with guarded(message):
+        return onnx.shape_inference.infer_shapes(message, check_type=False, strict_mode=False, data_prop=True)
 
 
 def inferred(message: onnx.ModelProto) -> Kinds:

@@ -7,8 +7,9 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,11 +26,18 @@ Fidelity = Literal["fast", "exact"]
 """`fast`: all graph optimisations; `exact`: none, so that every value is computed as the model says."""
 
 
+Peril = Callable[[Mapping[str, tuple[int, ...]]], str]
+"""Says what would end the process for inputs of some shapes, without the batch axis; empty: nothing."""
+_KEPT: Final = 256
+"""Answers to that which are kept."""
+
+
 class Session:
     """A loaded model. `device` is where it runs, `providers` how many nodes each execution provider got."""
 
-    def __init__(self, session: Any, device: Device, stop: Stop) -> None:
+    def __init__(self, session: Any, device: Device, stop: Stop, peril: Peril | None = None) -> None:
         self._session, self._stop = session, stop
+        self._peril = lru_cache(_KEPT)(lambda shapes: peril(dict(shapes)) if peril else "")
         self._has_memory = device.provider != CPU
         self.device = device.name
         self.outputs: tuple[str, ...] = tuple(o.name for o in session.get_outputs())
@@ -50,6 +58,8 @@ class Session:
         """
         self._stop.check()
         assert self._session is not None, "the session was closed"
+        if found := self._peril(tuple((name, array.shape[1:]) for name, array in feeds.items())):
+            raise RunError("run", "it cannot be tried", found=found, remedy="Feed larger inputs.")
         options = runtime().RunOptions()
         if shrink:
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", _arenas(self.device))
@@ -80,6 +90,7 @@ def open_session(
     stop: Stop | None = None,
     optimised: Path | None = None,
     has_ifs_within: bool = False,
+    peril: Peril | None = None,
 ) -> Iterator[Session]:
     """Builds a session, and lets go of it at the end.
 
@@ -91,6 +102,7 @@ def open_session(
         stop: ends runs.
         optimised: where to write the model as it runs, after all optimisations, without its larger weights.
         has_ifs_within: True where an If stands in a body of another node: see `_LEFT_OUT_WITHIN`.
+        peril: is asked before every run with inputs of new shapes.
 
     Raises:
         ProviderError: the device is not there, or the runtime fell back from it.
@@ -98,7 +110,7 @@ def open_session(
     """
     values = {name: _ort_value(array) for name, array in (weights or {}).items()}
     parts = _Parts(model, values, fidelity, optimised, has_ifs_within)
-    session = _first_that_works(parts, find_devices(device), stop or Stop())
+    session = _first_that_works(parts, find_devices(device), stop or Stop(), peril)
     try:
         yield session
     finally:
@@ -129,13 +141,13 @@ class _Parts:
     has_ifs_within: bool = False
 
 
-def _first_that_works(parts: _Parts, devices: Sequence[Device], stop: Stop) -> Session:
+def _first_that_works(parts: _Parts, devices: Sequence[Device], stop: Stop, peril: Peril | None) -> Session:
     for device in devices[:-1]:
         try:
-            return Session(_build(parts, device), device, stop)
+            return Session(_build(parts, device), device, stop, peril)
         except ProviderError as error:
             _log.warning("%s Trying the next device.", error)
-    return Session(_build(parts, devices[-1]), devices[-1], stop)
+    return Session(_build(parts, devices[-1]), devices[-1], stop, peril)
 
 
 def _build(parts: _Parts, device: Device) -> Any:
