@@ -122,6 +122,22 @@ def test_a_map_that_is_too_large_to_be_averaged_is_measured_otherwise_whatever_i
             assert_rows_are_of_maps(rows, for_large.maps(x))
 
 
+@pytest.mark.parametrize("any_size", [True, False])
+def test_a_recording_of_more_positions_than_float32_counts_is_counted_exactly(any_size: bool) -> None:
+    """Along one axis alone float32 would lose what is beyond 2^24, and digits of the mean long before."""
+    one = {"w": np.ones((1, 1, 1), np.float32)}
+    view = load(model("[c] a = Conv (x, w) y = Relu(a)", inputs="float[N,1,T] x", weights=one))
+    x = np.full((1, 1, (1 << 24) + 3), 0.1, np.float32)
+    requests = [Request("y", op.count(op.greater(TAPPED, 0))), Request("y", op.mean(TAPPED))]
+    written = instrument(view, requests, shapes={"x": x.shape[1:]}, any_size=any_size)
+    with open_session(written.model, weights=written.weights, device="cpu", fidelity="exact") as session:
+        spaces = spaces_of(written, view, {"x": x.shape[1:]}) if any_size else {}
+        assert spaces is not None
+        count, mean = written.rows(session.run({"x": x}), spaces).values()
+    assert count.item() == x.size
+    assert mean.item() == pytest.approx(0.1, rel=3e-6)
+
+
 def test_a_model_whose_channels_go_by_the_size_of_its_input_has_a_model_for_each() -> None:
     """Rows of all layers leave it side by side, so how many channels each has must not change."""
     view = load(model(

@@ -138,6 +138,7 @@ class _Measuring:
     def __init__(self, to: Lowering, tensor: Watched) -> None:
         self.to, self.tensor, self.rank, self.area = to, tensor, tensor.layout.rank, tensor.area
         self.wide = tensor.dtype == ir.DataType.DOUBLE
+        self.is_line = self.rank == 3  # one axis of space, along which all numbers are added up at once
 
     def row(self, measure: Value) -> Row:
         key = (self.tensor.name, measure)
@@ -202,10 +203,14 @@ class _Measuring:
         return self.to.node("HardSigmoid", [self.elementwise(mask.inputs[0])], alpha=alpha, beta=beta)
 
     def _count_any_area(self, mask: Value) -> str:
-        """Sums along the last axis in float32 (exact below 2^24), the rest in float64 (exact below 2^53)."""
-        truths = self.to.cast(self.elementwise(mask), ir.DataType.FLOAT)
-        total = self.to.cast(self.to.reduce("ReduceSum", truths, [self.rank - 1]), ir.DataType.DOUBLE)
-        if self.rank > 3:
+        """Sums along the last axis in float32 (exact below 2^24), the rest in float64 (exact below 2^53).
+
+        All in float64 where there is no rest: a recording may have more than 2^24 positions.
+        """
+        truths = self.to.cast(self.elementwise(mask), ir.DataType.DOUBLE if self.is_line else ir.DataType.FLOAT)
+        total = self.to.reduce("ReduceSum", truths, [self.rank - 1])
+        if not self.is_line:
+            total = self.to.cast(total, ir.DataType.DOUBLE)
             total = self.to.reduce("ReduceSum", total, list(range(2, self.rank - 1)))
         return self.to.cast(total, ir.DataType.INT64)
 
@@ -234,8 +239,11 @@ class _Measuring:
     def mean(self, measure: Value) -> Row:
         x = self.elementwise(measure.inputs[0])
         if self.wide or self.area is None:
+            narrow = self.is_line and not self.wide
+            x = self.to.cast(x, ir.DataType.DOUBLE) if narrow else x
             for axis in reversed(self._axes):  # one by one, so that few numbers are added up at once
                 x = self.to.reduce("ReduceMean", x, [axis])
+            x = self.to.cast(x, ir.DataType.FLOAT) if narrow else x
             return self._done(x, ir.DataType.DOUBLE if self.wide else ir.DataType.FLOAT)
         (side, levels), axes = windows(self.tensor.space or ()), self.rank - 2
         for _ in range(levels):
