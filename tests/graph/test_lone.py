@@ -155,9 +155,11 @@ APART = numbers(3, 1, 3, 3)
         ("u = Unsqueeze(x, front) s = MaxPool <kernel_shape=[2,2]> (u) y = Conv(s, w)", "float[3,6,5] x", {}),
         ("s = Unsqueeze(x, front) a = Conv(s, w) t = Tile(a, twice) y = Conv(t, v)", "float[3,6,5] x",
          {"twice": np.array([2, 1, 1, 1])}),
+        ("s = Unsqueeze(x, front) z = Conv <group=3> (s, k) y = Conv(s, w)", "float[3,6,5] x", {"k": APART}),
+        ("s = Unsqueeze(x, front) y = ConvTranspose(s, k)", "float[3,6,5] x", {"k": APART}),
     ],
     ids=["grey", "one channel", "over time", "one axis", "transposed", "two first ones", "film", "dynamic integers",
-         "rounded", "pooled", "copies behind"],
+         "rounded", "pooled", "copies behind", "one of two is certain", "transposed to one channel"],
 )  # fmt: skip
 def test_channels_and_space_that_are_read_across_are_no_batch(
     body: str, inputs: str, weights: dict[str, Array]
@@ -190,12 +192,26 @@ def test_channels_and_space_that_are_read_across_are_no_batch(
         ("""n = Shape <start=1,end=2> (x) m = Squeeze(n) r = Range(zero, m, unit) f = Gather <axis=1> (x, r)
          t = Transpose <perm=[1,0,2]> (f) s = Unsqueeze(t, second) y = Conv(s, k)""", "float[6,B,5] x",
          {"k": GREY, "unit": np.array(1)}, False),
+        ("s = Unsqueeze(x, front) z = Conv(s, w) t = Tile(s, twice) y = Conv(t, w)", "float[3,6,5] x",
+         {"twice": np.array([2, 1, 1, 1])}, False),
+        ("r = Reshape(x, to) s = Relu(r) y = Conv(s, k)", "float[1,6,5] x",
+         {"k": GREY, "to": np.array([1, 1, 6, 5])}, False),
+        ("s = Unsqueeze(x, front) z = Conv(s, w) r = Reshape(x, to) y = Conv(r, k)", "float[3,6,5] x",
+         {"k": numbers(4, 1, 3), "to": np.array([-1, 1, 5])}, False),
+        ("s = Unsqueeze(x, front) y = com.microsoft.NhwcFusedConv(s, k)", "float16[6,5,3] x",
+         {"k": numbers(4, 3, 1, 3).astype("e")}, True),
+        ("""s = Unsqueeze(x, front) z = Conv(s, w) b = Cast <to=9> (f)
+         o = If (b) <then_branch = one () => (float[3,1,6,5] p) { p = Unsqueeze (x, second) },
+                     else_branch = two () => (float[3,1,6,5] q) { r = Neg (x) q = Unsqueeze (r, second) }>
+         y = Conv(o, k)""", "float[3,6,5] x, float f", {"k": GREY}, False),
         ("s = Unsqueeze(x, front) y = Conv(s, k)", "float[N,6,5] x", {"k": GREY}, False),
         ("s = Unsqueeze(x, front) y = ConvTranspose <group=3> (s, k)", "float[3,6,5] x", {"k": APART}, True),
         ("m = Concat <axis=0> (x, x) s = Unsqueeze(m, front) y = Conv(s, k)", "float[N,6,5] x", {"k": GREY}, False),
     ],
     ids=["second axis", "batch of one", "rows apart", "channels apart", "mean of a set", "flipped", "copies",
          "joined pictures", "both", "as it should be", "second is the batch", "merged", "second is picked from",
+         "copies of one of two", "split before", "rows of a batch beside", "channels last, rows apart",
+         "both, in a body",
          "one of a batch", "channels apart, transposed", "joined"],
 )  # fmt: skip
 def test_what_is_not_certain_stays_as_the_file_has_it(
