@@ -16,7 +16,7 @@ from inspector.analysis.unfit import leaves_sizes_free
 from inspector.analysis.waves import CHOICES, Sizes, Waves, chosen, plan_waves, unknown
 from inspector.contract.measures import keeps_maps
 from inspector.errors import InspectorError, LimitError
-from inspector.graph.instrument import Instrumented, Request, Spaces, instrument, spaces_of
+from inspector.graph.instrument import Instrumented, Request, Spaces, instrument, refuse_empty, spaces_of
 from inspector.graph.view import OnnxView
 from inspector.runtime.data import LOOK_AHEAD, Shapes
 from inspector.runtime.devices import CPU, find_devices
@@ -100,6 +100,8 @@ class Fitting:
 
         Raises:
             LimitError: not even one input fits, or its whole maps are too large.
+            InputError: inputs of these shapes leave nothing to be measured somewhere.
+            RunError: they would end the process.
         """
         fitted = self._fitted_for_all(shapes) if self._any_size else None
         return fitted or self._planned(self._together.form, _key(shapes))
@@ -189,6 +191,9 @@ class Fitting:
     ) -> Instrumented:
         free = self._together.form is Form.FREED
         model = instrument(self._view, requests, shapes=shapes, any_size=any_size, free=free, keep_outputs=keep_outputs)
+        for request in () if any_size else requests:
+            if not keeps_maps(request.measure):
+                refuse_empty(self._view, model.maps[request.tensor])
         if model.map_bytes is not None and model.map_bytes > self._how.memory:
             raise LimitError(
                 "whole maps",

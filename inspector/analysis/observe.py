@@ -103,6 +103,10 @@ class Observer:
         except RunError as error:
             yield from self._apart(batch, error, now)
             return
+        except InputError as error:
+            yield from now.finish()
+            yield from ((refusal, part.info) for part, refusal in self._unfit.unmeasured(batch, error))
+            return
         except LimitError as error:
             if self._keeps_maps:  # then it is the maps that are too large
                 raise

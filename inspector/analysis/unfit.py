@@ -63,6 +63,12 @@ class Unfit:
             fault = faults[numbers[0]]
             yield part, None if fault is None else self._told(part, fault)
 
+    def unmeasured(self, batch: Batch, error: InputError) -> Iterator[tuple[Batch, Refusal]]:
+        """Why each of these inputs cannot be used: the one given, where it goes through the plain model."""
+        for at, fault in enumerate(self._faults(batch.feeds)):
+            part = batch.part(at, at + 1)
+            yield part, error if fault is None else self._told(part, fault)
+
     def too_large(self, batch: Batch, error: LimitError) -> Refusal:
         """Why these inputs cannot be used, where one alone does not fit into the memory.
 

@@ -18,6 +18,8 @@ from inspector.graph.contents import graphs
 _DOMAIN: Final = "inspector.guarded"
 _OP: Final = "Slice"
 _STANDARD: Final = ("", "ai.onnx")
+_READ_AS: Final = {10: 11}
+"""Versions that are inferred as another: that of 10 leaves a free axis its name, whatever is cut of it."""
 
 
 @contextmanager
@@ -50,7 +52,8 @@ def _register() -> None:
     """Tells onnx of the twins, one for each version of the operator."""
     for schema in onnx.defs.get_all_schemas_with_history():
         if schema.name == _OP and schema.domain in _STANDARD:
-            schema.set_type_and_shape_inference_function(_looking(schema.get_type_and_shape_inference_function()))
+            read_as = onnx.defs.get_schema(_OP, _READ_AS.get(schema.since_version, schema.since_version))
+            schema.set_type_and_shape_inference_function(_looking(read_as.get_type_and_shape_inference_function()))
             schema.domain = _DOMAIN  # type: ignore[misc]  # its stub says that it cannot be set
             onnx.defs.register_schema(schema)
 

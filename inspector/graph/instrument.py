@@ -15,7 +15,7 @@ from typing import Final
 import onnx
 
 from inspector.contract import Array
-from inspector.errors import LimitError, ModelError
+from inspector.errors import InputError, LimitError, ModelError
 from inspector.graph.batching import fix_batch, fixed_batch, fixing, free_batch
 from inspector.graph.collector import paused
 from inspector.graph.contents import Holding, graphs, hold, nodes_of
@@ -169,7 +169,7 @@ def instrument(
         has_ifs_within=any(node.op_type == "If" for graph in within[1:] for node in graph.node),
         perilous=any(map(is_perilous, held.nodes)),
         sized=given if any_size else {},
-        maps=written.planned if any_size else {},
+        maps=written.planned,
     )
 
 
@@ -178,11 +178,15 @@ def spaces_of(model: Instrumented, view: OnnxView, shapes: Shapes) -> Spaces | N
 
     None where a model that takes any size cannot be used for these: what follows from them is not what was known when
     it was written.
+
+    Raises:
+        InputError: see `refuse_empty`.
     """
     maps = _maps_of(onnx.ModelProto.FromString(model.measured), view, shapes)
     found: dict[str, tuple[int, ...]] = {}
     for tensor, planned in model.maps.items():
         here = maps(tensor)
+        refuse_empty(view, here)
         if (here.channels, here.is_of_inputs) != (planned.channels, planned.is_of_inputs):
             return None
         space = for_any_size(here).space
@@ -190,6 +194,13 @@ def spaces_of(model: Instrumented, view: OnnxView, shapes: Shapes) -> Spaces | N
             return None
         found[tensor] = space or ()
     return found
+
+
+def refuse_empty(view: OnnxView, maps: Watched) -> None:
+    """Raises InputError where maps have no positions: nothing can be measured of them, though they can be given."""
+    if maps.area == 0:
+        name = view.watchable[maps.name].tap.name
+        raise InputError("input", f"nothing can be measured at tap {name!r}", found="a map without positions")
 
 
 def _maps_of(message: onnx.ModelProto, view: OnnxView, shapes: Shapes) -> Maps:

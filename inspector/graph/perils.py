@@ -1,8 +1,8 @@
 """What ends a runtime's process, in place of an error, for inputs of some sizes.
 
-Two things are known of onnxruntime 1.31 and 1.32, from running 250 operators on maps without elements and on sizes
-below 0. Of a message that fixes sizes so that a Slice would have one below 0 no session may be made (see also
-`inspector.graph.guarded`). And an InstanceNormalization of a map without elements must not run.
+This is known of onnxruntime 1.31 and 1.32, from running 250 operators on maps without elements and on sizes below 0. Of
+a message that fixes sizes so that a Slice would have one below 0 no session may be made (see also
+`inspector.graph.guarded`). And some operators must not run on a map without elements.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import onnx
 from inspector.graph.shapes import Kinds, dims_of
 
 _STANDARD: Final = ("", "ai.onnx")
+_MUST_NOT_RUN: Final = ("InstanceNormalization", "ConvTranspose")
+"""On maps without elements."""
 
 
 def peril(nodes: Iterable[onnx.NodeProto], kinds: Kinds) -> str:
     """What would end the process, of nodes whose values have these types; empty: nothing, as far as sizes are known."""
     for node in nodes:
-        if node.domain not in _STANDARD or node.op_type not in ("Slice", "InstanceNormalization") or not node.input:
+        if node.domain not in _STANDARD or node.op_type not in ("Slice", *_MUST_NOT_RUN) or not node.input:
             continue
         least = min((size for size in dims_of(kinds.get(node.input[0])) or () if size is not None), default=1)
         if least < 0 or (least == 0 and is_perilous(node)):
@@ -31,4 +33,4 @@ def peril(nodes: Iterable[onnx.NodeProto], kinds: Kinds) -> str:
 
 def is_perilous(node: onnx.NodeProto) -> bool:
     """Whether it may end the process when it runs, and not only when a session is made."""
-    return node.op_type == "InstanceNormalization" and node.domain in _STANDARD
+    return node.op_type in _MUST_NOT_RUN and node.domain in _STANDARD

@@ -21,6 +21,11 @@ WEIGHTS = {
 }  # fmt: skip
 SLICED = "[c] a = Conv (x, w) b = Conv (a, v) s = Slice(b, first, last, axis) y = Relu(s)"
 """Of sides below 4, sizes fall below 0 before the Slice; of 5, nothing is left after it."""
+TURNED = (
+    "[c] a = Conv (x, w) r = Relu(a) s = Slice(r, first, last, axis) p = Slice(s, first, last, axis) "
+    "[d] e = ConvTranspose (p, v) y = Relu(e)"
+)
+"""Of a width of 4, nothing is left to be spread."""
 NORMALISED = (
     f"[c] a = Conv {SAME} (x, w) r = Relu(a) s = Slice(r, first, last, axis) p = Slice(s, first, last, axis) "
     "[n] n = InstanceNormalization(p, scale, bias) [d] e = Conv <kernel_shape=[1,1]> (n, one) y = Relu(e)"
@@ -40,9 +45,9 @@ def pictures(sides: Sequence[int]) -> list[Raw]:
 
 
 @pytest.mark.parametrize("batch", [0, 1, 2])
-@pytest.mark.parametrize("body", [SLICED, NORMALISED])
+@pytest.mark.parametrize("body", [SLICED, NORMALISED, TURNED])
 def test_inputs_of_such_sizes_are_skipped_and_the_others_have_their_numbers(body: str, batch: int) -> None:
-    bad = (2, 1) if body is NORMALISED else (2, 3)
+    bad = {SLICED: (2, 3), NORMALISED: (2, 1), TURNED: (4, 3)}[body]
     sides = [bad[0], 9, 9, bad[1], bad[0], 12, 9]
     data = pictures(sides)
     good = [raw for raw, side in zip(data, sides, strict=True) if side not in bad]
@@ -76,6 +81,45 @@ def test_a_model_of_such_a_size_is_shown_and_not_run(body: str, inputs: str, wha
     assert load(data).layers[0].name == "c"
     with pytest.raises(RunError, match=what):
         service.audit(data, np.ones((2, 3, 2, 2), np.float32), ["sparsity"])
+
+
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_an_input_that_leaves_nothing_to_be_measured_is_skipped(batch: int) -> None:
+    sides = [5, 9, 5, 9, 7]
+    body = (
+        "[c] a = Conv (x, w) s = Slice(a, first, last, axis) p = Slice(s, first, last, axis) "
+        "q = Slice(p, first, last, axis) y = Relu(q)"
+    )
+    report = service.audit(net(body), pictures(sides), ["sparsity"], batch_size=batch)
+    assert [skipped.id for skipped in report.skipped] == ["0: 5", "2: 5"]
+    assert "nothing can be measured at tap 'c:act'; found a map without positions" in report.skipped[0].reason
+
+
+BRANCH = """[c] a = Conv <pads=[1,1,1,1]> (x, w) q = ReduceMax <keepdims=0> (a) o = Greater(q, null)
+    y = If (o) <
+        then_branch = yes () => (float[n,k,h,v] p) { [t] b = Conv (a, u) p = Slice(b, first, last, axis) },
+        else_branch = no () => (float[n,k,h,v] z) { z = Relu(a) }
+    >"""
+
+
+def test_what_is_never_run_is_no_peril() -> None:
+    weights = {**WEIGHTS, "u": numbers(4, 4, 5, 5), "null": np.float32(1e9)}
+    data = model(BRANCH, inputs="float[N,3,H,W] x", outputs="float[a,b,h,w] y", weights=weights)
+    assert service.audit(data, pictures([2, 9]), ["sparsity"]).provenance.inputs == 2
+
+
+@pytest.mark.parametrize("opset", [9, 10, 11, 13])
+def test_a_batch_that_is_cut_is_not_taken_for_the_whole_one(opset: int) -> None:
+    """Of opset 10 onnx infers that nothing was cut, and rows of one and of four inputs were to leave side by side."""
+    given = "<starts=[0], ends=[1], axes=[0]> (r)" if opset < 10 else "(r, from, to, batch)"
+    cuts = {} if opset < 10 else {"from": np.array([0]), "to": np.array([1]), "batch": np.array([0])}
+    data = model(
+        f"[c] a = Conv (x, w) r = Relu(a) s = Slice {given} [d] e = Conv (s, v) y = Relu(e)",
+        inputs="float[N,3,H,W] x", weights={"w": W, "v": numbers(2, 4, 1, 1), **cuts}, opset=opset,
+    )  # fmt: skip
+    report = service.audit(data, numbers(4, 3, 6, 5), ["sparsity"])
+    assert report.provenance.inputs == 4
+    assert any("ran alone" in note for note in report.provenance.notes)
 
 
 SHAPED = (
