@@ -100,12 +100,8 @@ class Observer:
         """Begins a batch; gives what became of the one before, and of those of its inputs that cannot be run."""
         try:
             fitted, rows = self._fitting(_shapes(batch.feeds)), None
-        except RunError as error:
+        except (RunError, InputError) as error:
             yield from self._apart(batch, error, now)
-            return
-        except InputError as error:
-            yield from now.finish()
-            yield from ((refusal, part.info) for part, refusal in self._unfit.unmeasured(batch, error))
             return
         except LimitError as error:
             if self._keeps_maps:  # then it is the maps that are too large
@@ -117,7 +113,7 @@ class Observer:
             yield from now.finish()
             try:
                 fitted, now.passes, rows = self._prepare(now.open, batch)
-            except RunError as error:
+            except (RunError, InputError) as error:
                 now.passes = None
                 yield from self._apart(batch, error, now)
                 return
@@ -125,7 +121,7 @@ class Observer:
         for part in _singly(batch) if self._together.form is Form.ALONE else (batch,):
             yield from chain.from_iterable(now.running.start(partial(self._run, now.passes, fitted, part, rows)))
 
-    def _apart(self, batch: Batch, error: RunError, now: _Now) -> Iterator[Outcome]:
+    def _apart(self, batch: Batch, error: Refusal, now: _Now) -> Iterator[Outcome]:
         """The same where it cannot run as it is: what of it can is begun again."""
         for part, refusal in self._unfit.parts(batch, error):
             if refusal is None:

@@ -48,13 +48,20 @@ class Unfit:
             for error in filter(None, self._faults(batch.feeds)):
                 raise error
 
-    def parts(self, batch: Batch, error: RunError) -> Iterator[tuple[Batch, Refusal | None]]:
+    def parts(self, batch: Batch, error: Refusal) -> Iterator[tuple[Batch, Refusal | None]]:
         """Inputs whose run failed, in order, with the reason where they do not go through the plain model, each alone.
+
+        An InputError, that none of them can be measured, is the reason for all others.
 
         Raises:
             RunError: the one given, where all of them do, or nobody can tell.
         """
         faults = self._faults(batch.feeds)
+        if isinstance(error, InputError):
+            for at, fault in enumerate(faults):
+                part = batch.part(at, at + 1)
+                yield part, error if fault is None else self._told(part, fault)
+            return
         if not any(faults) or (self._known and self._fault(self._known, 0) is not None):
             raise error
         for _, group in groupby(enumerate(faults), key=lambda item: item[1] and item[0]):
@@ -62,12 +69,6 @@ class Unfit:
             part = batch.part(numbers[0], numbers[-1] + 1)
             fault = faults[numbers[0]]
             yield part, None if fault is None else self._told(part, fault)
-
-    def unmeasured(self, batch: Batch, error: InputError) -> Iterator[tuple[Batch, Refusal]]:
-        """Why each of these inputs cannot be used: the one given, where it goes through the plain model."""
-        for at, fault in enumerate(self._faults(batch.feeds)):
-            part = batch.part(at, at + 1)
-            yield part, error if fault is None else self._told(part, fault)
 
     def too_large(self, batch: Batch, error: LimitError) -> Refusal:
         """Why these inputs cannot be used, where one alone does not fit into the memory.

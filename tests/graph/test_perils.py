@@ -93,6 +93,8 @@ def test_an_input_that_leaves_nothing_to_be_measured_is_skipped(batch: int) -> N
     report = service.audit(net(body), pictures(sides), ["sparsity"], batch_size=batch)
     assert [skipped.id for skipped in report.skipped] == ["0: 5", "2: 5"]
     assert "nothing can be measured at tap 'c:act'; found a map without positions" in report.skipped[0].reason
+    fixed = service.audit(net(body, "float[2,3,H,W] x"), pictures([2, 5, *sides]), ["sparsity"], batch_size=batch)
+    assert [skipped.id for skipped in fixed.skipped] == ["0: 2", "1: 5", "2: 5", "4: 5"]
 
 
 BRANCH = """[c] a = Conv <pads=[1,1,1,1]> (x, w) q = ReduceMax <keepdims=0> (a) o = Greater(q, null)
