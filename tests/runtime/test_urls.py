@@ -252,6 +252,7 @@ def served() -> Iterator[tuple[str, Server]]:
     state = Server({})
     handler = type("Answering", (Handler,), {"state": state})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.handle_error = lambda *_: None  # whoever has had enough hangs up
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}", state
