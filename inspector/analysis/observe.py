@@ -115,6 +115,7 @@ class Observer:
                 fitted, now.passes, rows = self._prepare(now.open, batch)
             except (RunError, InputError) as error:
                 now.passes = None
+                self._together.reconsider()
                 yield from self._apart(batch, error, now)
                 return
             now.key = fitted.key

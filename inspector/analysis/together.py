@@ -1,6 +1,6 @@
 """In which form inputs go through a model: what runs most of them together, unless that changes their rows.
 
-A form is given up for the next one when running shows that it changes something; none is ever tried again.
+A form is given up for the next one when running shows that it changes something; none that did is tried again.
 """
 
 from __future__ import annotations
@@ -81,6 +81,11 @@ class Together:
             self._freed = self._compared({name: self._some(array) for name, array in feeds.items()})
             if self._freed is not Sharing.APART:
                 self.form = Form.AS_IT_IS
+
+    def reconsider(self) -> None:
+        """Has the freed model compared again, where those that it was to be compared with could not be run at all."""
+        if self._freed is Sharing.UNKNOWN and self.form is Form.AS_IT_IS:
+            self._freed, self.form = None, Form.FREED
 
     def is_due(self, count: int, size: int) -> bool:
         """Whether a batch of so many is the first of which several share a run of `size`: it has to be looked at."""

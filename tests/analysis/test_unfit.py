@@ -234,7 +234,18 @@ def test_a_model_of_one_size_that_does_not_fit_is_an_error() -> None:
         service.audit(net, pictures([700]), ["sparsity"], memory=1 << 21)
 
 
-def test_a_batch_of_which_the_first_cannot_run_is_not_said_to_mix() -> None:
+@pytest.mark.parametrize("batch", [0, 1, 2])
+def test_what_is_said_of_a_fixed_batch_does_not_hang_on_inputs_that_cannot_run(tmp_path: Path, batch: int) -> None:
     net, _ = NETS["and a batch that is fixed"]
-    notes = " ".join(service.audit(net, pictures([21, 20, 20]), ["sparsity"]).provenance.notes)
-    assert "the first inputs could not be run to see whether it can do without; so it ran as it is" in notes
+    folder, kept = tmp_path / "pictures", tmp_path / "kept"
+    saved(folder, [21, 23, 20, 20, 21, 20])
+    options: dict[str, Any] = {"shard_size": 2, "resume": kept, "batch_size": batch}
+    whole = service.audit(net, folder, ["sparsity"], **options)
+    (kept / "00000000.sum").unlink()
+    assert service.audit(net, folder, ["sparsity"], **options).provenance.notes == whole.provenance.notes
+    (kept / "00000001.sum").unlink()
+    assert service.audit(net, folder, ["sparsity"], **options).provenance.notes == whole.provenance.notes
+    told = " ".join(whole.provenance.notes)
+    assert "could not be run" not in told
+    if batch != 1:
+        assert "made free, it gives two inputs the original's outputs" in told
