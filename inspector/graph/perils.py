@@ -15,14 +15,14 @@ import onnx
 from inspector.graph.shapes import Kinds, dims_of
 
 _STANDARD: Final = ("", "ai.onnx")
-_MUST_NOT_RUN: Final = ("InstanceNormalization", "ConvTranspose")
-"""On maps without elements."""
+_MAY_NOT_RUN: Final = ("InstanceNormalization", "ConvTranspose")
+"""On maps without elements; ConvTranspose on volumes."""
 
 
 def peril(nodes: Iterable[onnx.NodeProto], kinds: Kinds) -> str:
     """What would end the process, of nodes whose values have these types; empty: nothing, as far as sizes are known."""
     for node in nodes:
-        if node.domain not in _STANDARD or node.op_type not in ("Slice", *_MUST_NOT_RUN) or not node.input:
+        if node.domain not in _STANDARD or node.op_type not in ("Slice", *_MAY_NOT_RUN) or not node.input:
             continue
         least = min((size for size in dims_of(kinds.get(node.input[0])) or () if size is not None), default=1)
         if least < 0 or (least == 0 and is_perilous(node)):
@@ -33,4 +33,7 @@ def peril(nodes: Iterable[onnx.NodeProto], kinds: Kinds) -> str:
 
 def is_perilous(node: onnx.NodeProto) -> bool:
     """Whether it may end the process when it runs, and not only when a session is made."""
-    return node.op_type in _MUST_NOT_RUN and node.domain in _STANDARD
+    if node.domain not in _STANDARD or node.op_type not in _MAY_NOT_RUN:
+        return False
+    kernel = next((a.ints for a in node.attribute if a.name == "kernel_shape"), ())
+    return node.op_type != "ConvTranspose" or len(kernel) not in (1, 2)

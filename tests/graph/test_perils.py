@@ -12,6 +12,7 @@ from models_branches import BRANCHED
 
 from inspector import Raw, service
 from inspector.errors import InputError, RunError
+from inspector.graph.instrument import instrument
 from inspector.graph.load import load
 from inspector.graph.shapes import infer_message, types
 
@@ -122,6 +123,27 @@ def test_a_batch_that_is_cut_is_not_taken_for_the_whole_one(opset: int) -> None:
     report = service.audit(data, numbers(4, 3, 6, 5), ["sparsity"])
     assert report.provenance.inputs == 4
     assert any("ran alone" in note for note in report.provenance.notes)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size", "told"),
+    [([1, 3, 3], 1, True), ([1, 3, 3], 3, False), (None, 1, True), ([3, 3], 1, False), ([3], 1, False)],
+)
+def test_volumes_without_elements_are_not_spread(kernel: list[int] | None, size: int, told: bool) -> None:
+    """Of flat maps onnxruntime gives an error, or nothing of nothing: there nothing is asked beforehand."""
+    axes = len(kernel or [1, 3, 3])
+    shape = "" if kernel is None else f"<kernel_shape={kernel}>"
+    dims = ",".join("DHW"[3 - axes :])
+    data = model(
+        f"[c] a = Conv (x, w) s = Slice(a, first, last, axis) [d] e = ConvTranspose {shape} (s, v) y = Relu(e)",
+        inputs=f"float[N,3,{dims}] x", outputs="float y",
+        weights={**WEIGHTS, "w": numbers(4, 3, *[1] * axes), "v": numbers(4, 2, *(kernel or [1, 3, 3])),
+                 "axis": np.array([2])},
+    )  # fmt: skip
+    watched = instrument(load(data), (), keep_outputs=True)
+    assert watched.perilous is (axes == 3)
+    if watched.perilous:
+        assert bool(watched.peril({"x": (3, *[size] * axes)})) is told
 
 
 SHAPED = (
