@@ -130,10 +130,10 @@ class Feed:
 
     def accept(self, info: BatchInfo) -> None:
         """The next of the inputs that were given, which there are rows of."""
-        feeds, contents = self._settle(info)
-        self._keep(feeds, self.count)
+        part = self._settle(info)
+        self._keep(part.feeds, self.count)
         self.count += len(info.ids)
-        self._shard.add(info.ids, contents)
+        self._shard.add(info.ids, part.contents)
         self._tell()
 
     def refuse(self, info: BatchInfo, error: Refusal) -> None:
@@ -195,14 +195,15 @@ class Feed:
         self._given.append(batch)
         self._limit(self.count + sum(len(given.info.ids) for given in self._given) - self._settled)
 
-    def _settle(self, info: BatchInfo) -> tuple[Mapping[str, Array], Sequence[bytes]]:
-        """Arrays and contents of the next inputs, which are no longer waited for."""
-        batch, part = self._given[0], slice(self._settled, self._settled + len(info.ids))
-        self._settled = part.stop
-        if part.stop == len(batch.info.ids):
+    def _settle(self, info: BatchInfo) -> Batch:
+        """The next inputs, which are no longer waited for."""
+        batch, start = self._given[0], self._settled
+        self._settled += len(info.ids)
+        part = batch.part(start, self._settled)
+        if self._settled == len(batch.info.ids):
             self._given.popleft()
             self._settled = 0
-        return {name: array[part] for name, array in batch.feeds.items()}, batch.contents[part]
+        return part
 
     def _tell(self) -> None:
         self._watch(Progress("run", self.count + self.skipped_count, self.source.total))
